@@ -1,5 +1,5 @@
 /*
- * Does one thing with librtmp, many times, and prints what it cost. Which librtmp that is, the dynamic linker decides.
+ * Does one thing with librtmp, many times, and prints its cost. The dynamic linker decides which librtmp is used.
  *
  *   driver read|next|write|send|blocks URL chunk-size message-size total
  *   driver write-live|send-live URL chunk-size message-size total
@@ -104,7 +104,7 @@ static void request_chunk_size(RTMP *rtmp, int chunk_size)
     }
 }
 
-/* Publishes blocks of 64 kB, in which there are as many whole tags as fit. */
+/* Publishes blocks of 64 kB that contain as many whole tags as fit. */
 static void publish_blocks(const char *url, int chunk_size, unsigned size, double total)
 {
     static unsigned char block[64 * 1024];
@@ -154,7 +154,7 @@ static void publish(const char *url, int chunk_size, unsigned size, double total
             packet.m_nTimeStamp = timestamp;
             packet.m_nInfoField2 = rtmp->m_stream_id;
             packet.m_nBodySize = size;
-            /* The original writes into the body, so it is made anew. */
+            /* librtmp writes into the body, so it is created anew. */
             if (timestamp == 40)
                 make_tag(tag + RTMP_MAX_HEADER_SIZE - 11, size, timestamp);
             packet.m_body = (char *)tag + RTMP_MAX_HEADER_SIZE;
@@ -192,7 +192,9 @@ static int compare(const void *a, const void *b)
     return difference < 0 ? -1 : difference > 0;
 }
 
-/* Sends a message each millisecond while another thread reads all that the peer sends; if `busy`, another process works. */
+/*
+ * Sends a message each millisecond while another thread reads all that the peer sends; if `busy`, another process uses the CPU.
+ */
 static void send_beside(const char *url, unsigned size, int count, int busy)
 {
     char *block = calloc(1, RTMP_MAX_HEADER_SIZE + size);
@@ -231,7 +233,7 @@ static void send_beside(const char *url, unsigned size, int count, int busy)
         kill(worker, SIGKILL);
         waitpid(worker, NULL, 0);
     }
-    /* The original's goodbye to a connection that was shut down raises it. */
+    /* librtmp's goodbye on a connection that was shut down raises it. */
     signal(SIGPIPE, SIG_IGN);
     shutdown(RTMP_Socket(rtmp), SHUT_RDWR);
     pthread_join(reader, NULL);
@@ -263,7 +265,7 @@ static void receive_all(RTMP *rtmp, double size)
     fcntl(socket_fd, F_SETFL, flags);
 }
 
-/* Opens `at_once` connections, receives `size` bytes of media on each and closes them, until there were `count`. */
+/* Opens `at_once` connections, receives `size` bytes of media on each and closes them, `count` connections in total. */
 static void connect_often(const char *url, int at_once, double size, int count)
 {
     RTMP **sessions = calloc((size_t)at_once, sizeof *sessions);
@@ -271,7 +273,7 @@ static void connect_often(const char *url, int at_once, double size, int count)
     double before = 0;
     int done, n, first = at_once / 10;
 
-    /* The first one, and to some degree the first tenth, prepares what later ones find ready. */
+    /* The first one, and to some degree the first tenth, sets up state that later ones reuse. */
     close_session(open_session(url, 0, 1));
     start = now();
     for (done = 0; done < count; done += at_once) {

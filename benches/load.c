@@ -1,10 +1,10 @@
-/* Loads a librtmp as a program does that starts, and prints what that cost:  load count */
+/* Loads a librtmp as a starting program does, and prints the cost:  load count */
 #include <dlfcn.h>
 #include <sys/wait.h>
 
 #include "measure.h"
 
-/* Whether the library can be loaded, and a session made. */
+/* Whether the library can be loaded and a session created. */
 static int load(void)
 {
     void *library = dlopen("librtmp.so.1", RTLD_NOW | RTLD_LOCAL);
@@ -51,7 +51,7 @@ int main(int argc, char **argv)
     empty = spent();
     run(count, 1);
     start.cpu = 0;
-    /* Processes that do nothing are not the library's. */
+    /* The cost of processes that do nothing is not the library's. */
     printf("{\"loading\":%.9f}\n", (spent() - 2 * empty) * 1e6 / count);
     report(start, count, count);
     return 0;

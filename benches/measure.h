@@ -1,4 +1,4 @@
-/* What the measuring programs share: clocks, memory, counted allocations, and the line that they print. */
+/* Shared by the measuring programs: clocks, memory, counted allocations, and the line of output. */
 #ifndef MEASURE_H
 #define MEASURE_H
 
@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Not atomic: one thread allocates nearly all, and an atomic addition costs a third of an allocation. */
+/* Not atomic: one thread makes nearly all allocations, and an atomic addition costs a third of an allocation. */
 static unsigned long allocations;
 
-/* The C library's allocator under its other names; the program's own are used by the libraries it loads, too. */
+/* The C library's allocator under its other names; libraries that the program loads call the program's own functions, too. */
 extern void *__libc_malloc(size_t size);
 extern void *__libc_calloc(size_t count, size_t size);
 extern void *__libc_realloc(void *block, size_t size);
@@ -42,7 +42,7 @@ struct moment {
     unsigned long allocations;
 };
 
-/* The time used by this process so far, and the time of day, in seconds. */
+/* The CPU time of this process, and the time of day, in seconds. */
 static struct moment now(void)
 {
     struct moment moment;
@@ -58,7 +58,7 @@ static struct moment now(void)
     return moment;
 }
 
-/* A line of numbers in kilobytes that the system tells of this process, in bytes. */
+/* A value in kilobytes that the system reports for this process, in bytes. */
 static double told(const char *name)
 {
     char line[256];
@@ -73,19 +73,19 @@ static double told(const char *name)
     return kilobytes * 1024;
 }
 
-/* Resident memory that is the process's own: pages of programs and libraries come and go. */
+/* Resident memory of the process itself, without the pages of programs and libraries. */
 static double resident(void)
 {
     return told("RssAnon:");
 }
 
-/* The largest resident set; that of getrusage() begins with what the process that started this one has. */
+/* The maximum resident set size; that of getrusage() starts with the value of the parent process. */
 static double peak(void)
 {
     return told("VmHWM:");
 }
 
-/* Prints what happened since `start`; `count` is of bytes, connections or rounds. */
+/* Prints the cost since `start`; `count` is the number of bytes, connections or rounds. */
 static void report(struct moment start, double count, double messages)
 {
     struct moment end = now();
@@ -101,7 +101,7 @@ static void fail(const char *what)
     exit(1);
 }
 
-/* One FLV tag around `size` bytes of video that cannot be mistaken for a header of anything. */
+/* One FLV tag with `size` bytes of video that look like no header. */
 static size_t make_tag(unsigned char *tag, unsigned size, unsigned timestamp)
 {
     unsigned whole = size + 11;

@@ -64,7 +64,7 @@ static int write_metadata(struct flv_writer *writer, int seconds)
     return flv_write(writer, FLV_SCRIPT, 0, body, (uint32_t)(p - body));
 }
 
-/* zlib's container around one stored block: what an inflater accepts without anybody having deflated. */
+/* A zlib container with one stored block, which needs no compression. */
 static uint8_t *put_stored(uint8_t *p, const uint8_t *data, unsigned size)
 {
     uint32_t a = 1, b = 0;
@@ -83,7 +83,7 @@ static uint8_t *put_stored(uint8_t *p, const uint8_t *data, unsigned size)
     return put16(p, a);
 }
 
-/* Where the square is in frame `number`: it visits block after block. */
+/* The position of the square in frame `number`: it visits block after block. */
 static int square_at(int number) { return number % (COLUMNS * ROWS); }
 
 static uint8_t *put_block(uint8_t *p, int index, int number)
@@ -100,7 +100,7 @@ static uint8_t *put_block(uint8_t *p, int index, int number)
     return p;
 }
 
-/* Every second a whole picture, between them only the two blocks that changed. */
+/* A whole picture every second, and between them only the two blocks that have changed. */
 static int write_picture(struct flv_writer *writer, int number)
 {
     static uint8_t body[5 + COLUMNS * ROWS * (PIXELS + 16)];
@@ -158,7 +158,7 @@ int main(int argc, char **argv)
         return END_WRONG_USE;
     }
     struct flv_writer writer;
-    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow any more is an error, not the end of the program */
+    signal(SIGXFSZ, SIG_IGN); /* a file that may not grow any more is an error, and must not end the program */
     FILE *file = fopen(argv[optind], "wb");
     if (!file) {
         fprintf(stderr, "make_flv: cannot write %s: %s\n", argv[optind], strerror(errno));

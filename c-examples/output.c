@@ -11,7 +11,7 @@
 
 static int begins_with(const char *text, const char *start) { return strncmp(text, start, strlen(start)) == 0; }
 
-/* Opens FILE.part, or FILE.part2 and so on: what an earlier recording left, or another one is writing, stays. */
+/* Opens FILE.part, or FILE.part2 and so on: files that an earlier recording left, or that another one is writing, stay. */
 static FILE *open_part(const char *name, char **temporary)
 {
     size_t length = strlen(name) + sizeof ".part" + 10;
@@ -34,9 +34,9 @@ static FILE *open_part(const char *name, char **temporary)
     return file;
 }
 
-/* A regular file is written as FILE.part and gets its name when it is complete: what is called FILE is always valid, and an
- * attempt without data does not replace an earlier recording. Everything else is only appended to: pipes, devices, and
- * what the shell has opened. */
+/* A regular file is written as FILE.part and gets its name when it is complete: FILE is always valid, and an attempt without
+ * data does not replace an earlier recording. Anything else is only appended to: pipes, devices, and files that the shell has
+ * opened. */
 static FILE *open_file(const char *name, char **temporary, char **target)
 {
     struct stat info;
@@ -54,7 +54,7 @@ static FILE *open_file(const char *name, char **temporary, char **target)
     return *target ? open_part(*target, temporary) : NULL;
 }
 
-/* NAME-001.flv for NAME.flv; numbers that are in use are left out. */
+/* NAME-001.flv for NAME.flv; numbers that are in use are skipped. */
 static char *segment_name(struct output *output)
 {
     const char *dot = strrchr(output->name, '.'), *slash = strrchr(output->name, '/');
@@ -134,7 +134,7 @@ static void keep(struct kept *kept, uint8_t type, const uint8_t *body, uint32_t 
     *kept = (struct kept){ .body = copy, .size = size, .type = type };
 }
 
-/* A segment can begin at a key frame, and without video anywhere. */
+/* A segment can begin at a key frame, and without video at any tag. */
 static int starts_segment(const struct output *output, uint8_t type, uint32_t timestamp, enum flv_kind kind)
 {
     if (!output->segment || !output->begun || timestamp - output->base >= 0x80000000u

@@ -37,7 +37,7 @@ int output_open(struct output *output, const char *name, uint32_t segment);
 /* Writes a tag, in a new file if the segment is complete. Returns 0 on an error. */
 int output_write(struct output *output, uint8_t type, uint32_t timestamp, const uint8_t *body, uint32_t size);
 
-/* Completes the file, gives it its name, and frees everything but `last_name`. A file without tags is removed. Returns 0 on
+/* Completes the file, gives it its name, and frees everything except `last_name`. A file without tags is removed. Returns 0 on
  * an error. */
 int output_close(struct output *output);
 

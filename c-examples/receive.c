@@ -138,7 +138,7 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
                 return code;
         }
         if (!ok)
-            return tool_fail(&receiver->tool, END_WRONG_USE, "%s%s cannot be %s", letter == 't' ? "-" : "--",
+            return tool_fail(&receiver->tool, END_WRONG_USE, "invalid value for %s%s: %s", letter == 't' ? "-" : "--",
                              letter == 't' ? "t" : names[which].name, optarg);
     }
     receiver->tool.report = strcmp(options->output, "-") == 0 ? stderr : stdout;
@@ -154,6 +154,8 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
         return tool_fail(&receiver->tool, END_WRONG_USE,
                          "--resume needs a file, and is not possible with --live, --start and --segment");
     options->url = argv[optind];
+    if (!tool_is_rtmp(options->url))
+        return tool_fail(&receiver->tool, END_WRONG_USE, "not an RTMP URL: %s", options->url);
     return -1;
 }
 

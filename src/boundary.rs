@@ -1,4 +1,4 @@
-//! Where a call of the program begins and ends: what every exported function does around its body.
+//! The boundary of a call: what every exported function does around its body.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -12,23 +12,24 @@ use super::{
     reason::{self, Code, Failure, Phase, Scope},
 };
 
-/// What a function is to the program.
+/// The kind of a function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// It computes: it is about no session, leaves no reason behind and calls nothing of the program's, but the log's
-    /// callback after an error.
+    /// It computes: it uses no session, stores no reason, and calls no function of the program except the log callback after an
+    /// error.
     Plain,
-    /// It is about a session, or calls something of the program's, which a cancelled thread must not leave.
+    /// It uses a session, or calls a function of the program, where a thread must not be cancelled.
     Session,
-    /// As `Session`; it may wait, so it is a cancellation point: it and those in between unwind, as [`cancel::act`] asks for.
+    /// As `Session`; it may also wait, so it is a cancellation point. It and the functions around it unwind, as [`cancel::act`]
+    /// requires.
     Waits,
 }
 
-/// Runs the body of an exported function. A failure is logged, unless it was, and becomes the reason that the session
-/// reports, the value of `errno` and the result `failed`. A panic ends here instead of crossing into C.
+/// Runs the body of an exported function. A failure is logged, unless it was already, and determines the session's reason, the
+/// value of `errno`, and the result `failed`. A panic ends here and does not cross into C.
 ///
-/// The body gets the value that `errno` will have, for functions that return as usual after a failure, or that leave `errno`
-/// alone after an error.
+/// The body gets the value that `errno` will have, for functions that return normally after a failure, or that leave `errno`
+/// unchanged after an error.
 #[inline(always)]
 pub(crate) fn boundary<T: Copy>(
     kind: Kind,
@@ -64,10 +65,10 @@ fn in_session<T>(body: impl FnOnce(&mut Errno) -> Result<T, Failure>) -> Option<
     }
 }
 
-/// What lasts as long as a call about a session, and ends in this order. Its functions are not inlined: there are many
-/// exported functions, and each needs no more code than its body.
+/// The guards of a call with a session, which are dropped in this order. Its functions are not inlined: there are many exported
+/// functions, and each needs no more code than its body.
 struct Call {
-    /// Its end may call something of the program's.
+    /// Dropping it may call a function of the program.
     _scope: Scope,
     errno: Errno,
     _shield: Shield,
@@ -121,20 +122,20 @@ fn report(failure: &Failure, errno: &mut Errno) {
     errno.set_from(failure.error());
 }
 
-/// What every call needs that the first one makes.
+/// The setup that every call needs, and the first one performs.
 fn enter() {
     start_log();
     privilege::ask();
 }
 
-/// Runs what an exported function can do on its fast path, which neither logs nor fails: `None` leaves the work to the
-/// general path. That is also where a panic is found out, by what it left behind.
+/// Runs the fast path of an exported function, which neither logs nor fails: `None` leaves the work to the general path, which
+/// also detects a panic by the state that it left.
 #[inline(always)]
 pub(crate) fn attempt<T>(body: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(body)).ok().flatten()
 }
 
-/// As [`attempt`], for what cannot be done once more: a panic is the end of the call.
+/// As [`attempt`], for work that cannot be repeated: a panic ends the call.
 #[inline(always)]
 pub(crate) fn attempt_once<T: Copy>(failed: T, body: impl FnOnce() -> Option<T>) -> Option<T> {
     match catch_unwind(AssertUnwindSafe(body)) {
@@ -143,5 +144,5 @@ pub(crate) fn attempt_once<T: Copy>(failed: T, body: impl FnOnce() -> Option<T>)
     }
 }
 
-/// What is said of a call that panicked.
+/// The message for a call that panicked.
 const GIVEN_UP: &str = "internal error, the call was given up";

@@ -25,7 +25,7 @@ impl<'a> CallArray<'a> {
         Self(rtmp)
     }
 
-    /// Where the array is, or null.
+    /// The pointer to the array, or null.
     fn array(&self) -> Valid<'a, *mut RTMP_METHOD> {
         field!(self.0, m_methodCalls)
     }
@@ -38,7 +38,7 @@ impl<'a> CallArray<'a> {
     fn calls(&self) -> &[RTMP_METHOD] {
         match (self.array().get(), usize::try_from(field!(self.0, m_numCalls).get()).unwrap_or(0)) {
             (array, count) if array.is_null() || count == 0 => &[],
-            // SAFETY: `m_methodCalls` has `m_numCalls` entries, which is what `rtmp.h` says of the two fields.
+            // SAFETY: `m_methodCalls` has `m_numCalls` entries, as `rtmp.h` says of the two fields.
             (array, count) => unsafe { slice::from_raw_parts(array, count) },
         }
     }
@@ -88,7 +88,7 @@ impl Calls for CallArray<'_> {
         if array.is_null() || (count >= LEAST && count.is_power_of_two()) {
             // SAFETY: the array has `count` entries and comes from the C allocator, as in `clear`; all-zero bytes are an entry.
             let Ok(grown) = (unsafe { memory::grow_zeroed(array, count, (2 * count).max(LEAST)) }) else {
-                // SAFETY: the copy was made above, and nobody else knows it.
+                // SAFETY: the copy was made above, and no other pointer to it exists.
                 return unsafe { memory::release(copy) };
             };
             array = grown;
@@ -126,7 +126,7 @@ impl Calls for CallArray<'_> {
 
 /// Frees the name of an entry that was removed.
 fn free(name: AVal) {
-    // SAFETY: names come from `remember`, or from a program that used malloc, and the entry is gone.
+    // SAFETY: names come from `remember`, or from a program that used malloc, and the entry was removed.
     unsafe { memory::release(name.av_val) }
 }
 

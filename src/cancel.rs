@@ -1,8 +1,8 @@
-//! `pthread_cancel`: a thread that is in a call is cancelled when the call returns.
+//! `pthread_cancel`: a thread that is cancelled during a call ends when the call returns.
 //!
-//! Most system calls are cancellation points, and cancelling unwinds the stack: Rust code must not be unwound like that, and
-//! locks would stay held. So calls put it off, and functions that may wait are cancellation points at their end, when
-//! nothing of them is left but the frames of the functions that the program has called.
+//! Most system calls are cancellation points, and cancelling unwinds the stack. Rust code must not be unwound in that way, and
+//! locks would stay held. So calls defer cancellation. Functions that may wait are cancellation points at their end, when only
+//! the frames of the called functions remain, which have nothing to drop.
 
 #[cfg(not(any(target_os = "android", windows)))]
 pub(super) use cancellable::{Shield, act};
@@ -25,10 +25,10 @@ mod cancellable {
         fn pthread_testcancel();
     }
 
-    /// Puts cancelling this thread off while it exists.
+    /// Defers cancellation of this thread while it exists.
     #[must_use = "cancelling is put off only while this lives"]
     pub(crate) struct Shield {
-        /// What to go back to; `None` where there is no other thread that could cancel this one.
+        /// The state to restore; `None` if no other thread could cancel this one.
         before: Option<c_int>,
     }
 
@@ -39,7 +39,7 @@ mod cancellable {
                 return Self { before: None };
             }
             let mut before = 0;
-            // SAFETY: the state is one that there is, and `before` is writable.
+            // SAFETY: the state is a valid one, and `before` is writable.
             unsafe { pthread_setcancelstate(DISABLE, &raw mut before) };
             Self { before: Some(before) }
         }
@@ -49,20 +49,20 @@ mod cancellable {
         #[inline]
         fn drop(&mut self) {
             if let Some(before) = self.before {
-                // SAFETY: the state is one that there was. Going back to it does not act.
+                // SAFETY: the state was returned by the same function. Restoring it does not cancel the thread.
                 unsafe { pthread_setcancelstate(before, ptr::null_mut()) };
             }
         }
     }
 
-    /// Ends the thread if it was cancelled meanwhile. Inside another call, as in its log callback, this does nothing: that
-    /// call has a shield.
+    /// Ends the thread if it was cancelled meanwhile. Inside another call, for example in its log callback, this does nothing,
+    /// because that call has a shield.
     ///
-    /// The caller, and every function up to the program, has nothing left to drop, and unwinds: `extern "C-unwind"`.
+    /// The caller, and every function up to the program, has nothing left to drop and can unwind (`extern "C-unwind"`).
     #[inline]
     pub(crate) fn act() {
         if !single_thread::is_alone() {
-            // SAFETY: the frames above have nothing to drop, so they may be unwound without Rust's doing.
+            // SAFETY: the frames above have nothing to drop, so they may be unwound by C.
             unsafe { pthread_testcancel() };
         }
     }

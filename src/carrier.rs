@@ -1,7 +1,8 @@
-//! What carries the bytes of a session that does not have the socket for itself: TLS, an HTTP tunnel, or both, and everything
-//! below a session that does not wait.
+//! Carries the bytes of a session that does not use the socket alone: TLS, an HTTP tunnel, or both, and everything below a
+//! session that does not wait.
 //!
-//! It is a [`Link`] that several threads use: locked for short steps only, never while a thread waits, which happens in [`Wait`].
+//! It is a [`Link`] that several threads use: it is locked only for short steps, never while a thread waits, which happens in
+//! [`Wait`].
 
 use std::{
     io::{self, IoSlice},
@@ -29,16 +30,16 @@ pub(crate) struct Carrier {
     shown: Shown,
 }
 
-/// The socket whose descriptor is in `sb_socket`. Who takes it from there closes it: this does not.
+/// The socket with the descriptor in `sb_socket`. Code that takes the descriptor from there closes it; this does not.
 pub(crate) struct Shown(ManuallyDrop<Arc<Socket>>);
 
 impl Shown {
-    /// Stands for a socket that belongs to the program.
+    /// Represents a socket that belongs to the program.
     pub(crate) fn new(socket: Socket) -> Self {
         Self(ManuallyDrop::new(Arc::new(socket)))
     }
 
-    /// For a link on this socket.
+    /// A reference for a link on this socket.
     pub(crate) fn share(&self) -> Arc<Socket> {
         Arc::clone(&self.0)
     }
@@ -49,14 +50,14 @@ impl Drop for Shown {
         // SAFETY: the field is not used after this.
         match Arc::try_unwrap(unsafe { ManuallyDrop::take(&mut self.0) }) {
             Ok(socket) => drop(socket.into_raw_fd()),
-            // A thread still polls it. The descriptor outlives that: connections are closed by their last call.
+            // A thread still polls it. The descriptor outlives that, because the last call closes a connection.
             Err(shared) => mem::forget(shared),
         }
     }
 }
 
 impl Carrier {
-    /// Lets `link` carry a session whose socket is `shown`.
+    /// A carrier for a session with the socket `shown`.
     pub(crate) fn new(link: Link, shown: Shown) -> Self {
         Self { link: Mutex::new(link), shown }
     }
@@ -66,7 +67,7 @@ impl Carrier {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what the link has to do by itself.
+    /// Performs the work that the link has to do without a request.
     pub(crate) fn step(&self, now: Instant) -> Result<()> {
         let mut link = self.lock();
         let result = link.step(now);
@@ -74,7 +75,7 @@ impl Carrier {
         result
     }
 
-    /// Waits until bytes can flow. An error comes with what the link was at.
+    /// Waits until bytes can flow. An error contains the phase of the link.
     pub(crate) fn open(&self, patience: &dyn Patience) -> Result<(), (LinkPhase, Error)> {
         let mut waiting = Wait::for_link(patience);
         loop {
@@ -94,12 +95,12 @@ impl Carrier {
         }
     }
 
-    /// Waits for bytes of the stream; 0 when the peer will send no more.
+    /// Waits for bytes of the stream; 0 when the peer has ended it.
     pub(crate) fn receive(&self, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
         if buffer.is_empty() {
             return Ok(0);
         }
-        // Bytes that are there do not extend the deadline of several waits together.
+        // Available bytes do not extend the deadline of several waits together.
         patience.deadline().left()?;
         let mut waiting = Wait::for_bytes(patience);
         if patience.expects_wait() && !patience.never_waits() && self.is_quiet() {
@@ -109,7 +110,7 @@ impl Carrier {
         loop {
             match self.receive_now(buffer).map_err(|error| interrupted_or(error, patience))? {
                 Received::Bytes(count) => return Ok(count),
-                // The thread that ends a wait may shut the socket down, too.
+                // The thread that ends a wait may also shut the socket down.
                 Received::End if patience.is_over() => return Err(Error::Interrupted),
                 Received::End => return Ok(0),
                 Received::Nothing => {
@@ -120,23 +121,23 @@ impl Carrier {
         }
     }
 
-    /// Bytes of the stream that are there.
+    /// Available bytes of the stream.
     pub(crate) fn receive_now(&self, buffer: &mut [u8]) -> Result<Received> {
         let now = Instant::now();
         let mut link = self.lock();
         let stepped = link.step(now);
         self.show_replacement(&mut link)?;
-        // What the peer sent before it stopped to read can still be received.
+        // Bytes that the peer sent before it stopped reading can still be received.
         match link.receive(buffer, now) {
             Ok(Received::Nothing) => stepped.map(|()| Received::Nothing),
             result => result,
         }
     }
 
-    /// Puts bytes that were received and decrypted already into `buffer`, without waiting; 0 if there are none.
+    /// Copies received and decrypted bytes into `buffer`, without waiting; 0 if there are none.
     ///
-    /// When there will be no more either, the socket is made to say so: a goodbye that came with the last bytes leaves
-    /// nothing on it that would wake a program which waits for it.
+    /// If no more will come, the socket is shut down for reading: a TLS goodbye that arrived with the last bytes leaves no byte
+    /// on the socket to wake a program that waits for it.
     pub(crate) fn receive_held(&self, buffer: &mut [u8]) -> usize {
         let mut link = self.lock();
         if buffer.is_empty() || !link.holds_more() {
@@ -145,21 +146,26 @@ impl Carrier {
         match link.receive(buffer, Instant::now()) {
             Ok(Received::Bytes(count)) => count,
             Ok(Received::Nothing) => 0,
-            // The next call meets it too.
+            // The next call has the same result.
             Ok(Received::End) | Err(_) => {
-                // One whose peer has gone is shut down already.
+                // If the peer has gone, the socket is shut down already.
                 let _ = self.shown.0.shutdown(Shutdown::Read);
                 0
             }
         }
     }
 
-    /// Whether there is more than was received so far: bytes that are here already, or the end.
+    /// Whether there is more than the bytes received so far: buffered bytes, or the end.
     pub(crate) fn holds_more(&self) -> bool {
         self.lock().holds_more()
     }
 
-    /// Sends all pieces, and waits until the system has them.
+    /// Whether the last call that received took everything that was on the socket.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.lock().is_drained()
+    }
+
+    /// Sends all pieces, and waits until the system has accepted them.
     pub(crate) fn send_all<'p>(
         &self,
         pieces: impl Iterator<Item = &'p [u8]>,
@@ -189,7 +195,7 @@ impl Carrier {
         self.flush(&mut waiting)
     }
 
-    /// Sends bytes, through a tunnel in one request, and waits until the system has them.
+    /// Sends bytes, in one request if there is a tunnel, and waits until the system has accepted them.
     pub(crate) fn send_whole(&self, mut bytes: &[u8], patience: &dyn Patience) -> Result<()> {
         let mut waiting = Wait::for_room(patience);
         while !bytes.is_empty() {
@@ -207,7 +213,7 @@ impl Carrier {
         self.flush(&mut waiting)
     }
 
-    /// Takes the beginning of `pieces` without waiting; returns how much that was.
+    /// Takes the first bytes of `pieces` without waiting; returns how many.
     pub(crate) fn send_now(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let mut link = self.lock();
         let result = link.send(pieces, Instant::now());
@@ -215,8 +221,8 @@ impl Carrier {
         result
     }
 
-    /// Waits until the beginning of `bytes` is taken, at most a record of TLS, and returns how much that was. What was
-    /// taken counts as sent: if the socket does not take it in time, the next call sends the rest before anything else.
+    /// Waits until the first bytes of `bytes` are taken, at most one TLS record, and returns how many. Taken bytes count as
+    /// sent: if the socket does not accept them in time, the next call sends the rest first.
     pub(crate) fn send_some(&self, bytes: &[u8], patience: &dyn Patience) -> Result<usize> {
         let record = &bytes[..bytes.len().min(RECORD)];
         let mut waiting = Wait::for_room(patience);
@@ -234,13 +240,13 @@ impl Carrier {
         }
     }
 
-    /// Bytes that were taken and that the system does not have yet.
+    /// The number of bytes that were taken and that the system has not accepted yet.
     pub(crate) fn unsent(&self) -> usize {
         self.lock().unsent()
     }
 
-    /// As [`Self::unsent`], and 0 while a thread uses the link: the program's own function may be asking, which takes the bytes
-    /// of the link.
+    /// As [`Self::unsent`], but 0 while a thread uses the link: the caller may be the program's own send function, which the
+    /// link calls.
     pub(crate) fn unsent_if_idle(&self) -> usize {
         match self.link.try_lock() {
             Ok(link) => link.unsent(),
@@ -249,17 +255,17 @@ impl Carrier {
         }
     }
 
-    /// Has the server of a tunnel answer, for a program that watches the socket.
+    /// Makes the server of a tunnel answer, for a program that watches the socket.
     pub(crate) fn keep_polling(&self) -> Result<()> {
         self.lock().keep_polling(Instant::now())
     }
 
-    /// Says goodbye, as far as that goes without waiting.
+    /// Says goodbye, as far as is possible without waiting.
     pub(crate) fn say_goodbye(&self) {
         self.lock().finish(Instant::now());
     }
 
-    /// Says goodbye and waits until the peer has taken it, as long as `patience` allows.
+    /// Says goodbye and waits until the peer has received it, within the limits of `patience`.
     pub(crate) fn part(&self, patience: &dyn Patience) -> Result<()> {
         self.say_goodbye();
         let mut waiting = Wait::for_link(patience);
@@ -273,12 +279,12 @@ impl Carrier {
         }
     }
 
-    /// How long the phases took that made the connection.
+    /// The durations of the phases that made the connection.
     pub(crate) fn phases(&self) -> Phases {
         self.lock().phases()
     }
 
-    /// Where the client of a tunnel stands.
+    /// The state of a tunnel's client.
     pub(crate) fn tunnel_status(&self) -> Option<Status> {
         self.lock().tunnel_status()
     }
@@ -288,7 +294,7 @@ impl Carrier {
         self.lock().has_tunnel()
     }
 
-    /// Waits until the link has sent what it has taken.
+    /// Waits until the link has sent the bytes that it has taken.
     fn flush(&self, waiting: &mut Wait<'_>) -> Result<()> {
         loop {
             if self.lock().unsent() == 0 {
@@ -330,7 +336,7 @@ impl Carrier {
         waiting.for_interests(&interests, deadline, Some(&self.shown.0))
     }
 
-    /// Gives a connection that the link has made in place of another the descriptor that the program sees.
+    /// Gives a connection with which the link has replaced another the descriptor that the program sees.
     fn show_replacement(&self, link: &mut Link) -> Result<()> {
         if let Some(fresh) = link.take_replacement() {
             replace_descriptor(&self.shown.0, &fresh)?;
@@ -346,13 +352,13 @@ impl Carrier {
     }
 }
 
-/// Handles of Windows lead where they lead: a tunnel ends there with its connection.
+/// A Windows handle cannot be redirected: a tunnel ends there with its connection.
 #[cfg(not(unix))]
 fn replace_descriptor(_: &Socket, _: &Socket) -> Result<()> {
     Err(io::Error::from(io::ErrorKind::Unsupported).into())
 }
 
-/// Makes the descriptor of `shown` lead to the connection of `fresh`, with the same settings.
+/// Makes the descriptor of `shown` refer to the connection of `fresh`, with the same settings.
 #[cfg(unix)]
 fn replace_descriptor(shown: &Socket, fresh: &Socket) -> Result<()> {
     use std::os::fd::AsRawFd;
@@ -360,8 +366,8 @@ fn replace_descriptor(shown: &Socket, fresh: &Socket) -> Result<()> {
     fresh.set_nonblocking(shown.nonblocking()?)?;
     fresh.set_read_timeout(shown.read_timeout()?)?;
     fresh.set_write_timeout(shown.write_timeout()?)?;
-    // SAFETY: both are open descriptors. The one that is replaced keeps its number, which callers may hold; a duplicate is
-    // open in programs that this process starts, unless it is told not to be.
+    // SAFETY: both are open descriptors. The replaced one keeps its number, which callers may have stored; a duplicate would be
+    // inherited by programs that this process starts, unless a flag prevents that.
     let replaced = unsafe {
         let replaced = libc::dup2(fresh.as_raw_fd(), shown.as_raw_fd());
         libc::fcntl(replaced, libc::F_SETFD, libc::FD_CLOEXEC);
@@ -370,12 +376,12 @@ fn replace_descriptor(shown: &Socket, fresh: &Socket) -> Result<()> {
     if replaced == -1 { Err(io::Error::last_os_error().into()) } else { Ok(()) }
 }
 
-/// The thread that ends a wait may shut the socket down, too.
+/// The thread that ends a wait may also shut the socket down.
 fn interrupted_or(error: Error, patience: &dyn Patience) -> Error {
     if patience.is_over() { Error::Interrupted } else { error }
 }
 
-/// Steps a link that has no socket to show yet until it leads to its target.
+/// Steps a link that has no socket to show yet until it has reached its target.
 pub(crate) fn reach(link: &mut Link, patience: &dyn Patience) -> Result<()> {
     let mut waiting = Wait::for_link(patience);
     let mut interests = Vec::new();
@@ -393,8 +399,8 @@ pub(crate) fn reach(link: &mut Link, patience: &dyn Patience) -> Result<()> {
     }
 }
 
-/// The descriptor of a link that leads to its target, in blocking mode if that is wanted. A link with TLS to a proxy comes with it,
-/// to be used with that descriptor.
+/// The descriptor of a link that has reached its target, in blocking mode if requested. For TLS to a proxy, the link is
+/// returned as well, to be used with that descriptor.
 pub(crate) fn into_descriptor(link: Link, blocks: bool) -> Result<(OwnedFd, Option<Link>)> {
     let (socket, link) = if link.leads_through_proxy_in_tls() {
         (link.socket().ok_or(Error::NotConnected)?.try_clone()?, Some(link))
@@ -409,13 +415,13 @@ pub(crate) fn into_descriptor(link: Link, blocks: bool) -> Result<(OwnedFd, Opti
     Ok((socket.into(), link))
 }
 
-/// Bytes from the peer.
+/// Wait for bytes from the peer.
 const BYTES: Wanted = Wanted { read: true, write: false };
 
-/// Room for bytes to the peer.
+/// Wait for room for bytes to the peer.
 const ROOM: Wanted = Wanted { read: false, write: true };
 
-/// How many pieces go to the link at once.
+/// The limit of pieces that go to the link in one call.
 const MAX_SLICES: usize = 64;
 
 /// The most that a record of TLS can hold.

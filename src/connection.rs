@@ -1,10 +1,11 @@
-//! A session's connection: how protocol code and bytes reach the `RTMP` and its socket.
+//! A session's connection: the way of bytes and protocol code to the `RTMP` and its socket.
 //!
-//! Bytes pass the session, which encrypts them if it has to, the HTTP tunnel, TLS and the socket. They are put together here
-//! and nowhere else: `fill` and what it calls for one direction, `send_bytes` for the other.
+//! Bytes pass the session, which encrypts them if necessary, the HTTP tunnel, TLS and the socket. Only this file combines them:
+//! `fill` and the functions that it calls for one direction, `send_bytes` for the other.
 
 use std::{
     io::{self, IoSlice},
+    iter, mem,
     time::{Duration, Instant},
 };
 
@@ -17,6 +18,7 @@ use rtmp_core::{
     session::{self, Application, Calls, Command, Notice, Profile, Session, State, packet_log, ready},
     transport::{
         deadline::Deadline,
+        tcp,
         wait::{self, Patience},
     },
 };
@@ -39,18 +41,18 @@ use super::{
     valid::{Rtmp, field},
 };
 
-/// What a session asks of the program, which says it in `Link` and sees it in the struct.
+/// The program's settings, which the session reads from `Link`, and the fields that it shows in the struct.
 pub(crate) struct Wishes<'h> {
     rtmp: Rtmp<'h>,
     calls: CallArray<'h>,
-    /// What the peer has said, for a program that wants to know.
+    /// The peer's notices, for a program that receives them.
     notices: Option<Vec<Notice>>,
 }
 
 impl Application for Wishes<'_> {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
-        // SAFETY: programs do not free the strings of `Link` while a call is running, which is a rule of `rtmp.h`, and this call
-        // does not outlive the step.
+        // SAFETY: programs do not free the strings of `Link` during a call, which is a rule of `rtmp.h`, and this reference
+        // ends with the step.
         let mut profile = unsafe { profile(&*field!(self.rtmp, Link).as_ptr()) };
         profile.all_data = flv::Flags(field!(self.rtmp, m_read.flags).get()).has(flv::Flags::ALL);
         (profile, &mut self.calls)
@@ -86,11 +88,11 @@ impl Handle {
             let Core { session, reservoir, .. } = &mut *core;
             let input = reservoir::unread_mut(&mut inbox, reservoir.as_deref_mut());
             let (used, result) = self.run(session, |session, wishes| step(session, wishes, input));
-            // Before another call may close the connection, after which nothing is unread.
+            // Before another call can close the connection and discard the unread bytes.
             inbox.consume(used);
             result
         };
-        // With a tunnel, what TLS has decrypted is HTTP, which is the tunnel's to read.
+        // With a tunnel, the bytes that TLS has decrypted are HTTP, and the tunnel reads them.
         let direct = inbox.sb().has_tls() && !self.is_carried();
         let refilled = if direct { inbox.refill_from_pending() } else { 0 };
         if refilled > 0 {
@@ -100,7 +102,7 @@ impl Handle {
         result
     }
 
-    /// Runs a step with what the fields of the struct say, and shows in them what it has changed.
+    /// Runs a step with the values of the struct's fields, and stores the values that it has changed.
     fn run<R>(
         &self,
         session: &mut Session<Body>,
@@ -120,8 +122,8 @@ impl Handle {
         result
     }
 
-    /// Waits until at least one more byte is there to be read. `whole` says that nobody looks at the chunks of a message one
-    /// by one.
+    /// Waits until at least one more byte is available. `whole` says that the caller does not look at the single chunks of a
+    /// message.
     pub(crate) fn fill(&self, whole: bool) -> Result<()> {
         if self.take_refilled() {
             return Ok(());
@@ -152,18 +154,31 @@ impl Handle {
 
     /// As `fill`, from a carrier.
     fn fill_from(&self, carrier: &Carrier) -> Result<()> {
+        let mut is_drained = false;
         if self.never_waits() {
+            is_drained = self.progress(|progress| mem::take(&mut progress.drained));
             self.prepare_to_receive()?;
         }
-        let result = self.inbox().fill(|room| carrier.receive(room, &self.patience()));
+        let result = if is_drained {
+            // A call of the system would find nothing.
+            self.check().and(Err(Error::Again))
+        } else {
+            self.inbox().fill(|room| carrier.receive(room, &self.patience()))
+        };
         self.show_tunnel(carrier);
-        let count = if self.never_waits() { self.note_received(result) } else { result }?;
+        let count = if self.never_waits() {
+            let is_drained = result.is_ok() && carrier.is_drained();
+            self.progress(|progress| progress.drained = is_drained);
+            self.note_received(result)
+        } else {
+            result
+        }?;
         self.receive_newest(count);
         Ok(())
     }
 
-    /// Fails with [`Error::Again`] when this call has received enough, or may not receive before the peer takes answers; and with
-    /// what a step has met.
+    /// Fails with [`Error::Again`] when this call has received enough, or must not receive before the peer accepts answers.
+    /// Also fails with a stored error of a step.
     fn prepare_to_receive(&self) -> Result<()> {
         if let Some(error) = self.progress(|progress| progress.receive_error.take()) {
             return Err(error);
@@ -177,7 +192,7 @@ impl Handle {
         if self.core().session.wants_input() { Ok(()) } else { Err(Error::Again) }
     }
 
-    /// A call has received as much as it may, and found nothing for the program. If calls have been finding nothing for the time of
+    /// A call has received as much as it may, and found nothing for the program. If calls have found nothing for the time of
     /// one wait, although the socket was never empty, that is a timeout as well.
     fn meet_flood(&self) -> Error {
         let (timeout, now) = (self.timeout(), Instant::now());
@@ -203,7 +218,7 @@ impl Handle {
         self.progress_if_any(|progress| progress.flooded_since = None);
     }
 
-    /// Notes that a call reads: what a step has told of is being looked at.
+    /// Notes that a call reads, and so processes what a step has reported.
     pub(crate) fn note_reading(&self) {
         self.progress_if_any(|progress| {
             progress.use_connection();
@@ -214,7 +229,7 @@ impl Handle {
         });
     }
 
-    /// Notes what a call that does not wait has received, or that the time of a wait is over.
+    /// Notes the result of a receive without waiting, or that the time of a wait has passed.
     fn note_received(&self, result: Result<usize>) -> Result<usize> {
         let timeout = self.timeout();
         self.progress(|progress| match result {
@@ -236,8 +251,8 @@ impl Handle {
         })
     }
 
-    /// Receives what there is into the buffer, for a step of a session that does not wait: not more than there is room for, and
-    /// only if the last bytes that came were looked at.
+    /// Receives available bytes into the buffer, for a step of a session that does not wait: no more than fit, and only if the
+    /// last bytes were processed.
     pub(crate) fn receive_ahead(&self, carrier: &Carrier) -> Result<()> {
         if !self.core().session.wants_input() {
             return Ok(());
@@ -254,7 +269,11 @@ impl Handle {
         self.show_tunnel(carrier);
         match result {
             Ok(count) => {
-                self.progress(|progress| (progress.input, progress.silent_since) = (Input::Some, None));
+                let is_drained = carrier.is_drained();
+                self.progress(|progress| {
+                    (progress.input, progress.silent_since) = (Input::Some, None);
+                    progress.drained = is_drained;
+                });
                 self.receive_newest(count);
                 Ok(())
             }
@@ -263,11 +282,11 @@ impl Handle {
         }
     }
 
-    /// Shows callers where the tunnel stands.
+    /// Shows callers the state of the tunnel.
     pub(crate) fn show_tunnel(&self, carrier: &Carrier) {
         let Some(status) = carrier.tunnel_status() else { return };
         let r = self.rtmp();
-        // The thread that reads and the one that sends come here.
+        // Both the reading and the sending thread may be here.
         let _core = self.core();
         if !self.is_current() {
             return;
@@ -278,15 +297,15 @@ impl Handle {
         field!(r, m_resplen).set(status.missing as c_int);
         if let (Some(session), true) = (&status.session, field!(r, m_clientID.av_val).get().is_null()) {
             let path = format!("/{}", session.as_str());
-            // It comes from `malloc`, like every other that `RTMP_Close` finds there.
+            // The string comes from `malloc`, like every other that `RTMP_Close` frees there.
             if let Ok(copy) = memory::duplicate(path.as_bytes()) {
                 field!(r, m_clientID).put(AVal { av_val: copy, av_len: path.len() as c_int });
             }
         }
     }
 
-    /// Builds one of the session's messages and sends it; no other message gets between the two. An error comes with the
-    /// length of the message's first chunk.
+    /// Builds one of the session's messages and sends it; no other message comes in between. An error contains the length of
+    /// the message's first chunk.
     pub(crate) fn send_command(
         &self,
         build: impl FnOnce(&mut Session<Body>, &Profile<'_>) -> Command,
@@ -303,8 +322,8 @@ impl Handle {
         built.and(sent).map_err(|error| (error, first_chunk))
     }
 
-    /// Encodes a message and sends it, with as little besides as can be; `call` is remembered, and `encoded` says which
-    /// header format it has once the message has its place among those that were sent.
+    /// Encodes a message and sends it at the least cost; `call` is remembered, and `encoded` receives the header format once
+    /// the message has its place among the sent ones.
     pub(crate) fn transmit_packet(
         &self,
         message: &Outgoing<'_>,
@@ -318,8 +337,8 @@ impl Handle {
         }
     }
 
-    /// Encodes a message, and appends it to the queue if bytes cannot leave as they are or if the caller wants it there;
-    /// otherwise returns its chunks, which are to be sent before the turn ends.
+    /// Encodes a message, and appends it to the queue if bytes need processing or the caller asks for it; otherwise returns its
+    /// chunks, which must be sent before the turn ends.
     fn encode_packet<'h, 'm>(
         &'h self,
         message: &Outgoing<'m>,
@@ -359,7 +378,7 @@ impl Handle {
         self.forgive(answers).inspect_err(|_| self.give_up())
     }
 
-    /// Sends the messages of one call: short ones leave together.
+    /// Sends the messages of one call: short ones are sent together.
     pub(crate) fn batch(&self) -> Batch<'_> {
         Batch { handle: self, sending: None, _deferred: Deferred::begin() }
     }
@@ -381,12 +400,19 @@ impl Handle {
         }
     }
 
-    /// Sends a message, and behind it the answers that other threads have left to this one. After an error they are dropped:
-    /// part of the message may have been sent.
+    /// Sends a message, and after it the answers that other threads have left for this one. After an error the answers are
+    /// dropped, because a part of the message may have been sent.
     fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
         if self.never_waits() {
             drop(sending);
-            return self.send_or_queue(|| chunks.pieces());
+            let len = chunks.len();
+            if len > tcp::SHORT {
+                return self.send_or_queue(|| chunks.pieces());
+            }
+            // The system has less to do for one piece.
+            let mut whole = Vec::with_capacity(len);
+            chunks.append_to(&mut whole);
+            return self.send_or_queue(|| iter::once(&whole[..]));
         }
         match self.send_chunks(chunks, sending.scratch()) {
             Ok(()) => {
@@ -397,19 +423,18 @@ impl Handle {
         }
     }
 
-    /// Sends what the session has queued.
+    /// Sends the session's queue.
     pub(crate) fn flush(&self) -> Result<()> {
         self.drain(self.outbox().take_turn(), Ok(()))
     }
 
-    /// As `flush`, unless another thread is sending, which then sends this, too: it may wait for a peer that itself waits for
-    /// us to read.
+    /// As `flush`, unless another thread is sending, which then sends this queue, too. That thread may be waiting for a peer
+    /// that itself waits for this side to read.
     pub(crate) fn try_flush(&self) -> Result<()> {
         self.outbox().try_turn().map_or(Ok(()), |sending| self.drain(sending, Ok(())))
     }
 
-    /// Sends what the session has queued, and what other threads queue meanwhile. After an error, in `sent` or in this, the
-    /// rest is dropped.
+    /// Sends the session's queue, and what other threads add meanwhile. After an error, in `sent` or here, the rest is dropped.
     fn drain(&self, sending: Sending<'_>, sent: Result<()>) -> Result<()> {
         if self.never_waits() {
             drop(sending);
@@ -420,7 +445,7 @@ impl Handle {
         sending.drain(sent, !self.is_carried(), |bytes| self.send_bytes(bytes))
     }
 
-    /// Sends as much of what is queued as the connection takes now. After an error the rest is dropped.
+    /// Sends as much of the queue as the connection accepts now. After an error the rest is dropped.
     pub(crate) fn flush_now(&self) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Ok(()) };
         let result = if self.send_hook().is_some() {
@@ -436,47 +461,38 @@ impl Handle {
         result
     }
 
-    /// Sends bytes of a session that does not wait, as far as the connection takes them now, and queues the rest. Only the rest is
-    /// copied, unless the bytes have to be changed first, or are many short pieces.
+    /// Sends bytes of a session that does not wait, as far as the connection accepts them now, and queues the rest. Only the
+    /// rest is copied, unless the bytes have to be changed first, or are many pieces.
     fn send_or_queue<'p, I: Iterator<Item = &'p [u8]>>(&self, pieces: impl Fn() -> I) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Err(Error::NotConnected) };
-        let has_tunnel = carrier.has_tunnel();
+        let (has_tunnel, has_hook) = (carrier.has_tunnel(), self.send_hook().is_some());
+        let (mut count, mut len) = (0, 0);
+        for piece in pieces() {
+            count += 1;
+            len += piece.len();
+        }
         let mut core = self.core();
         let session = &mut core.session;
         if has_tunnel
             || !session.unsent().is_empty()
             || session.is_encrypted()
-            || self.send_hook().is_some()
-            || pieces().nth(MAX_PIECES).is_some()
+            || has_hook
+            || count > MAX_PIECES
         {
             session.enqueue_bytes(pieces());
             drop(core);
             return self.flush_now();
         }
         let mut slices = [IoSlice::new(&[]); MAX_PIECES];
-        let (mut count, mut len) = (0, 0);
-        for piece in pieces() {
-            slices[count] = IoSlice::new(piece);
-            count += 1;
-            len += piece.len();
+        for (slice, piece) in slices.iter_mut().zip(pieces()) {
+            *slice = IoSlice::new(piece);
         }
-        let mut together = [0; PUT_TOGETHER];
-        let sent = if let (true, Some(room)) = (count > 1, together.get_mut(..len)) {
-            // The system has less to do for one piece.
-            let mut at = 0;
-            for piece in pieces() {
-                room[at..at + piece.len()].copy_from_slice(piece);
-                at += piece.len();
-            }
-            carrier.send_now(&[IoSlice::new(room)])?
-        } else {
-            carrier.send_now(&slices[..count])?
-        };
-        session.enqueue_rest(pieces(), sent);
+        let sent = carrier.send_now(&slices[..count])?;
+        session.enqueue_rest(pieces(), len, sent);
         Ok(())
     }
 
-    /// As `flush_now`, for a program that takes the bytes itself: it is called without a lock.
+    /// As `flush_now`, for a program that takes the bytes itself: its function is called without a lock.
     fn flush_to_hook(&self, carrier: &Carrier) -> Result<()> {
         loop {
             let bytes = self.core().session.unsent().to_vec();
@@ -487,7 +503,7 @@ impl Handle {
         }
     }
 
-    /// Fails with the error of sending that a step has met.
+    /// Fails with the send error that a step has stored.
     fn meet_send_error(&self) -> Result<()> {
         self.progress(|progress| progress.send_error.take()).map_or(Ok(()), Err)
     }
@@ -504,13 +520,13 @@ impl Handle {
         self.progress(|progress| progress.backlog.watch(sent, waiting > 0, now));
     }
 
-    /// How many bytes wait for the peer, here and in what carries them.
+    /// The number of bytes that wait for the peer, here and in the carrier.
     pub(crate) fn unsent(&self) -> usize {
         let queued = self.core().session.queued();
         queued + self.carrier().map_or(0, |carrier| carrier.unsent())
     }
 
-    /// Fails with [`Error::Again`] if a session that does not wait has no room for so many bytes more.
+    /// Fails with [`Error::Again`] if a session that does not wait has no room for this many more bytes.
     pub(crate) fn reserve_queue(&self, len: usize) -> Result<()> {
         if !self.never_waits() {
             return Ok(());
@@ -533,7 +549,7 @@ impl Handle {
         }
     }
 
-    /// Sends bytes as they are, behind what is queued.
+    /// Sends bytes unchanged, after the queue.
     pub(crate) fn send_pieces(&self, pieces: &[&[u8]]) -> Result<()> {
         let _deferred = Deferred::begin();
         if self.never_waits() {
@@ -544,8 +560,8 @@ impl Handle {
         self.drain(sending, Ok(()))
     }
 
-    /// Answers that a peer does not take any more are no failure: it may have sent more before it went, so that is for those to
-    /// find out who read to the end.
+    /// It is not a failure if the peer no longer accepts answers: it may have sent more before it closed, and a reader finds
+    /// the end after that.
     pub(crate) fn forgive(&self, answers: Result<()>) -> Result<()> {
         answers.or_else(|error| {
             if !error.is_end_of_connection() {
@@ -558,7 +574,7 @@ impl Handle {
 
     /// Whether the peer has sent more than was received, so that receiving would not wait.
     pub(crate) fn has_more(&self) -> bool {
-        // A byte that was left there is none of them.
+        // A byte that was left on the socket does not count.
         let left = usize::from(self.has_left_byte());
         self.socket().is_ok_and(|fd| wait::has_more(fd, left))
     }
@@ -573,17 +589,17 @@ impl Handle {
         Some(field!(self.rtmp(), m_sb.sb_socket).get())
     }
 
-    /// From now on all waits together may last no longer than one of them may, until [`end_phase`](Self::end_phase).
+    /// From now on all waits together are limited to the time of one, until [`end_phase`](Self::end_phase).
     pub(crate) fn begin_phase(&self) {
         self.set_limit(Deadline::after(self.timeout()));
     }
 
-    /// From now on each wait may last as long as one may.
+    /// From now on each wait has its own limit again.
     pub(crate) fn end_phase(&self) {
         self.set_limit(Deadline::NEVER);
     }
 
-    /// Fails if a wait would fail at once, because the phase has ended or the program wants to stop.
+    /// Fails if a wait would fail at once, because the phase has ended or the program has aborted.
     pub(crate) fn check(&self) -> Result<()> {
         let patience = self.patience();
         if patience.is_over() {
@@ -619,8 +635,8 @@ impl Handle {
         result
     }
 
-    /// Receives into the body of the message that is arriving, or into the reservoir. `None` if there is neither, or if the
-    /// bytes have to pass something on their way.
+    /// Receives directly into the body of the message that is arriving, or into the reservoir. `None` if there is neither, or
+    /// if the bytes need processing on their way.
     fn fill_straight(&self, whole: bool) -> Option<Result<()>> {
         let mut inbox = self.inbox();
         if inbox.sb().has_tls() {
@@ -633,7 +649,7 @@ impl Handle {
         let Core { session, reservoir, .. } = &mut *core;
         let worthwhile = direct::worthwhile(reservoir.as_deref());
         let chunk_size = session::chunk_size(field!(self.rtmp(), m_inChunkSize).get());
-        // The log shows chunks one by one.
+        // The log shows each chunk.
         let loan = if reservoir::unread(&inbox, reservoir.as_deref()).is_empty() && !globals::dumps() {
             session.decoder().lend(chunk_size, worthwhile)
         } else {
@@ -641,7 +657,7 @@ impl Handle {
         };
         let Some(mut loan) = loan else {
             reservoir::release_idle(&mut inbox, reservoir);
-            // Its memory stays where it is, and what is unread in it.
+            // Its memory does not move, and neither do its unread bytes.
             let mut reservoir = reservoir.take()?;
             // Another call may close the connection, but not while the lock is held.
             reservoir.gather(&inbox);
@@ -661,15 +677,15 @@ impl Handle {
         Some(result.map(|_| ()))
     }
 
-    /// Receives into a reservoir that was taken out of the core, and has gathered what is unread.
+    /// Receives into a reservoir that was taken out of the core, and has gathered the unread bytes.
     fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
         let result = reservoir.fill(self.sb(), &self.patience());
         let mut core = self.core();
         if !self.is_open() || !self.is_current() {
-            // The session that these bytes belong to has ended, and the memory goes with this call.
+            // The session of these bytes has ended, and this call frees the memory.
             return result;
         }
-        // The lock keeps a call that closes the connection out.
+        // The lock excludes a call that closes the connection.
         reservoir.show(self.sb());
         core.reservoir = Some(reservoir);
         if matches!(result, Err(Error::TimedOut)) {
@@ -678,16 +694,16 @@ impl Handle {
         result
     }
 
-    /// Decrypts bytes that have just arrived, the last of those unread.
+    /// Decrypts bytes that have just arrived, the last of the unread ones.
     fn receive_newest(&self, count: usize) {
         if count > 0 {
             self.core().session.decrypt(self.inbox().newest(count));
         }
     }
 
-    /// Lets the socket become quiet when there is nothing for a reader in what was received, and asks the server of a tunnel
-    /// for more. Callers that brought their own socket, as curl does, wait for it before they read: they do not know of bytes
-    /// that are here already, and an HTTP server says nothing unless it is asked.
+    /// Makes the socket unreadable if the received bytes contain nothing for a reader, and asks the server of a tunnel for
+    /// more. Callers with their own socket, such as curl, wait for it before they read: they do not know of bytes that were
+    /// already received, and an HTTP server only answers requests.
     pub(crate) fn settle(&self) {
         if !self.is_watched() {
             return;
@@ -702,7 +718,7 @@ impl Handle {
         if let Some(carrier) = carrier {
             carrier.lock().release_byte();
             if !has_ended {
-                // The end of the connection, if that is why, makes the socket readable.
+                // If the reason is the end of the connection, the socket becomes readable.
                 if let Err(error) = carrier.keep_polling() {
                     log::debug!("the tunnel's server does not accept a poll request: {error}");
                 }
@@ -711,7 +727,7 @@ impl Handle {
         }
     }
 
-    /// Says whether the socket has to stay readable as long as there is something to read.
+    /// Sets whether the socket has to stay readable while there is something to read.
     pub(crate) fn watch(&self, watched: bool) {
         self.set_watched(watched);
         for carrier in self.carrier().into_iter().chain(self.sb().carrier()) {
@@ -727,24 +743,25 @@ impl Handle {
         self.sb().has_left_byte(self.left_byte())
     }
 
-    /// Whether there is something for a reader in what was received and not read.
+    /// Whether the received and unread bytes contain something for a reader.
     fn has_something_to_read(&self, carrier: Option<&Carrier>) -> bool {
         let mut core = self.core();
         let Core { session, reservoir, .. } = &mut *core;
         let inbox = self.inbox();
         let unread = reservoir::unread(&inbox, reservoir.as_deref());
-        let begun = flv::Flags(field!(self.rtmp(), m_read.flags).get()).has(flv::Flags::HEADER);
-        // Without anything unread it was all fetched, but for what a tunnel has not looked at.
+        let flags = flv::Flags(field!(self.rtmp(), m_read.flags).get());
+        let (begun, all_data) = (flags.has(flv::Flags::HEADER), flags.has(flv::Flags::ALL));
+        // If nothing is unread, everything was fetched, except what a tunnel has not processed.
         let more = carrier.is_none() && !unread.is_empty() && self.sb().tls_holds_more();
         let worth_reading =
-            more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, unread);
+            more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, all_data, unread);
         worth_reading
             || !core.stream.pending().is_empty()
             || carrier.is_some_and(|carrier| carrier.holds_more())
     }
 }
 
-/// Sends what a session has queued with `send`, which takes the beginning of some bytes.
+/// Sends a session's queue with `send`, which takes the first bytes of a slice.
 fn send_queued(session: &mut Session<Body>, send: impl Fn(&[u8]) -> Result<usize>) -> Result<()> {
     while !session.unsent().is_empty() {
         match send(session.unsent())? {
@@ -755,8 +772,8 @@ fn send_queued(session: &mut Session<Body>, send: impl Fn(&[u8]) -> Result<usize
     Ok(())
 }
 
-/// Messages that a program hands over in one call. The first one that stays in the queue keeps other threads from sending
-/// until the queue is empty again, so [`end`](Self::end) has to be called in the end.
+/// Messages that a program passes in one call. The first one that stays in the queue keeps other threads from sending until the
+/// queue is empty again, so [`end`](Self::end) must be called at the end.
 pub(crate) struct Batch<'h> {
     handle: &'h Handle,
     /// The turn to send, while messages of this batch are queued.
@@ -766,14 +783,14 @@ pub(crate) struct Batch<'h> {
 }
 
 impl Batch<'_> {
-    /// Bytes of the body of a message that is worth copying to save a call of the system.
+    /// Bodies up to this length are copied to save a system call.
     const SHORT: usize = 8 << 10;
-    /// Bytes in the queue that are worth a call of the system.
+    /// With this many bytes in the queue, a system call is worth its cost.
     const ENOUGH: usize = 64 << 10;
 
     /// Encodes a message, and sends it unless it waits for the next one; `encoded` as for `Handle::transmit_packet`.
     pub(crate) fn transmit(&mut self, message: &Outgoing<'_>, encoded: &mut Option<u8>) -> Result<()> {
-        // The log of librtmp shows a message and what came of it before the next one.
+        // The log of librtmp shows a message and its result before the next message.
         if message.body.len() > Self::SHORT || globals::logs_debug() {
             self.flush()?;
             return self.handle.transmit_packet(message, None, encoded);
@@ -812,28 +829,26 @@ impl Batch<'_> {
     }
 }
 
-/// [`load`] as one function for all kinds of steps.
+/// [`load`] as one function for all kinds of steps, which is not inlined.
 #[inline(never)]
 fn load_all(rtmp: Rtmp<'_>) -> State {
     load(rtmp)
 }
 
-/// [`store`] as one function for all kinds of steps.
+/// [`store`] as one function for all kinds of steps, which is not inlined.
 #[inline(never)]
 fn store_all(rtmp: Rtmp<'_>, before: &State, after: &State) {
     store(rtmp, before, after);
 }
 
-/// With so many bytes in one receive, the peer is probably ahead.
+/// With this many bytes in one receive, the peer is probably sending faster than this side reads.
 const AHEAD: usize = sockbuf::CAPACITY / 2;
 
-/// How often a call of a session that does not wait receives: others have their turn then.
+/// The limit of receives of a call of a session that does not wait, so that others have their turn.
 const MAX_RECEIVES: u32 = 64;
 
-/// How long such a call receives.
+/// The time limit of such receives.
 const MAX_TIME: Duration = Duration::from_millis(2);
 
-/// A message of so many pieces is sent without a copy.
+/// A message with this many pieces is sent without a copy.
 const MAX_PIECES: usize = 16;
-/// A message of so many bytes is copied into one piece.
-const PUT_TOGETHER: usize = 512;

@@ -1,17 +1,17 @@
-//! `errno`: a call that succeeds leaves it as it was, and one that fails sets it as librtmp did.
+//! `errno`: a call that succeeds leaves it unchanged, and one that fails sets it as librtmp did.
 //!
-//! Bindings of other languages read `errno` behind every call and take what they find for a failure, so the system calls
-//! that fail on the way to a success, and the library's own sockets, locks and files, must not show.
+//! Bindings of other languages read `errno` after every call and treat a change as a failure. So system calls that fail
+//! although the call succeeds, and the library's own sockets, locks and files, must not change it.
 
-use std::{io, ptr::NonNull};
+use std::ptr::NonNull;
 
 use libc::c_int;
 
 use rtmp_core::error::Error;
 
-/// The value that `errno` gets when this is dropped, at the end of a call: the one from before, unless another is set.
+/// The value that `errno` gets when this is dropped, at the end of a call: the old one, unless another is set.
 pub(crate) struct Errno {
-    /// The address does not leave this thread, because a pointer does not.
+    /// The address stays in this thread, because a pointer is not `Send`.
     place: NonNull<c_int>,
     value: c_int,
     unchanged: bool,
@@ -26,21 +26,22 @@ impl Errno {
         Self { place, value: unsafe { place.read() }, unchanged: false }
     }
 
-    /// Sets the value that `error` stands for. An error that is not the operating system's has none.
+    /// Sets the value for `error`. An error that is not the operating system's has none.
     pub(crate) fn set_from(&mut self, error: &Error) {
         if let (false, Some(code)) = (self.unchanged, error.errno()) {
             self.value = in_c(code);
         }
     }
 
-    /// Keeps the value from before whatever error follows: librtmp made no system call there.
+    /// Keeps the old value whatever error follows: librtmp made no system call there.
     pub(crate) fn leave_unchanged(&mut self) {
         self.unchanged = true;
     }
 
     /// Sets the current value, which a function of C has left.
     pub(crate) fn take_current(&mut self) {
-        self.value = io::Error::last_os_error().raw_os_error().unwrap_or(self.value);
+        // SAFETY: see `drop`.
+        self.value = unsafe { self.place.read() };
     }
 }
 
@@ -58,7 +59,7 @@ pub(super) fn set(value: c_int) {
     unsafe { place().write(value) };
 }
 
-/// Where this thread's `errno` is, as long as the thread lives.
+/// The address of this thread's `errno`, which stays valid as long as the thread.
 #[inline(always)]
 fn place() -> NonNull<c_int> {
     // SAFETY: the function has no preconditions, and every thread has an `errno`.
@@ -80,13 +81,13 @@ unsafe extern "C" {
     fn errno_location() -> *mut c_int;
 }
 
-/// The number that C programs know an error by.
+/// The number of an error in C programs.
 #[cfg(unix)]
 fn in_c(code: c_int) -> c_int {
     code
 }
 
-/// The number that C programs know an error by: Winsock has its own (`winerror.h`), and C has others (`errno.h`).
+/// The number of an error in C programs: Winsock has its own (`winerror.h`), and C has others (`errno.h`).
 #[cfg(windows)]
 fn in_c(code: c_int) -> c_int {
     const WSAEWOULDBLOCK: c_int = 10035;
@@ -119,14 +120,17 @@ fn in_c(code: c_int) -> c_int {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+
     use super::*;
 
     fn errno() -> c_int {
-        io::Error::last_os_error().raw_os_error().unwrap()
+        // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread.
+        unsafe { place().read() }
     }
 
     #[test]
-    fn errno_is_what_it_was_unless_a_reason_says_otherwise() {
+    fn errno_is_unchanged_without_a_system_error() {
         let cases: [(Option<Error>, c_int); 7] = [
             (None, 7),
             (Some(Error::Closed), 7),

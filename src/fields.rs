@@ -1,7 +1,7 @@
-//! Who owns what in the public structs.
+//! The owners of the fields of the public structs.
 //!
-//! Callers allocate the struct, read and write its fields between calls and clear it. So fields that both sides use
-//! have no second copy: a step loads them, runs, and stores what it changed.
+//! Callers allocate the struct, read and write its fields between calls and clear it. So fields that both sides use have no
+//! second copy: a step loads them, runs, and stores its changes.
 
 use libc::c_int;
 use rtmp_core::{
@@ -52,10 +52,10 @@ impl Shared<u8> for bool {
     }
 }
 
-/// The session's words for the fields that it shares with callers: first those that plain audio and video have to do with.
+/// The session's names for the fields that it shares with callers: first those that plain audio and video use.
 macro_rules! shared_fields {
     ($($media:ident: $($media_name:ident).+;)* ...; $($field:ident: $($name:ident).+;)*) => {
-        /// Reads the fields that a step works with, one by one: callers may look at them meanwhile.
+        /// Reads the fields that a step uses, one by one: callers may read them meanwhile.
         #[inline(always)]
         pub(super) fn load(r: Rtmp<'_>) -> State {
             State {
@@ -65,8 +65,7 @@ macro_rules! shared_fields {
             }
         }
 
-        /// As [`load`], but only the fields that the arrival of audio and video has to do with; the others are as in a new
-        /// session.
+        /// As [`load`], but only the fields that arriving audio and video use; the others are as in a new session.
         #[inline(always)]
         pub(super) fn load_for_media(r: Rtmp<'_>) -> State {
             State {
@@ -89,7 +88,7 @@ macro_rules! shared_fields {
             }
         }
 
-        /// As [`store`], for what [`load_for_media`] has read.
+        /// As [`store`], for the fields that [`load_for_media`] has read.
         #[inline(always)]
         pub(super) fn store_for_media(r: Rtmp<'_>, before: &State, after: &State) {
             $(if after.$media != before.$media {
@@ -126,7 +125,7 @@ shared_fields! {
     media_types: m_read.dataType;
 }
 
-/// The owner of every field. Never called: a field that is added does not compile until it has its place here.
+/// The owner of every field. Never called: an added field does not compile until it is listed here.
 #[expect(dead_code, reason = "a table for readers and the compiler")]
 fn owners(rtmp: &RTMP) {
     let RTMP {
@@ -153,7 +152,7 @@ fn owners(rtmp: &RTMP) {
         m_fVideoCodecs: _,
         m_fEncoding: _,
         m_fDuration: _,
-        // Shared: `calls` works in place on the array, which callers may free entries of.
+        // Shared: `calls` works in place on the array, whose entries callers may free.
         m_numCalls: _,
         m_methodCalls: _,
         // Mirror: written for each message that arrived, never read.
@@ -161,7 +160,7 @@ fn owners(rtmp: &RTMP) {
         m_channelTimestamp: _,
         // Unused; always null.
         m_vecChannelsIn: _,
-        // Private: the slot of `Private`, and the gate in front of it.
+        // Private: the slot of `Private`, and the gate for it.
         m_vecChannelsOut: _,
         m_channelsAllocatedOut: _,
         // Mirrors of the tunnel's state.
@@ -170,19 +169,19 @@ fn owners(rtmp: &RTMP) {
         m_resplen: _,
         m_unackd: _,
         m_clientID: _,
-        // Shared, see `rtmp::io`; `buf` and what belongs to it mirror `Core::stream`.
+        // Shared, see `rtmp::io`; `buf` and its related fields mirror `Core::stream`.
         m_read: _,
         // Mirror of `Core::writer`.
         m_write: _,
-        // Shared: `sockbuf` works in place, callers watch how much is unread.
+        // Shared: `sockbuf` works in place, and callers watch the number of unread bytes.
         m_sb: _,
-        // Written by the caller before the connection, read when needed; `close` frees what flags say is ours. `pFlags`
-        // is private: see `reason`.
+        // Written by the caller before the connection, read when needed; `close` frees the strings that flags mark as the
+        // library's. `pFlags` is private: see `reason`.
         Link: _,
     } = rtmp;
 }
 
-/// What `Link` says about the connection.
+/// The settings in `Link` as the protocol's profile.
 ///
 /// # Safety
 /// The strings of `link` are readable for their lengths while the result is used.
@@ -230,7 +229,7 @@ pub(super) fn mirror_timestamp(r: Rtmp<'_>, chunk_stream: usize, timestamp: u32)
     }
 }
 
-/// Makes room for a chunk stream behind the `allocated` ones there is room for; returns whether that was possible.
+/// Makes room for a chunk stream beyond the `allocated` entries; returns whether that was possible.
 #[cold]
 #[inline(never)]
 fn grow_timestamps(r: Rtmp<'_>, chunk_stream: usize, allocated: usize) -> bool {

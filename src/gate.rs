@@ -1,8 +1,8 @@
-//! The gate of an `RTMP`: a mutex that keeps two threads from taking hold of what hangs on the struct, or of its socket, at
-//! the same time, and a word in the struct that says whether the program wants its calls to end.
+//! The gate of an `RTMP`: a mutex that keeps two threads from accessing the private state of the struct, or its socket, at the
+//! same time; and a word in the struct that says whether the program has aborted its calls.
 //!
 //! The word is the field `m_channelsAllocatedOut`, which is 0 after `RTMP_Init`. `RTMP_Abort` may come at any time, also from a
-//! signal handler, so it needs no memory and waits for no lock.
+//! signal handler, so it allocates nothing and waits for no lock.
 
 use std::{
     mem::ManuallyDrop,
@@ -26,7 +26,7 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gate<'a>(Rtmp<'a>);
 
-// SAFETY: it is an address; behind it only atomic fields are used, and the slot while the lock is held.
+// SAFETY: it is an address; through it only atomic fields are used, and the slot while the lock is held.
 unsafe impl Sync for Gate<'_> {}
 // SAFETY: as above; the address does not depend on the thread.
 unsafe impl Send for Gate<'_> {}
@@ -37,12 +37,12 @@ pub(crate) struct Keeper<'a> {
     lock: ManuallyDrop<MutexGuard<'static, ()>>,
 }
 
-/// The word when the program wants calls to end, until it closes the session; else it is 0. Any other value is garbage and is
-/// treated as 0. It is negative: programs look into a channel's packet if its number is below `m_channelsAllocatedOut`.
+/// The value of the word after an abort, until the program closes the session; otherwise it is 0. Any other value is garbage
+/// and is treated as 0. It is negative: programs access a channel's packet if its number is below `m_channelsAllocatedOut`.
 const ABORTED: u32 = 0xDA00_0000;
 
-/// A session finds its lock by its address: a struct that callers clear, copy and move has no room for one. Sessions that share
-/// a lock do not hold each other up, because it is held for a few instructions, or to receive what has arrived.
+/// A session finds its lock by its address: callers clear, copy and move the struct, so it cannot contain one. Sessions that
+/// share a lock hardly wait for each other, because it is held for a few instructions, or to receive available bytes.
 static LOCKS: [Lock; 1 << LOCK_BITS] = [const { Lock(Mutex::new(())) }; 1 << LOCK_BITS];
 
 /// A lock with a cache line of its own.
@@ -75,14 +75,14 @@ impl<'a> Gate<'a> {
         &LOCKS[hash >> (usize::BITS - LOCK_BITS)].0
     }
 
-    /// Whether the program wants calls to end.
+    /// Whether the program has aborted its calls.
     pub(crate) fn is_aborted(self) -> bool {
         self.word().load(Ordering::Relaxed) == ABORTED
     }
 
-    /// Wants calls to end, and shuts the socket down: a call whose peer floods it never waits.
+    /// Aborts the calls, and shuts the socket down, because a call whose peer floods it never waits.
     pub(crate) fn abort(self) {
-        // A struct that was never initialised has nothing on its slot.
+        // The slot of a struct that was never initialised is cleared.
         drop(self.try_hold());
         self.word().store(ABORTED, Ordering::Release);
         self.shut_down();
@@ -93,21 +93,21 @@ impl<'a> Gate<'a> {
     #[cold]
     #[inline(never)]
     fn shut_down(self) {
-        // Signal handlers abort, and a socket that has lost its peer is no failure of the call that lets the gate go.
+        // Signal handlers abort, and a socket that has lost its peer is not a failure of the call that releases the gate.
         let _errno = Errno::keep();
         let Some(_lock) = try_lock(self.lock()) else { return };
-        // The lock is held, without which no call closes the socket.
+        // The lock is held, and no call closes the socket without it.
         if let Ok(socket) = field!(self.0, m_sb).socket() {
             let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
         }
     }
 
-    /// Makes calls work again.
+    /// Clears an abort, so that calls work again.
     pub(crate) fn clear_abort(self) {
         self.word().store(0, Ordering::Release);
     }
 
-    /// Waits for the thread that holds the gate, which does not take long.
+    /// Waits for the thread that holds the gate, which is never long.
     #[inline]
     pub(crate) fn hold(self) -> Keeper<'a> {
         self.enter(self.lock().lock().unwrap_or_else(PoisonError::into_inner))
@@ -128,16 +128,16 @@ impl<'a> Gate<'a> {
         Keeper { gate: self, lock: ManuallyDrop::new(lock) }
     }
 
-    /// Clears a word that was not written here, and the slot beside it, which was not written here either. The lock is held.
+    /// Clears a word that this library did not write, and the slot beside it. The lock is held.
     #[cold]
     fn tidy(self, word: u32) {
         field!(self.0, m_vecChannelsOut).set(ptr::null_mut());
-        // Unless the session is aborted at this moment.
+        // Unless another thread aborts the session at this moment.
         let _ = self.word().compare_exchange(word, 0, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 
-/// Takes a lock unless another thread, or this one below a signal handler, has it.
+/// Takes a lock unless another thread, or the code that a signal handler has interrupted, has it.
 fn try_lock(mutex: &'static Mutex<()>) -> Option<MutexGuard<'static, ()>> {
     match mutex.try_lock() {
         Ok(lock) => Some(lock),
@@ -148,13 +148,13 @@ fn try_lock(mutex: &'static Mutex<()>) -> Option<MutexGuard<'static, ()>> {
 
 impl Drop for Keeper<'_> {
     /// Lets other threads in. If the program aborts the session at this moment, both sides may miss each other. Then the next
-    /// call finds out, and waits end after their slice.
+    /// call detects it, and waits end after their slice.
     #[inline]
     fn drop(&mut self) {
         // SAFETY: the keeper ends here, and the lock is not used afterwards.
         unsafe { ManuallyDrop::drop(&mut self.lock) };
         if self.gate.is_aborted() {
-            // The call that asked for it may have found the gate held.
+            // The call that aborted may have found the gate held.
             self.gate.shut_down();
         }
     }
@@ -171,7 +171,7 @@ mod tests {
 
     /// A struct without a socket.
     struct Session(UnsafeCell<RTMP>);
-    // SAFETY: only used through gates.
+    // SAFETY: only gates use it.
     unsafe impl Sync for Session {}
 
     fn word(value: u32) -> Box<Session> {
@@ -184,7 +184,7 @@ mod tests {
     }
 
     fn gate(session: &Session) -> Gate<'_> {
-        // SAFETY: it is borrowed for as long.
+        // SAFETY: it is borrowed for that lifetime.
         Gate::of(unsafe { Rtmp::new(session.0.get()) }.unwrap())
     }
 
@@ -202,7 +202,7 @@ mod tests {
         assert!(gate.is_aborted() && gate.try_hold().is_none());
         drop(keeper);
         assert!(gate.is_aborted() && gate.try_hold().is_some());
-        // SAFETY: the session lives.
+        // SAFETY: the session exists until the end of the test.
         assert!(unsafe { (*word.0.get()).m_channelsAllocatedOut } < 0, "no channel is below that");
         gate.clear_abort();
         assert_eq!(value(word), 0);
@@ -210,9 +210,11 @@ mod tests {
 
     #[test]
     fn an_abort_while_the_gate_is_held_shuts_the_socket_down_when_it_is_let_go() {
-        use std::{io::Read, os::fd::AsRawFd, os::unix::net::UnixStream};
-        let (mut word, (near, mut far)) = (word(0), UnixStream::pair().unwrap());
-        word.0.get_mut().m_sb.sb_socket = near.as_raw_fd();
+        use crate::socket::{number_of, pair};
+        use rustix::fd::AsFd;
+        use std::io::Read;
+        let (mut word, (near, mut far)) = (word(0), pair());
+        word.0.get_mut().m_sb.sb_socket = number_of(near.as_fd());
         let gate = gate(&word);
         let keeper = gate.hold();
         gate.abort();
@@ -223,20 +225,20 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_nobody_wrote_counts_for_nothing() {
+    fn garbage_in_the_word_counts_as_0() {
         for strange in [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 8 | ABORTED, 1 << 16 | ABORTED | 0xA5] {
             let word = word(strange);
             let gate = gate(&word);
             assert!(!gate.is_aborted(), "{strange:x}");
             drop(gate.hold());
-            // SAFETY: the session lives.
+            // SAFETY: the session exists until the end of the test.
             assert!(unsafe { (*word.0.get()).m_vecChannelsOut }.is_null());
             assert_eq!(value(word), 0, "{strange:x}");
         }
     }
 
     #[test]
-    fn what_is_said_to_a_word_that_nobody_wrote_is_heard() {
+    fn abort_works_on_a_struct_with_garbage() {
         for strange in [2, u32::MAX, 1 << 16] {
             let word = word(strange);
             let gate = gate(&word);
@@ -252,7 +254,7 @@ mod tests {
     #[test]
     fn one_thread_at_a_time_holds_the_gate() {
         struct Counter(Cell<u32>);
-        // SAFETY: only used while the gate is held.
+        // SAFETY: it is only used while the gate is held.
         unsafe impl Sync for Counter {}
         let (word, counter) = (word(0), Counter(Cell::new(0)));
         thread::scope(|scope| {

@@ -1,8 +1,8 @@
 //! The exported variables, and how the library reads them.
 //!
-//! Programs that use one of these get a copy of their own when they are linked, and the dynamic linker makes the
-//! library use that copy too. So sizes are part of the contract, and every access has to go through the symbol: a
-//! compiler that sees the value of a constant must not put it in place of the read.
+//! A program that uses one of these gets its own copy when it is linked, and the dynamic linker makes the library use that copy
+//! too. So sizes are part of the contract, and every access has to go through the symbol: the compiler must not replace the
+//! read of a constant by the value that it sees.
 
 use std::{
     ffi::CStr,
@@ -38,8 +38,7 @@ pub static RTMP_DefaultFlashVer: AVal =
 
 const FLASH_VERSION: &CStr = c"LNX 10,0,32,18";
 
-// SAFETY: an `AVal` is a pointer and a length; code that reads or writes the bytes has to know by itself that
-// he may.
+// SAFETY: an `AVal` is a pointer and a length; code that reads or writes the bytes has its own reason why it may.
 unsafe impl Sync for AVal {}
 
 /// The names of the protocols in upper case, by `RTMP_LNK.protocol` without its flags from `RTMP_FEATURE_WRITE` up.
@@ -52,7 +51,7 @@ pub static RTMPProtocolStrings: [[c_char; 7]; 9] =
 pub static RTMPProtocolStringsLower: [[c_char; 7]; 9] =
     names([b"rtmp", b"rtmpt", b"rtmpe", b"rtmpte", b"rtmps", b"rtmpts", b"", b"", b"rtmfp"]);
 
-/// `RTMP_debuglevel` as it is now.
+/// The current value of `RTMP_debuglevel`.
 pub(crate) fn debug_level() -> RTMP_LogLevel {
     RTMP_debuglevel.load(Ordering::Relaxed)
 }
@@ -62,7 +61,7 @@ pub(crate) fn set_debug_level(level: RTMP_LogLevel) {
     RTMP_debuglevel.store(level, Ordering::Relaxed);
 }
 
-/// Whether messages of this level are logged now. Negative levels count as huge.
+/// Whether messages of this level are logged now. Negative levels count as very large.
 pub(crate) fn logs(level: c_int) -> bool {
     level as u32 <= debug_level()
 }
@@ -72,18 +71,18 @@ pub(crate) fn logs_debug() -> bool {
     debug_level() >= RTMP_LOGDEBUG
 }
 
-/// Whether the bytes of chunks are logged, of which the ways that take several messages at once know nothing.
+/// Whether the bytes of chunks are logged; functions that process several messages at once do not log them.
 #[inline(always)]
 pub(crate) fn dumps() -> bool {
     debug_level() >= RTMP_LOGDEBUG2
 }
 
-/// Whether the user asked to stop: then nothing is waited for.
+/// Whether the user asked to stop: then nothing waits.
 pub(crate) fn interrupted() -> bool {
     RTMP_ctrlC.load(Ordering::Relaxed) != 0
 }
 
-/// Waits as long as the user has not asked to stop.
+/// Waits until the user asks to stop.
 pub(crate) static USER: User = User;
 
 /// The user of the process.
@@ -96,23 +95,23 @@ impl Patience for User {
     }
 }
 
-/// Asks everything that waits to stop.
+/// Asks all waits to stop.
 pub(crate) fn interrupt() {
     RTMP_ctrlC.store(1, Ordering::Relaxed);
 }
 
-/// `RTMP_TLS_ctx` as it is now.
+/// The current value of `RTMP_TLS_ctx`.
 pub(crate) fn tls_context() -> *mut c_void {
     RTMP_TLS_ctx.load(Ordering::Acquire)
 }
 
 /// Sets `RTMP_TLS_ctx` if it is still null.
 pub(crate) fn set_tls_context(context: *mut c_void) {
-    // Losing the race means that another thread did the same.
+    // If this loses the race, another thread did the same.
     let _ = RTMP_TLS_ctx.compare_exchange(ptr::null_mut(), context, Ordering::AcqRel, Ordering::Acquire);
 }
 
-/// `RTMP_DefaultFlashVer`; its string lives for ever.
+/// `RTMP_DefaultFlashVer`; its string is never freed.
 pub(crate) fn default_flash_version() -> AVal {
     // SAFETY: a static of this type; volatile, because the value has to come from the program's copy.
     unsafe { ptr::read_volatile(&raw const RTMP_DefaultFlashVer) }
@@ -131,7 +130,7 @@ pub(crate) fn protocol_scheme(protocol: c_int) -> &'static CStr {
 fn row(table: &'static [[c_char; 7]; 9], index: c_int) -> &'static CStr {
     let rows = hint::black_box(table);
     let Some(row) = usize::try_from(index).ok().and_then(|index| rows.get(index)) else { return c"" };
-    // SAFETY: a row is 7 bytes, the last of which is a NUL, and nobody writes to it.
+    // SAFETY: a row has 7 bytes, the last of which is a NUL, and it is never written.
     unsafe { CStr::from_ptr(row.as_ptr()) }
 }
 

@@ -1,7 +1,7 @@
 //! Functions of the program that a session calls.
 //!
-//! They are called in the thread that is in a call about the session, with none of its locks held. What they may do is in
-//! `loop.h`; calls about the same session that change it are refused, as in a log callback.
+//! They are called in the thread whose call uses the session, while none of the session's locks is held. `loop.h` says what
+//! they may do; calls that change the same session are refused, as in a log callback.
 
 use std::{ffi::CStr, sync::OnceLock};
 
@@ -16,7 +16,7 @@ use super::{
     valid::Rtmp,
 };
 
-/// What a program has set.
+/// The functions that a program has set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Hooks {
     pub(crate) event: Option<Hook<RTMP_EventCallback>>,
@@ -31,20 +31,20 @@ pub(crate) struct Hook<F> {
     argument: *mut c_void,
 }
 
-// SAFETY: two addresses. The program answers for what its function does in the threads that it uses the session in.
+// SAFETY: two addresses. The program is responsible for its function in the threads that use the session.
 unsafe impl<F> Send for Hook<F> {}
 // SAFETY: as above.
 unsafe impl<F> Sync for Hook<F> {}
 
 impl<F> Hook<F> {
-    /// A function, which `argument` is handed to.
+    /// A function that receives `argument`.
     pub(crate) fn new(function: F, argument: *mut c_void) -> Self {
         Self { function, argument }
     }
 }
 
 impl Hooks {
-    /// Bits that stand for the hooks that there are, so that most calls need no more than a look at them.
+    /// Bits for the hooks that are set, so that most calls only have to read them.
     pub(crate) fn bits(&self) -> u8 {
         let bit = |is_set: bool, bit: u8| if is_set { bit } else { 0 };
         bit(self.event.is_some(), EVENT) | bit(self.send.is_some(), SEND) | bit(self.log.is_some(), LOG)
@@ -59,16 +59,16 @@ const LOG: u8 = 4;
 /// Finds the log of a session.
 type Find = unsafe fn(*mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>>;
 
-/// Set once some session has a log of its own.
+/// Set when a session has its own log for the first time.
 static FIND_LOG: OnceLock<Find> = OnceLock::new();
 
-/// Says how the log of a session is found. Until then there is none.
+/// Sets how the log of a session is found. Until then there is none.
 pub(crate) fn find_logs_with(find: Find) {
-    // It is always the same function.
+    // The function is always the same.
     let _ = FIND_LOG.set(find);
 }
 
-/// Hands a line to the log of the session that this thread is in a call about; false if it has none.
+/// Passes a line to the log of the session that this thread's call uses; false if it has none.
 pub(crate) fn log_of_session(level: c_int, line: &CStr) -> bool {
     let (Some(find), r) = (FIND_LOG.get(), reason::session()) else { return false };
     if r.is_null() {
@@ -84,7 +84,7 @@ pub(crate) fn log_of_session(level: c_int, line: &CStr) -> bool {
 }
 
 impl Hook<RTMP_EventCallback> {
-    /// Tells the program of an event. If it gives up, that is as if it had called `RTMP_Abort`.
+    /// Reports an event to the program. If the program gives up, that has the effect of `RTMP_Abort`.
     ///
     /// # Safety
     /// `r` points to an initialised `RTMP` whose program has set this hook.
@@ -104,7 +104,7 @@ impl Hook<RTMP_EventCallback> {
 }
 
 impl Hook<RTMP_SendCallback> {
-    /// Hands all bytes to the program.
+    /// Passes all bytes to the program.
     ///
     /// # Safety
     /// As for [`Hook::raise`].
@@ -112,8 +112,8 @@ impl Hook<RTMP_SendCallback> {
         let _report = Report::about(r);
         while !bytes.is_empty() {
             let size = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
-            // SAFETY: `RTMP_SetSendCallback` requires a function of this type that stays callable; the bytes live until it
-            // returns.
+            // SAFETY: `RTMP_SetSendCallback` requires a function of this type that stays callable; the bytes stay valid until
+            // it returns.
             let taken = unsafe { (self.function)(r, bytes.as_ptr().cast(), size, self.argument) };
             let taken = usize::try_from(taken).ok().filter(|taken| *taken > 0);
             match taken.and_then(|taken| bytes.get(taken..)) {
@@ -130,7 +130,7 @@ impl Hook<RTMP_SendCallback> {
 }
 
 impl Hook<RTMP_SessionLogCallback> {
-    /// Hands a line to the program.
+    /// Passes a line to the program.
     ///
     /// # Safety
     /// As for [`Hook::raise`].

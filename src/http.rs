@@ -36,7 +36,7 @@ pub const HTTPRES_REDIRECTED: HTTPResult = 5;
 /// The connection ended before the whole body had arrived.
 pub const HTTPRES_LOST_CONNECTION: HTTPResult = 6;
 
-/// `size_t (void *ptr, size_t size, size_t nmemb, void *stream)`, a function type as C has them and Rust has not.
+/// `size_t (void *ptr, size_t size, size_t nmemb, void *stream)`, a C function type that Rust does not have.
 #[repr(C)]
 pub struct HTTP_read_callback {
     _opaque: [u8; 0],
@@ -89,7 +89,7 @@ pub unsafe extern "C-unwind" fn HTTP_get(
         };
         // SAFETY: `url` is a NUL-terminated string, and `cb` a function of the type above, by the Safety section.
         let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
-        // A copy, because the answer replaces it.
+        // A copy, because the answer replaces the date.
         let date = answer.date();
         let result =
             http::get(url.to_bytes(), &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
@@ -109,11 +109,11 @@ pub unsafe extern "C-unwind" fn HTTP_get(
     })
 }
 
-/// What C calls a function pointer of the type `HTTP_read_callback`.
+/// The C type of a pointer to `HTTP_read_callback`.
 type ReadFunction =
     unsafe extern "C-unwind" fn(ptr: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t;
 
-/// Writes a response to where the caller wants it.
+/// Writes a response to the caller's destination.
 struct Answer<'a> {
     /// The callback may use it, too.
     http: Valid<'a, HTTP_ctx>,
@@ -135,7 +135,7 @@ impl<'a> Answer<'a> {
         if date.is_null() {
             return Vec::new();
         }
-        // SAFETY: a date that is not null is a NUL-terminated string, which is what `http.h` says of the field.
+        // SAFETY: a date that is not null is a NUL-terminated string, as `http.h` says of the field.
         unsafe { CStr::from_ptr(date) }.to_bytes().to_vec()
     }
 }
@@ -150,8 +150,8 @@ impl Receiver for Answer<'_> {
         if buffer.is_null() || !is_date(date) {
             return;
         }
-        // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, which is what `http.h` says of the field; `is_date` has
-        // checked the length.
+        // SAFETY: the buffer has room for `MAX_DATE` bytes and a NUL, as `http.h` says of the field; `is_date` has checked the
+        // length.
         unsafe {
             ptr::copy_nonoverlapping(date.as_ptr(), buffer.cast(), date.len());
             buffer.add(date.len()).write(0);
@@ -165,9 +165,9 @@ impl Receiver for Answer<'_> {
         let Some(count) = count else {
             return Err(Error::TooLarge("an HTTP body beyond what HTTP_ctx.size can count"));
         };
-        // A copy, because C may write to what it gets.
+        // A copy, because C may write to the block that it gets.
         let mut block = bytes.to_vec();
-        // SAFETY: the function is of this type; `block` lives until it returns.
+        // SAFETY: the function has this type; `block` stays valid until it returns.
         unsafe { (self.callback)(block.as_mut_ptr().cast(), 1, block.len(), data) };
         received.set(received.get().saturating_add(count));
         Ok(())
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     unsafe extern "C" fn count(_: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t {
-        // SAFETY: `data` below.
+        // SAFETY: `data` is set below.
         unsafe { *stream.cast::<size_t>() += size * nmemb };
         0
     }
@@ -200,11 +200,11 @@ mod tests {
     }
 
     #[test]
-    fn without_a_date_none_is_sent_or_kept() {
+    fn without_a_date_no_date_is_sent_or_stored() {
         let mut total: size_t = 0;
         let data = (&raw mut total).cast();
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data };
-        // SAFETY: both live to the end of the test.
+        // SAFETY: both exist until the end of the test.
         let mut answer =
             unsafe { Answer::new(Valid::new(&mut http).unwrap(), count as *mut HTTP_read_callback) };
         assert_eq!(answer.date(), b"");
@@ -219,7 +219,7 @@ mod tests {
         let mut total: size_t = 0;
         let data = (&raw mut total).cast();
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: c_int::MAX - 5, status: 0, data };
-        // SAFETY: both live to the end of the test.
+        // SAFETY: both exist until the end of the test.
         let mut answer =
             unsafe { Answer::new(Valid::new(&mut http).unwrap(), count as *mut HTTP_read_callback) };
         answer.body(b"hello").unwrap();

@@ -1,7 +1,7 @@
-//! Checks that a struct lies in memory as compiled C programs expect it.
+//! Checks that a struct has the memory layout that compiled C programs expect.
 //!
-//! The numbers were measured on librtmp 2.4. Those of 64-bit platforms whose `int` has four bytes are checked when this is
-//! compiled; a test compares with the numbers of this platform.
+//! The numbers were measured on librtmp 2.4. Those of 64-bit platforms whose `int` has four bytes are checked at compile time;
+//! a test compares with the numbers of this platform.
 
 /// Asserts the size of each struct and the offset of each of its fields; a field that is not listed is an error.
 macro_rules! assert_layout {
@@ -32,7 +32,7 @@ macro_rules! assert_layout {
 }
 pub(crate) use assert_layout;
 
-/// Compares a struct with what `tests/c/abi_layout.c` printed where it was compiled with librtmp's own headers.
+/// Compares a struct with the output of `tests/c/abi_layout.c` after compiling that with librtmp's own headers.
 #[cfg(test)]
 pub(crate) fn assert_measured(name: &str, size: usize, fields: &[(&str, usize)]) {
     let measured = if cfg!(target_pointer_width = "64") {

@@ -1,11 +1,10 @@
 //! The C library `librtmp.so.1`: the symbols, structs and return conventions of librtmp 2.4 over the safe core, which is the
 //! package `librtmp`.
 //!
-//! Everything here translates and decides nothing. This is the only crate with unsafe code; conversions from what C
-//! hands over are concentrated in [`ptr`], [`memory`] and `state`. `amf`, `log`, `http`, `rtmp` and
-//! `event_loop` mirror the public headers.
+//! All code here translates and decides nothing. This is the only crate with unsafe code; [`ptr`], [`memory`] and `state` have
+//! the conversions of values from C. `amf`, `log`, `http`, `rtmp` and `event_loop` mirror the public headers.
 //!
-//! Rust programs use the package `librtmp`. This crate can be linked from Rust for its tests and fuzz targets alone.
+//! Rust programs use the package `librtmp`. Rust code links this crate only in its tests and fuzz targets.
 
 #![allow(non_camel_case_types, non_snake_case, non_upper_case_globals)]
 
@@ -49,7 +48,7 @@ mod valid;
 
 pub(crate) use self::errno::Errno;
 
-/// C's idea of truth.
+/// C's value for true.
 pub const TRUE: libc::c_int = 1;
-/// C's idea of falsehood.
+/// C's value for false.
 pub const FALSE: libc::c_int = 0;

@@ -11,7 +11,7 @@ use rtmp_core::{
 
 use crate::amf::AVal;
 
-/// Bytes in front of a packet body that belong to its block, for callers that write headers there.
+/// Bytes before a packet body that belong to its block, for callers that write headers there.
 pub const RTMP_MAX_HEADER_SIZE: usize = 18;
 
 /// A NUL-terminated copy of `bytes` from `malloc`, owned by the caller.
@@ -29,8 +29,8 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
     Ok(block.cast())
 }
 
-/// Writes a NUL and returns whether that was possible: a text that the C API divides in place may be a literal, which lies
-/// in memory that cannot be written to.
+/// Writes a NUL and returns whether that was possible: the C API splits texts in place, and such a text may be a literal in
+/// memory that is not writable.
 ///
 /// # Safety
 /// Nobody else uses the byte at `at`, which is readable.
@@ -39,8 +39,8 @@ pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
     match unsafe { write_if_possible(at) } {
         Some(was_possible) => was_possible,
         None => {
-            // The contract is that the text can be written to.
-            // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section.
+            // The contract is that the text is writable.
+            // SAFETY: nothing else uses the byte at `at`, which is readable, by the Safety section.
             unsafe { *at = 0 };
             true
         }
@@ -89,7 +89,8 @@ unsafe fn receive_if_possible(at: *mut c_char) -> Option<bool> {
         os::{fd::AsRawFd, unix::net::UnixStream},
     };
 
-    // The kernel says what it cannot write to; this process would be killed. Without descriptors it is not asked.
+    // The kernel returns an error for memory that is not writable; a direct write would end the process. Without free
+    // descriptors, there is no way to ask.
     let (reader, mut writer) = UnixStream::pair().ok()?;
     writer.write_all(&[0]).ok()?;
     // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that the
@@ -97,7 +98,7 @@ unsafe fn receive_if_possible(at: *mut c_char) -> Option<bool> {
     Some(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) } == 1)
 }
 
-/// Asks the system whether a byte can be written, and writes a NUL; `None` if it cannot be asked.
+/// Asks the system whether a byte is writable, and writes a NUL; `None` if there is no way to ask.
 ///
 /// # Safety
 /// As for [`try_end_text`].
@@ -109,12 +110,12 @@ unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
     };
 
     let mut page = MaybeUninit::<MEMORY_BASIC_INFORMATION>::uninit();
-    // SAFETY: `page` has the size that is passed, and any address may be asked about.
+    // SAFETY: `page` has the size that is passed, and the function accepts any address.
     let len = unsafe { VirtualQuery(at.cast(), page.as_mut_ptr(), size_of::<MEMORY_BASIC_INFORMATION>()) };
     if len == 0 {
         return None;
     }
-    // SAFETY: the system has filled it in.
+    // SAFETY: the system has filled the struct.
     let protection = unsafe { page.assume_init() }.Protect;
     let writable = PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
     let can_be_written = protection & writable != 0;
@@ -147,8 +148,7 @@ pub(crate) unsafe fn release_string(string: *mut AVal) {
     }
 }
 
-/// Grows an array of the C allocator from `old` to `new` entries, the new ones zero; the old array is gone unless this
-/// fails.
+/// Grows an array of the C allocator from `old` to `new` entries, the new ones zero; the old array is freed unless this fails.
 ///
 /// # Safety
 /// `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`.
@@ -161,21 +161,21 @@ pub(crate) unsafe fn grow_zeroed<T>(array: *mut T, old: usize, new: usize) -> Re
         return Err(Error::OutOfMemory);
     }
     if new > old {
-        // SAFETY: the array now has `new` entries, of which those from `old` on are new.
+        // SAFETY: the array now has `new` entries; those from `old` on are new.
         unsafe { ptr::write_bytes(grown.add(old), 0, new - old) };
     }
     Ok(grown)
 }
 
-/// A packet body: one `malloc` block with `RTMP_MAX_HEADER_SIZE` bytes in front of the body and a NUL behind it.
+/// A packet body: one `malloc` block with `RTMP_MAX_HEADER_SIZE` bytes before the body and a NUL after it.
 #[derive(Debug)]
 pub struct Body {
     /// First byte of the body, null while there is no block.
     data: *mut u8,
     len: usize,
-    /// No message is longer than this can tell.
+    /// Large enough for the longest message.
     capacity: u32,
-    /// Whether the memory is a caller's: no block, and no room in front.
+    /// Whether the memory belongs to a caller: no block, and no room before the body.
     borrowed: bool,
 }
 
@@ -183,7 +183,7 @@ pub struct Body {
 unsafe impl Send for Body {}
 
 impl Body {
-    /// A body with room for `capacity` bytes, if memory is not short.
+    /// A body with room for `capacity` bytes, unless memory is short.
     #[inline]
     pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
         let (capacity, size) = block_size(capacity)?;
@@ -199,12 +199,12 @@ impl Body {
         Some(body)
     }
 
-    /// The address of the first byte; stays valid until the body grows or goes.
+    /// The address of the first byte; valid until the body grows or is dropped.
     pub(crate) fn as_ptr(&self) -> *mut u8 {
         self.data
     }
 
-    /// A body that uses the memory of a caller, the last four bytes of `room` aside.
+    /// A body that uses the memory of a caller, except the last four bytes of `room`.
     ///
     /// # Safety
     /// Nobody else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
@@ -218,7 +218,7 @@ impl Body {
         self.borrowed
     }
 
-    /// Hands the body to C, which frees it with `RTMPPacket_Free`; null if there is none.
+    /// Passes the body to C, which frees it with `RTMPPacket_Free`; null if there is none.
     pub(crate) fn into_raw(self) -> *mut c_char {
         assert!(!self.borrowed, "bodies in a caller's memory end with its call");
         let data = self.data;
@@ -226,7 +226,7 @@ impl Body {
         data.cast()
     }
 
-    /// The room behind the body's bytes.
+    /// The room after the body's bytes.
     pub(crate) fn spare(&mut self) -> &mut [MaybeUninit<u8>] {
         if self.data.is_null() {
             return &mut [];
@@ -248,31 +248,32 @@ impl Body {
         self.end();
     }
 
-    /// Writes the NUL behind the body.
+    /// Writes the NUL after the body.
     #[inline]
     fn end(&mut self) {
         debug_assert!(self.len <= self.capacity as usize);
-        // SAFETY: there is a block, or the memory of a caller, with a byte behind its `capacity`, and `len` is at most that.
+        // SAFETY: there is a block, or the memory of a caller, with one more byte than its `capacity`, and `len` is at most
+        // that.
         unsafe { *self.data.add(self.len) = 0 };
     }
 
-    /// How many bytes the spare room has.
+    /// The number of bytes in the spare room.
     #[inline]
     fn room(&self) -> usize {
         self.capacity as usize - self.len
     }
 
-    /// The block that C's allocator knows.
+    /// The block of C's allocator.
     fn block(&self) -> *mut c_void {
         if self.data.is_null() || self.borrowed {
             return ptr::null_mut();
         }
-        // SAFETY: a body that is not null, and its own, starts RTMP_MAX_HEADER_SIZE bytes into its block.
+        // SAFETY: a body that is not null, and not borrowed, starts RTMP_MAX_HEADER_SIZE bytes into its block.
         unsafe { self.data.sub(RTMP_MAX_HEADER_SIZE) }.cast()
     }
 }
 
-/// What is known of a body that a struct shows to callers: they may free it, as they may the body of every packet.
+/// A body that a struct shows to callers: they may free it, as they may the body of every packet.
 #[derive(Debug)]
 pub(crate) struct Lent {
     address: usize,
@@ -281,7 +282,7 @@ pub(crate) struct Lent {
 }
 
 impl Body {
-    /// Hands the body to a struct that shows it, until it is taken back.
+    /// Passes the body to a struct that shows it, until it is taken back.
     pub(crate) fn lend(self) -> (*mut c_char, Lent) {
         let (len, capacity) = (self.len, self.capacity as usize);
         let data = self.into_raw();
@@ -290,7 +291,7 @@ impl Body {
 }
 
 impl Lent {
-    /// Takes the body back from where it was shown; `None` if the caller has freed or replaced it.
+    /// Takes the body back from the field that showed it; `None` if the caller has freed or replaced it.
     ///
     /// # Safety
     /// `shown` is what [`Body::lend`] returned, or what the caller has put in its place: null, or a body of its own.
@@ -299,11 +300,11 @@ impl Lent {
             return None;
         }
         let (capacity, size) = block_size(self.capacity)?;
-        // A body of the caller's can be where the one that it has freed was, and be shorter.
-        // SAFETY: the body lies that far into its block, which came from the C allocator.
+        // A caller may have freed the body, and allocated a shorter one at the same address.
+        // SAFETY: the body is that far into its block, which came from the C allocator.
         let block = unsafe { libc::realloc(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE).cast(), size) };
         if block.is_null() {
-            // SAFETY: a block that could not grow is still there.
+            // SAFETY: a block that could not grow still exists.
             unsafe { release(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE)) };
             return None;
         }
@@ -321,7 +322,7 @@ impl Default for Body {
 
 impl Drop for Body {
     fn drop(&mut self) {
-        // SAFETY: the block is null or ours alone.
+        // SAFETY: the block is null or belongs only to this body.
         unsafe { release(self.block()) }
     }
 }
@@ -353,7 +354,7 @@ impl message::Body for Body {
         }
         self.keep()?;
         let (capacity, size) = block_size(capacity).ok_or(Error::OutOfMemory)?;
-        // SAFETY: the block is null or came from here; on failure the old one stays valid and ours.
+        // SAFETY: the block is null or was allocated here; on failure the old one stays valid and belongs to this body.
         let block = unsafe { libc::realloc(self.block(), size) }.cast::<u8>();
         if block.is_null() {
             return Err(Error::OutOfMemory);
@@ -374,7 +375,7 @@ impl message::Body for Body {
         if bytes.is_empty() {
             return;
         }
-        // SAFETY: the bytes fit, as just checked; `bytes` cannot overlap a block that only this body knows.
+        // SAFETY: the bytes fit, as just checked; `bytes` cannot overlap a block that only this body has.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.data.add(self.len), bytes.len()) };
         self.len += bytes.len();
         self.end();
@@ -408,7 +409,7 @@ impl message::Body for Body {
             chunks = usual.remainder();
             let len = usual.len() * USUAL;
             assert!(len <= self.room(), "room is made before bytes are appended");
-            // SAFETY: there is room for as many payloads. Copies of known length need no call.
+            // SAFETY: there is room for that many payloads. The compiler inlines copies of a known length.
             unsafe {
                 let to = self.data.add(self.len);
                 for (index, chunk) in usual.enumerate() {
@@ -423,7 +424,7 @@ impl message::Body for Body {
     }
 }
 
-/// The capacity of a body as it is kept, and the size of its block.
+/// The stored capacity of a body, and the size of its block.
 #[inline]
 fn block_size(capacity: usize) -> Option<(u32, size_t)> {
     Some((u32::try_from(capacity).ok()?, capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?))
@@ -466,7 +467,7 @@ mod tests {
             body
         };
         let (shown, lent) = body().lend();
-        // SAFETY: that is what was shown.
+        // SAFETY: that pointer was shown.
         let mut back = unsafe { lent.take_back(shown) }.unwrap();
         back.append(&[7; 997]);
         assert_eq!((&back.as_ref()[..3], back.as_ref().len()), (&b"abc"[..], 1000));
@@ -477,7 +478,7 @@ mod tests {
             assert!(lent.take_back(ptr::null_mut()).is_none());
         }
         let (shown, lent) = body().lend();
-        // SAFETY: a body of the caller's, which happens to be in the same place and is shorter.
+        // SAFETY: a body of the caller's, which happens to be at the same address and is shorter.
         unsafe {
             let block = libc::realloc(shown.sub(RTMP_MAX_HEADER_SIZE).cast(), RTMP_MAX_HEADER_SIZE + 4);
             let shorter = block.cast::<c_char>().add(RTMP_MAX_HEADER_SIZE);
@@ -498,7 +499,7 @@ mod tests {
             body.append(b"ab");
             body.append_behind_headers(&chunks, 1, payload);
             assert_eq!(body.as_ref(), [b"ab", &bytes[..]].concat());
-            // SAFETY: the byte behind the body belongs to its block.
+            // SAFETY: the byte after the body belongs to its block.
             assert_eq!(unsafe { *body.as_ptr().add(size + 2) }, 0);
         }
     }
@@ -512,7 +513,7 @@ mod tests {
         body.reserve_total(1 << 20).unwrap();
         body.append(b"def");
         assert_eq!(body.as_ref(), b"abcdef");
-        // SAFETY: the byte behind the body belongs to its block.
+        // SAFETY: the byte after the body belongs to its block.
         assert_eq!(unsafe { *body.as_ptr().add(6) }, 0);
     }
 }

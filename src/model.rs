@@ -1,9 +1,9 @@
-//! The outbox under schedules that real threads meet once in a while: random ones, and some with few changes of threads.
+//! The outbox under schedules that are rare with real threads: random ones, and some with few switches between threads.
 //!
-//! The outbox is the library's own file, compiled with locks that let a scheduler choose which thread goes on. Around it are a
-//! socket that may be full, fail and be shut down, and calls that do in the same order what those of `connection.rs` and
-//! `rtmp/close.rs` do. A deadlock is a failure, too. A test that fails prints how to run its schedule again. `MODEL_TIME=` is
-//! for how many seconds each scheduler of each test looks for more.
+//! The outbox is the library's own file, compiled with locks that let a scheduler choose which thread continues. Around it are
+//! a socket that may be full, fail and be shut down, and calls with the same order of operations as those of `connection.rs`
+//! and `rtmp/close.rs`. A deadlock is a failure, too. A test that fails prints how to run its schedule again. With
+//! `MODEL_TIME=`, each scheduler of each test looks for more schedules for that many seconds.
 
 use std::{env, time::Duration};
 
@@ -32,13 +32,13 @@ mod sync {
     }
 }
 
-/// Schedules that each scheduler tries, unless `MODEL_TIME` is set.
+/// The schedules that each scheduler tries, unless `MODEL_TIME` is set.
 const SCHEDULES: usize = 1500;
 
-/// How many bytes a message has.
+/// The length of a message in bytes.
 const MESSAGE: usize = 3;
 
-/// What the socket takes before it is full.
+/// The number of bytes that the socket accepts before it is full.
 const ROOM: usize = 2;
 
 /// Tries schedules of the threads of `model`.
@@ -55,7 +55,7 @@ fn explore(model: fn()) {
     run(PctScheduler::new(4, schedules), config, model);
 }
 
-/// The protocol state, as far as the outbox is concerned.
+/// The protocol state, as far as the outbox needs it.
 #[derive(Default)]
 struct Core {
     unsent: Vec<u8>,
@@ -73,7 +73,7 @@ impl Queue for Core {
     }
 }
 
-/// What came of sending: an error if only part was sent, or nothing.
+/// The result of sending: an error if only a part was sent, or nothing.
 type Sent = Result<(), &'static str>;
 
 #[derive(Default)]
@@ -87,9 +87,9 @@ struct Wire {
     taken: Vec<u8>,
     room: usize,
     is_down: bool,
-    /// Before which byte a wait takes too long, if one does.
+    /// The byte before which a wait times out, if any.
     times_out_at: Option<usize>,
-    /// The thread whose wait took too long. It ends its call with that.
+    /// The thread whose wait timed out, which ends its call.
     failed: Option<ThreadId>,
 }
 
@@ -203,7 +203,7 @@ impl Session {
         self.drain(turn, sent)
     }
 
-    /// The fast path of `RTMP_Write` with part of a tag, and then nothing.
+    /// The fast path of `RTMP_Write` with a part of a tag, and then nothing.
     fn publish_part(&self) {
         assert!(self.outbox.try_past(|_| None::<()>).is_none());
     }
@@ -236,7 +236,7 @@ impl Session {
         }
     }
 
-    /// The messages that the peer has, and whether they end with part of one.
+    /// The messages that the peer has received, and whether the last one is incomplete.
     fn arrived(&self) -> (Vec<u8>, bool) {
         let wire = self.socket.lock();
         let messages = wire.taken.chunks(MESSAGE).map(|message| {
@@ -249,7 +249,7 @@ impl Session {
 
 type Call = fn(&Session);
 
-/// Runs calls in threads of their own with a peer that reads, and shuts the socket down behind them.
+/// Runs calls in their own threads with a peer that reads, and then shuts the socket down.
 fn run(session: Session, calls: &[Call]) -> Arc<Session> {
     let session = Arc::new(session);
     let peer = {
@@ -262,7 +262,7 @@ fn run(session: Session, calls: &[Call]) -> Arc<Session> {
     session
 }
 
-/// Runs calls in threads of their own until all have ended.
+/// Runs calls in their own threads until all have ended.
 fn join(session: &Arc<Session>, calls: &[Call]) {
     let threads: Vec<_> = calls
         .iter()
@@ -275,7 +275,7 @@ fn join(session: &Arc<Session>, calls: &[Call]) {
 }
 
 #[test]
-fn answers_are_sent_by_whoever_sends() {
+fn answers_are_sent_by_the_sending_thread() {
     explore(|| {
         let one_by_one = shuttle::rand::thread_rng().gen_bool(0.5);
         let session = run(
@@ -307,7 +307,7 @@ fn answers_are_sent_by_whoever_sends() {
 }
 
 #[test]
-fn a_call_that_fails_drops_what_was_left_to_it() {
+fn failed_call_drops_the_messages_left_to_it() {
     explore(|| {
         let wire = Wire { times_out_at: Some(4), ..Wire::default() };
         let socket = Socket { wire: Mutex::new(wire), ..Socket::default() };
@@ -323,9 +323,9 @@ fn a_call_that_fails_drops_what_was_left_to_it() {
 }
 
 #[test]
-fn closing_ends_those_who_send() {
+fn closing_ends_sending_calls() {
     explore(|| {
-        // Nobody reads, so the second message does not fit.
+        // The peer does not read, so the second message does not fit.
         let wire = Wire { room: MESSAGE, ..Wire::default() };
         let session = Arc::new(Session {
             socket: Socket { wire: Mutex::new(wire), ..Socket::default() },

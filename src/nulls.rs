@@ -1,5 +1,5 @@
-//! Null for every pointer of every export, from Rust, so that Miri can watch. `tests/c/bad_input.c` makes the same calls
-//! from C, and more of them; the functions that log what C formats, and those without a pointer, are there only.
+//! Passes null for every pointer of every export, from Rust, so that Miri can check it. `tests/c/bad_input.c` makes the same
+//! calls from C, and more: only there are the functions that log C's formats, and those without a pointer.
 
 use std::{alloc, ptr};
 
@@ -16,11 +16,11 @@ use super::{
     tls::*,
 };
 
-/// What a parameter gets.
+/// The values for a parameter.
 trait Argument: Copy {
     /// Null, or 0.
     fn null() -> Self;
-    /// Zeros to point to, or a small number.
+    /// A pointer to zeros, or a small number.
     fn usable() -> Self;
     const IS_POINTER: bool;
 }
@@ -30,11 +30,11 @@ impl<T> Argument for *mut T {
         ptr::null_mut()
     }
 
-    /// Lives until the process ends.
+    /// Never freed.
     fn usable() -> Self {
         let layout = alloc::Layout::new::<T>();
         let layout = alloc::Layout::from_size_align(layout.size().max(64), layout.align().max(8)).unwrap();
-        // SAFETY: the layout has a size.
+        // SAFETY: the layout's size is not zero.
         unsafe { alloc::alloc_zeroed(layout) }.cast()
     }
 
@@ -90,7 +90,7 @@ trait Export {
     /// The function takes null, zeros and small numbers.
     unsafe fn call_with_nulls(self);
 
-    /// All arguments are usable, but one pointer; each in its turn.
+    /// All arguments are usable except one pointer, each in turn.
     ///
     /// # Safety
     /// As above.
@@ -129,15 +129,16 @@ exports!(A 0, B 1, C 2, D 3, E 4; 5);
 exports!(A 0, B 1, C 2, D 3, E 4, F 5; 6);
 exports!(A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11, M 12, N 13, O 14, P 15, Q 16, R 17, S 18, T 19; 20);
 
-/// Calls each function in one way. Those that may wait unwind. The underscores are the parameters.
+/// Calls each function in one way. Functions that may wait can unwind. The underscores are the parameters.
 macro_rules! each {
     ($abi:literal $how:ident: $($function:ident($($parameter:tt),+);)+) => {
-        // SAFETY: taking null is what these functions promise, and zeros and small numbers are like nothing and short.
+        // SAFETY: these functions accept null, and the other arguments are valid: zeros are empty objects, and small numbers
+        // short lengths.
         $(unsafe { ($function as unsafe extern $abi fn($($parameter),+) -> _).$how() };)+
     };
 }
 
-/// Miri does not know what C formats, so nothing may be logged there.
+/// Miri does not support C's formatting, so nothing may be logged there.
 fn quietly() {
     if cfg!(miri) {
         RTMP_LogSetLevel(RTMP_LOGCRIT);

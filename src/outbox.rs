@@ -1,7 +1,7 @@
-//! The bytes that a session has to send, and which thread sends them.
+//! The bytes that a session has to send, and the rule which thread sends them.
 //!
 //! Any thread may queue bytes while it holds the queue's lock. One thread at a time has the turn to send, and keeps it while it
-//! waits for the peer, so messages stay whole. A thread that finds another sending may leave its bytes to it, because a
+//! waits for the peer, so messages stay whole. A thread that finds another one sending may leave its bytes to it, because a
 //! thread gives up its turn only while it holds the queue's lock and the queue is empty.
 //!
 //! Knows neither sockets nor RTMP. `model.rs` checks this file under many schedules.
@@ -13,7 +13,7 @@ use super::sync::{Mutex, MutexGuard, PoisonError, TryLockError, is_poisoned};
 pub(crate) struct Outbox<Q> {
     /// Held for short steps only, never while waiting.
     queue: Mutex<Q>,
-    /// Held by the thread that sends: memory for putting pieces together.
+    /// Held by the thread that sends: memory to assemble pieces.
     turn: Mutex<Vec<u8>>,
 }
 
@@ -55,17 +55,17 @@ impl<'a, Q> Passage<'a, Q> {
 }
 
 impl<Q: Queue> Outbox<Q> {
-    /// The queue and what belongs to it, for the length of a step.
+    /// The queue and its state, for the length of a step.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Q> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until no other thread is sending, and keeps them from it.
+    /// Waits until no other thread is sending, and takes the turn.
     pub(crate) fn take_turn(&self) -> Turn<'_, Q> {
         Turn { outbox: self, scratch: self.turn.lock().unwrap_or_else(PoisonError::into_inner) }
     }
 
-    /// As `take_turn`, unless another thread is sending. That thread then sends what this one has queued before.
+    /// As `take_turn`, unless another thread is sending. That thread then sends the bytes that this one has queued before.
     pub(crate) fn try_turn(&self) -> Option<Turn<'_, Q>> {
         let scratch = match self.turn.try_lock() {
             Ok(scratch) => scratch,
@@ -88,7 +88,7 @@ impl<Q: Queue> Outbox<Q> {
         Some((begun, passage))
     }
 
-    /// Whether a panic left the queue half changed.
+    /// Whether a panic left the queue in an inconsistent state.
     pub(crate) fn is_poisoned(&self) -> bool {
         is_poisoned(&self.queue)
     }
@@ -101,14 +101,14 @@ impl<Q: Queue> Outbox<Q> {
 }
 
 impl<Q: Queue> Turn<'_, Q> {
-    /// Memory for putting pieces together.
+    /// Memory to assemble pieces.
     #[inline]
     pub(crate) fn scratch(&mut self) -> &mut Vec<u8> {
         &mut self.scratch
     }
 
-    /// Sends what is queued, and what other threads queue meanwhile, `together` or message by message, and gives up the
-    /// turn. After an error, also one in `sent`, the rest is dropped, because part of a message may have been sent.
+    /// Sends the queue, and what other threads add meanwhile, all of it `together` or message by message, and gives up the
+    /// turn. After an error, also one in `sent`, the rest is dropped, because a part of a message may have been sent.
     #[inline]
     pub(crate) fn drain<E>(
         self,
@@ -127,7 +127,7 @@ impl<Q: Queue> Turn<'_, Q> {
                     if most > 0 && (capacity > KEPT || capacity / 4 > most) {
                         *scratch = Vec::new();
                     }
-                    // Under the lock: a thread that queues bytes finds the turn free, or its holder sends them.
+                    // Under the lock: a thread that queues bytes either finds the turn free, or its holder sends them.
                     drop(scratch);
                     return result;
                 }

@@ -1,10 +1,10 @@
-//! Whether the process has more rights than the user who started it: then it must not believe its environment.
+//! Whether the process has more rights than the user who started it. In that case it must not trust its environment.
 
 use std::sync::Once;
 
 use rtmp_core::environment;
 
-/// Finds out, the first time. Every export calls this, through `boundary`.
+/// Determines it at the first call. Every export calls this, through `boundary`.
 pub(super) fn ask() {
     static ASKED: Once = Once::new();
     ASKED.call_once(|| {
@@ -14,14 +14,14 @@ pub(super) fn ask() {
     });
 }
 
-/// Also for rights that do not show in user and group ids, such as capabilities of a file.
+/// This includes rights that user and group ids do not show, such as capabilities of a file.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn is_privileged() -> bool {
-    // SAFETY: reads a number that the kernel left for the process.
+    // SAFETY: reads a number that the kernel stored for the process.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// Elsewhere the ids are all there is to know, which `environment` looks at.
+/// On other systems only the ids are known, which `environment` checks.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 fn is_privileged() -> bool {
     false

@@ -1,4 +1,4 @@
-//! What a session that does not wait has begun and not finished: data for the calls that go on with it.
+//! The unfinished work of a session that does not wait: data for the calls that continue it.
 
 use std::{
     sync::Arc,
@@ -22,24 +22,24 @@ use super::{carrier::Carrier, pipe::Pipe, reason::Failure};
 pub(crate) struct Opening {
     pub(crate) what: What,
     pub(crate) stage: Stage,
-    /// The chunk size that the program has set before the handshake, after which both sides begin with 128 bytes.
+    /// The chunk size that the program has set before the handshake; both sides begin with 128 bytes after it.
     pub(crate) chunk_size: Option<c_int>,
-    /// What goes to the server in place of the library's `connect` command.
+    /// The message that replaces the library's `connect` command.
     pub(crate) first: Option<Result<FirstMessage>>,
     /// The header format with which it was sent.
     pub(crate) sent_format: Option<u8>,
-    /// When the handshake has to be over.
+    /// The deadline of the handshake.
     pub(crate) limit: Deadline,
-    /// Whether the socket has turned out to belong to a session that is served already.
+    /// Whether the socket belongs to a session that is already served.
     pub(crate) has_joined: bool,
-    /// Whether the program's socket had no time-out for receiving.
+    /// Whether the program's socket had no timeout for receiving.
     pub(crate) waits_for_ever: bool,
 }
 
 /// The call that makes the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum What {
-    /// `RTMP_Connect`, or a login that a server asks for.
+    /// `RTMP_Connect`, or a login that a server requests.
     Connect,
     /// `RTMP_Connect0`.
     Reach,
@@ -51,27 +51,27 @@ pub(crate) enum What {
     Serve,
 }
 
-/// How far a connection has come.
+/// The stage of a connection.
 pub(crate) enum Stage {
-    /// On the way to the server or to its proxy.
+    /// Connecting to the server or to its proxy.
     Reaching(Box<Link>),
-    /// There is a socket.
+    /// The socket exists.
     Connected,
     /// TLS and the tunnel are being opened.
     Securing(Arc<Carrier>),
     /// A server waits for the client's first byte.
     Listening,
-    /// It is found out which session an HTTP connection belongs to.
+    /// Reads the HTTP requests that determine the session of a connection.
     Admitting(Arc<Carrier>),
     /// The handshake comes next.
     Secured,
     Handshaking,
-    /// What follows the handshake is sent.
+    /// The messages after the handshake are being sent.
     Greeting,
     Done,
 }
 
-/// A message of the program, to be sent when the handshake is over.
+/// A message of the program, to be sent after the handshake.
 pub(crate) struct FirstMessage {
     pub(crate) chunk_stream: u32,
     pub(crate) format: u8,
@@ -81,51 +81,54 @@ pub(crate) struct FirstMessage {
     pub(crate) body: Vec<u8>,
 }
 
-/// A connection that the program has closed, whose goodbye is on its way.
+/// A connection that the program has closed, whose goodbye is not finished.
 pub(crate) struct Leaving {
     pub(crate) carrier: Arc<Carrier>,
-    /// The socket. Closed with this.
+    /// The socket, which is closed when this is dropped.
     pub(crate) pipe: Pipe,
     pub(crate) queue: Vec<u8>,
     pub(crate) sent: usize,
-    /// Whether the peer may take its time to read.
+    /// Whether the peer may read slowly.
     pub(crate) publishes: bool,
     pub(crate) until: Instant,
 }
 
-/// Everything else that a session which does not wait remembers between calls.
+/// The other state that a session which does not wait keeps between calls.
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) opening: Option<Box<Opening>>,
-    /// Why a step could not make one, for the call that has begun it.
+    /// Why a step could not make a connection, for the call that has begun it.
     pub(crate) opening_failure: Option<(What, Failure)>,
-    /// Whether `RTMP_ConnectStream` waits for the stream, and until when for the next answer.
+    /// Whether `RTMP_ConnectStream` waits for the stream, and the deadline of the next answer.
     pub(crate) starting: Option<Deadline>,
-    /// Why a step gave up waiting for the stream of a connection that is still open, for `RTMP_ConnectStream`.
+    /// Why a step stopped waiting for the stream of a connection that is still open, for `RTMP_ConnectStream`.
     pub(crate) starting_failure: Option<Error>,
     /// Whether `RTMP_ReconnectStream` has asked for that stream: its next call continues.
     pub(crate) reconnecting: bool,
     pub(crate) leaving: Vec<Leaving>,
-    /// Since when a call that reads has found nothing.
+    /// The time since which reading calls have found nothing.
     pub(crate) silent_since: Option<Instant>,
-    /// Since when calls that read have found nothing for the program although the peer never stopped sending.
+    /// The time since which reading calls have found nothing for the program although the peer never stopped sending.
     pub(crate) flooded_since: Option<Instant>,
-    /// How long bytes have been waiting for the peer to take some.
+    /// The time for which bytes have been waiting for the peer to accept some.
     pub(crate) backlog: Backlog,
-    /// What is known of bytes for a call that reads.
+    /// Whether there are bytes for a call that reads.
     pub(crate) input: Input,
-    /// Whether `RTMP_Step` has told of them, and no call has read since.
+    /// Whether the last receive took everything that was on the socket. Holds until the next step, or the next call that would
+    /// receive.
+    pub(crate) drained: bool,
+    /// Whether `RTMP_Step` has reported them, and no call has read since.
     pub(crate) told: bool,
-    /// An error of receiving or sending that a step has met, for the call that it concerns.
+    /// An error of receiving or sending that a step has stored, for the call that it concerns.
     pub(crate) receive_error: Option<Error>,
     pub(crate) send_error: Option<Error>,
-    /// Whether `RTMP_Close` was called and no step has said since that everything is closed.
+    /// Whether `RTMP_Close` was called, and no step since has reported that everything is closed.
     pub(crate) closing: bool,
     /// Whether a connection was lost since the program began one.
     pub(crate) failed: bool,
-    /// When a stream that `RTMP_ToggleStream` has paused goes on.
+    /// The time at which a stream that `RTMP_ToggleStream` has paused resumes.
     pub(crate) toggled: Option<Instant>,
-    /// One descriptor for all that is waited for, if the program wants that.
+    /// One descriptor that replaces all others, if the program uses it.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) descriptor: Option<Descriptor>,
 }
@@ -133,7 +136,7 @@ pub(crate) struct Progress {
 /// Whether a call that reads would find something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Input {
-    /// A call has found nothing, and nothing has come since.
+    /// A call has found nothing, and nothing has arrived since.
     #[default]
     None,
     /// The last call has found something, so there may be more.
@@ -143,7 +146,7 @@ pub(crate) enum Input {
 }
 
 impl Progress {
-    /// The program uses the connection: it knows that there is one.
+    /// The program uses the connection, so it knows that the connection exists.
     pub(crate) fn use_connection(&mut self) {
         if !self.is_opening() {
             self.opening = None;
@@ -155,7 +158,7 @@ impl Progress {
         self.opening.as_ref().is_some_and(|opening| !matches!(opening.stage, Stage::Done))
     }
 
-    /// Forgets what belongs to a connection, when it ends or another begins.
+    /// Resets the state of a connection, when it ends or another begins.
     pub(crate) fn forget_connection(&mut self) {
         let before = std::mem::take(self);
         *self = Self {
@@ -167,12 +170,12 @@ impl Progress {
         };
     }
 
-    /// When the wait of a call that reads is over.
+    /// The end of the wait of a call that reads.
     pub(crate) fn silence_ends(&self, timeout: Option<Duration>) -> Option<Instant> {
         self.silent_since?.checked_add(timeout?)
     }
 
-    /// When the wait for the peer to take bytes is over.
+    /// The end of the wait for the peer to accept bytes.
     pub(crate) fn stall_ends(&self, timeout: Option<Duration>) -> Option<Instant> {
         self.backlog.stalled_since()?.checked_add(timeout?)
     }

@@ -1,4 +1,4 @@
-//! Pointers that C hands over, turned into references where the C contract allows it.
+//! Pointers from C, turned into references where the C contract allows it.
 
 use std::{ptr::NonNull, slice};
 
@@ -22,7 +22,7 @@ pub(crate) unsafe fn aval_bytes<'a>(value: &AVal) -> &'a [u8] {
     }
 }
 
-/// The bytes behind a pointer and a C length.
+/// The bytes at a pointer, with a C length.
 ///
 /// # Safety
 /// `data` is null or readable for `len` bytes for as long as the result is used.
@@ -43,7 +43,7 @@ pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> R
     // SAFETY: null, or a valid `T` that nobody writes meanwhile, by the Safety section.
     match unsafe { pointer.as_ref() } {
         Some(reference) => Ok(reference),
-        // Built only when it is needed: most calls are short, and an error is as costly as they are.
+        // Built only when needed: most calls are short, and creating an error would cost as much as the call.
         None => Err(Error::Invalid(name)),
     }
 }
@@ -56,12 +56,12 @@ pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &'static str) ->
     // SAFETY: null, or a valid `T` that is this call's alone, by the Safety section.
     match unsafe { pointer.as_mut() } {
         Some(reference) => Ok(reference),
-        // Built only when it is needed: most calls are short, and an error is as costly as they are.
+        // Built only when needed: most calls are short, and creating an error would cost as much as the call.
         None => Err(Error::Invalid(name)),
     }
 }
 
-/// A place for a result. What was there before is neither read nor dropped, so it need not be initialised.
+/// A place for a result. Its old contents are neither read nor dropped, so it need not be initialised.
 #[derive(Debug)]
 pub(crate) struct Out<T>(NonNull<T>);
 

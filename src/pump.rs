@@ -1,4 +1,4 @@
-//! The blocking pump: calls that receive until something comes which the program wants.
+//! The blocking pump: calls that receive until something for the program arrives.
 
 use std::time::Instant;
 
@@ -25,19 +25,19 @@ use super::{
     state::Handle,
 };
 
-/// Keeps a peer that never stops sending from holding a call for ever.
+/// Keeps a peer that never stops sending from blocking a call forever.
 ///
-/// A live stream may have no media for long, while its server sends pings, so there is no limit to what such a call
-/// receives: each wait is bounded instead. A peer that never lets the socket run empty is never waited for. For that peer
-/// the time of one wait bounds the call as a whole, from when the flood is noticed until the socket has run empty.
+/// A live stream may have no media for a long time, while its server sends pings, so the number of received bytes has no limit:
+/// each wait is limited instead. A peer that never lets the socket run empty causes no wait. For such a peer, the time of one
+/// wait limits the whole call, from the moment when the flood is noticed until the socket has run empty.
 pub(crate) struct Reading<'h> {
     handle: &'h Handle,
-    /// Receives since the socket was empty, as far as they count.
+    /// The number of receives since the socket was empty, as far as they count.
     receives: u32,
     flooded: bool,
 }
 
-/// How often a call receives before it asks whether there is more. Most messages have arrived by then.
+/// The number of receives before a call checks whether there is more. Most messages have arrived by then.
 const FREE_RECEIVES: u32 = 64;
 
 impl<'h> Reading<'h> {
@@ -69,8 +69,8 @@ impl<'h> Reading<'h> {
         }
     }
 
-    /// Waits for the next media message, or for [`Outcome::Ended`] with the message that ended the stream. On a time-out the
-    /// place to resume at is remembered.
+    /// Waits for the next media message, or for [`Outcome::Ended`] with the message that ended the stream. After a timeout the
+    /// position to resume at is remembered.
     pub(crate) fn next_media(&mut self) -> Result<(Outcome, Message<Body>)> {
         let handle = self.handle;
         handle.note_reading();
@@ -101,7 +101,7 @@ impl Drop for Reading<'_> {
 }
 
 impl Handle {
-    /// Begins a handshake. What `session` agrees on applies to every byte after it.
+    /// Begins a handshake. The values that `session` agrees on apply to every byte after it.
     pub(crate) fn begin_handshake(&self, session: Session<Body>) {
         self.step(|current, _| {
             let (state, is_starting) = (current.state, current.is_starting());
@@ -115,24 +115,24 @@ impl Handle {
         });
     }
 
-    /// Shakes hands. Returns whether the connection is encrypted, and the answer to a request for SWF verification. The last
-    /// bytes of the handshake may still be in the queue.
+    /// Does the handshake. Returns whether the connection is encrypted, and the answer to a request for SWF verification. The
+    /// last bytes of the handshake may still be in the queue.
     pub(crate) fn run_handshake(&self) -> Result<(bool, Option<handshake::Response>)> {
         loop {
-            // Whether an error closes the connection is for the caller to say.
+            // The caller decides whether an error closes the connection.
             match self.receiving_step(take) {
                 Ok(Some(Event::Handshaken { encrypted, swf_response })) => {
                     return Ok((encrypted, swf_response));
                 }
-                // There is nothing else in a handshake.
+                // A handshake has no other events.
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    // What is to be sent goes when there is nothing to be done but to wait.
+                    // Send the queue when there is nothing to do but wait.
                     self.flush()?;
                     self.fill(true)?;
                 }
                 Err(error) => {
-                    // A peer that answers with nonsense has earned an answer all the same.
+                    // A peer that answers with invalid bytes still gets our answer.
                     self.flush()?;
                     return Err(error);
                 }
@@ -140,8 +140,8 @@ impl Handle {
         }
     }
 
-    /// Receives one chunk. A time-out leaves the connection open, and the next call goes on where this one stopped; after
-    /// any other error the connection is closed.
+    /// Receives one chunk. A timeout leaves the connection open, and the next call continues where this one stopped; any other
+    /// error closes the connection.
     pub(crate) fn receive_chunk(&self) -> Result<Chunk<Body>> {
         self.note_reading();
         let mut reading = Reading::new(self);
@@ -162,10 +162,10 @@ impl Handle {
         }
     }
 
-    /// Waits until the stream plays or is being published: answers what the server says until it says that.
+    /// Waits until the stream plays or is being published, and answers the server's messages meanwhile.
     ///
-    /// Between two answers to what was asked the server has the time of one wait, whatever else it says meanwhile. Like any
-    /// time-out, this one leaves the connection open, and the call may be repeated.
+    /// Between two answers to our commands, the server has the time of one wait, whatever else it sends meanwhile. Like any
+    /// timeout, this one leaves the connection open, and the call may be repeated.
     pub(crate) fn connect_stream(&self) -> Result<()> {
         self.progress_if_any(Progress::use_connection);
         match self.take_starting()? {
@@ -191,8 +191,8 @@ impl Handle {
         result
     }
 
-    /// Until when the server has time for its next answer, if a call that does not wait has begun to wait for the stream.
-    /// Fails with what a step has met.
+    /// The deadline of the server's next answer, if a call that does not wait has begun to wait for the stream. Fails with the
+    /// error that a step has stored.
     fn take_starting(&self) -> Result<Option<Deadline>> {
         if !self.never_waits() {
             return Ok(None);
@@ -237,8 +237,8 @@ impl Handle {
         }
     }
 
-    /// Publishes a further stream: its message stream, once the server lets it be published. A refusal, or a time-out, leaves
-    /// everything else as it is. In a session that does not wait, the same call goes on with it later.
+    /// Publishes a further stream; returns its message stream once the server accepts it. A refusal or a timeout affects
+    /// nothing else. In a session that does not wait, a later call continues it.
     pub(crate) fn open_stream(&self, name: &[u8]) -> Result<u32> {
         let begun = self.core().opening.take().filter(|(begun, _)| begun == name);
         let key = match begun {
@@ -274,7 +274,7 @@ impl Handle {
         }
     }
 
-    /// Gives the server the time of one wait again if it has answered something; returns whether it has.
+    /// Restarts the time of one wait if the server has answered something; returns whether it has.
     fn restart_phase(&self, answered: u32) -> bool {
         let has_answered = self.step(|session, _| session.answered()) != answered;
         if has_answered {
@@ -283,7 +283,7 @@ impl Handle {
         has_answered
     }
 
-    /// Lets the session react to a message. After an error, of which a refusal by the server is one, the connection is closed.
+    /// Lets the session react to a message. After an error, such as a refusal by the server, the connection is closed.
     pub(crate) fn dispatch(&self, message: &Message<&[u8]>) -> Result<Outcome> {
         let (result, reconnect) = self.step(|session, wishes| {
             let result = session.dispatch(wishes, message, Instant::now());
@@ -307,18 +307,18 @@ impl Handle {
         Ok(outcome)
     }
 
-    /// Lets the session take what was received, and sends its answers. An error has closed the connection.
+    /// Lets the session process received bytes, and sends its answers. An error has closed the connection.
     fn receive(&self) -> Result<Option<Event<Body>>> {
         let event = self.receive_without_answers()?;
         self.answer()?;
         Ok(event)
     }
 
-    /// Lets the session take what was received. An error has closed the connection, and so has the end of the stream.
+    /// Lets the session process received bytes. An error has closed the connection, and so has the end of the stream.
     fn receive_without_answers(&self) -> Result<Option<Event<Body>>> {
         let received = self.receiving_step(take);
         if let Ok(Some(Event::Reconnect(request))) = &received {
-            // Before the program is told of it.
+            // Before the program is informed.
             self.keep_reconnect(request.clone());
         }
         self.tell()?;
@@ -332,7 +332,7 @@ impl Handle {
                 Ok(Some(Event::Ended(message)))
             }
             Ok(Some(Event::Login(token))) => self.log_in(&token).map(|()| None),
-            // The peer wants the connection closed.
+            // The peer requests the end of the connection.
             Err(Error::Closed) => {
                 close::close(self, close::Manner::Polite);
                 Err(Error::Closed)
@@ -341,12 +341,12 @@ impl Handle {
         }
     }
 
-    /// Tells the program what the peer has said. An error is a program that gives up.
+    /// Reports the peer's notices to the program. An error means that the program gives up.
     fn tell(&self) -> Result<()> {
         self.take_notices().iter().try_for_each(|notice| self.raise(&event_of(notice)))
     }
 
-    /// Sends the session's answers to what was received, or leaves them to a thread that is sending. An error has closed the
+    /// Sends the session's answers to received messages, or leaves them to a thread that is sending. An error has closed the
     /// connection.
     pub(crate) fn answer(&self) -> Result<()> {
         let (first_chunk, wants_input) = {
@@ -361,7 +361,7 @@ impl Handle {
         self.forgive(sent).map_err(|error| self.fail_sending(error, first_chunk))
     }
 
-    /// Sends an acknowledgement if one is due, and gets what TLS holds ready into an empty buffer. An error has closed the
+    /// Sends an acknowledgement if one is due, and moves decrypted bytes of TLS into an empty buffer. An error has closed the
     /// connection.
     pub(crate) fn acknowledge_if_due(&self) -> Result<()> {
         self.receiving_step(|session, wishes, _| (0, session.acknowledge_if_due(wishes)))?;
@@ -373,7 +373,7 @@ impl Handle {
         self.send_command(build).map_err(|(error, first_chunk)| self.fail_sending(error, first_chunk))
     }
 
-    /// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
+    /// Logs why a message could not be sent, with the length of its first chunk, and closes the connection.
     pub(crate) fn fail_sending(&self, error: Error, first_chunk: usize) -> Error {
         if matches!(error, Error::Again) {
             return error;
@@ -385,16 +385,16 @@ impl Handle {
         error
     }
 
-    /// What becomes of a connection that nothing comes on.
+    /// Closes a connection that nothing can be received from.
     pub(crate) fn fail_receiving(&self, error: &Error) {
         if matches!(error, Error::Again) {
             return;
         }
-        // A wait that this side has ended is no news.
+        // A wait that this side has ended is not reported.
         let is_news = self.is_open();
         packet_log::log_failed_receive(error);
         if !matches!(error, Error::TimedOut) {
-            // A peer that will send no more may still read.
+            // A peer that has stopped sending may still read.
             close::close(self, close::Manner::Polite);
         }
         if is_news {
@@ -402,13 +402,13 @@ impl Handle {
         }
     }
 
-    /// What becomes of a connection on which something came that makes no sense.
+    /// Closes a connection that has received invalid bytes.
     pub(crate) fn fail_decoding(&self, error: &Error) {
         ::log::error!("RTMP_ReadPacket, {error}");
         self.give_up();
     }
 
-    /// Closes the connection, on which nothing can be sent any more.
+    /// Closes a connection on which nothing can be sent any more.
     pub(crate) fn give_up(&self) {
         close::close(self, close::Manner::Abrupt);
     }
@@ -429,7 +429,7 @@ impl Handle {
     }
 }
 
-/// Lets the session take what was received; a step.
+/// Lets the session process received bytes; a step.
 fn take(
     session: &mut Session<Body>,
     wishes: &mut Wishes<'_>,

@@ -1,15 +1,14 @@
-//! Why calls fail: what `RTMP_GetLastError` and `RTMP_GetErrorString` tell afterwards.
+//! Why calls fail: the values that `RTMP_GetLastError` and `RTMP_GetErrorString` return afterwards.
 //!
-//! The reason has to outlive the connection, which a failure usually closes, and the private state with it. Keeping
-//! that state would lose memory for every program that clears or frees its struct after a failure without
-//! `RTMP_Close`, as many do and may: an encoder that tries again every second for a year among them. So the struct
-//! itself holds the code and a number, in `Link.pFlags`, which nothing else uses, and the texts of the last failures
-//! of the process are in a table of fixed size, where a text is found by its number. There is nothing to free, and
-//! both follow a struct that is moved. A reason whose text has been displaced, by [`KEPT`] later ones, is told by its
-//! code alone.
+//! The reason has to outlive the connection, which a failure usually closes, and the private state with it. If that state were
+//! kept, every program that clears or frees its struct after a failure without `RTMP_Close` would leak memory. Many programs do
+//! so, and may: for example, an encoder that retries every second for a year. So the struct itself holds the code and a number,
+//! in `Link.pFlags`, which has no other use. A table of fixed size has the texts of the process's last failures, and the number
+//! identifies a text. Nothing has to be freed, and both stay with a struct that is moved. A reason whose text has been
+//! displaced, by [`KEPT`] later ones, is described by its code alone.
 //!
-//! [`boundary`](super::boundary::boundary) is the one place where errors become reasons. Functions on the way say which
-//! session a call is about ([`about`]); what the call was at is part of the [`Failure`] that they return.
+//! [`boundary`](super::boundary::boundary) is the only place where errors become reasons. Functions on the way set the session
+//! of a call ([`about`]); the [`Failure`] that they return contains the phase of the call.
 
 use std::{
     cell::{Cell, RefCell},
@@ -33,10 +32,10 @@ use super::{
     valid::{Rtmp, field},
 };
 
-/// What a call is at.
+/// The phase of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// Nothing that needs a name.
+    /// A phase without a name.
     Call,
     Url,
     Option,
@@ -46,10 +45,10 @@ pub(crate) enum Phase {
     Tls,
     Tunnel,
     Handshake,
-    /// What the connection reports by itself.
+    /// The phases that the connection reports itself.
     Stream(session::Phase),
     Reading,
-    /// Taking an FLV file apart.
+    /// Parsing an FLV file.
     Flv,
 }
 
@@ -58,7 +57,7 @@ impl Phase {
     pub(crate) const SENDING: Self = Self::Stream(session::Phase::Sending);
 }
 
-/// Makes the constants of the header, and the texts for reasons of which no other is known.
+/// Makes the constants of the header, and the texts for reasons without a more precise one.
 macro_rules! codes {
     ($($(#[$doc:meta])* $variant:ident = $value:literal, $name:literal, $text:literal;)*) => {
         /// Why a call failed, as programs see it. Values never change.
@@ -113,20 +112,21 @@ codes! {
     Resume = 19, "RTMP_ERR_RESUME", c"the stream does not go on where the file ends";
     Joined = 20, "RTMP_ERR_JOINED", c"the connection belongs to a session that is served already";
     Interrupted = 21, "RTMP_ERR_INTERRUPTED", c"interrupted";
-    /// For calls that another thread ends.
+    /// For calls that another thread aborts.
     Aborted = 22, "RTMP_ERR_ABORTED", c"aborted";
     Unsupported = 23, "RTMP_ERR_UNSUPPORTED", c"not supported";
     Internal = 24, "RTMP_ERR_INTERNAL", c"internal error, the call was given up";
     Again = 25, "RTMP_ERR_AGAIN", c"the call would have to wait";
 }
 
-/// A text with the NUL that C wants at its end.
+/// A text with C's NUL at its end.
 pub(crate) type Text = [u8; TEXT_LEN];
 
-/// Room for a text. The longest of the library's own say why a certificate is refused, and what to do about it.
+/// The size of a text. The longest of the library's own texts say why a certificate is refused, and how to proceed.
 pub(crate) const TEXT_LEN: usize = 512;
 
-/// How many texts there are. A program asks right after a call, so it takes as many failures of other threads in
+/// The number of texts. A program asks right after a call, so it loses a text only if other threads fail this many times in
+/// between.
 /// between to lose one.
 const KEPT: usize = 256;
 
@@ -135,17 +135,17 @@ static TEXTS: Mutex<Texts> =
     Mutex::new(Texts { newest: 0, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
 
 struct Texts {
-    /// The number of the text that came last.
+    /// The number of the newest text.
     newest: u32,
-    /// Each at its number, modulo their count.
+    /// Each text is at its number, modulo their count.
     texts: [Text; KEPT],
-    /// The operating system's error that goes with each, or 0.
+    /// The operating system's error for each text, or 0.
     system_codes: [i32; KEPT],
 }
 
 impl Texts {
     fn add(&mut self, text: &Text, system_code: i32) -> u32 {
-        // 0 stands for no text.
+        // 0 means that there is no text.
         self.newest = self.newest % MAX_NUMBER + 1;
         self.texts[self.newest as usize % KEPT] = *text;
         self.system_codes[self.newest as usize % KEPT] = system_code;
@@ -159,17 +159,17 @@ impl Texts {
     }
 }
 
-/// How many of the field's 32 bits are for the code; the number is in the others.
+/// The number of bits of the field that contain the code; the others contain the number of the text.
 const CODE_BITS: u32 = 6;
-/// The largest number of a text. Behind it they start again.
+/// The largest number of a text. The next number after it is 1.
 const MAX_NUMBER: u32 = u32::MAX >> CODE_BITS;
 
-/// Why a call fails, and what it was at.
+/// Why a call fails, and in which phase.
 #[derive(Debug)]
 pub(crate) struct Failure {
     error: Error,
     phase: Phase,
-    /// How many bytes the first chunk has of what could not be sent.
+    /// The length of the first chunk of the message that could not be sent.
     first_chunk: usize,
 }
 
@@ -178,7 +178,7 @@ impl Failure {
         Self { error, phase, first_chunk: 0 }
     }
 
-    /// There is no connection to send something on, of which the first chunk would have so many bytes.
+    /// There is no connection to send a message on, whose first chunk would have this length.
     pub(crate) fn unsent(error: Error, first_chunk: usize) -> Self {
         Self { error, phase: Phase::SENDING, first_chunk }
     }
@@ -195,7 +195,7 @@ impl Failure {
         &self.error
     }
 
-    /// The same for a later call: it is not logged again.
+    /// The same for a later call, without logging it again.
     pub(crate) fn reported(self) -> Self {
         Self { error: self.error.reported(), ..self }
     }
@@ -204,7 +204,7 @@ impl Failure {
         (self.error, self.phase)
     }
 
-    /// Logs it, unless it was, as librtmp does when a call finds no connection: people search for its words.
+    /// Logs it, unless it was already logged, as librtmp does when a call finds no connection: people search for these words.
     pub(crate) fn log(&self) {
         match (&self.error, self.phase) {
             (Error::Reported(_) | Error::Again, _) => {}
@@ -218,9 +218,12 @@ impl Failure {
         }
     }
 
-    /// Keeps it as the reason why the call fails.
+    /// Stores it as the reason why the call fails.
     pub(crate) fn keep(&self) {
         let Self { error, phase, .. } = self;
+        if self.is_again() {
+            return keep_again();
+        }
         let phase = phase_of(error, *phase);
         match code_of(error, phase) {
             Code::Interrupted if is_aborted() => {
@@ -240,9 +243,9 @@ impl From<Error> for Failure {
     }
 }
 
-/// Says what a call was at when something failed.
+/// Adds the phase of a call to a failure.
 pub(crate) trait During<T> {
-    /// The same, as the failure of a call that was at `phase`.
+    /// The same, as the failure of a call in `phase`.
     fn during(self, phase: Phase) -> Result<T, Failure>;
 }
 
@@ -253,12 +256,12 @@ impl<T> During<T> for Result<T> {
 }
 
 thread_local! {
-    /// The session of the innermost call of this thread, or null. The log asks for it, whose callback may use the library,
+    /// The session of the innermost call of this thread, or null. The log uses it, because its callback may call the library,
     /// too.
     static SESSION: Cell<*mut RTMP> = const { Cell::new(ptr::null_mut()) };
 }
 
-/// An exported function that runs. Which session it is about is forgotten at its end.
+/// A running exported function. Its end resets the session of the call.
 pub(super) struct Scope(*mut RTMP);
 
 impl Scope {
@@ -267,16 +270,22 @@ impl Scope {
     }
 }
 
-/// What follows a call about a session.
+/// A function to call after a call with a session.
 type Follow = unsafe fn(*mut RTMP);
 
-/// Set once something has to follow calls.
+/// Set when such a function is registered.
 static FOLLOW: OnceLock<Follow> = OnceLock::new();
 
-/// Has `follow` called behind every call about a session, which is initialised then. It is always the same function.
+/// Registers `follow` to be called after every call with a session, which is initialised at that time. It is always the same
+/// function.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn follow_calls_with(follow: Follow) {
     let _ = FOLLOW.set(follow);
+}
+
+/// Whether something follows calls.
+pub(super) fn has_followers() -> bool {
+    FOLLOW.get().is_some()
 }
 
 impl Drop for Scope {
@@ -290,18 +299,18 @@ impl Drop for Scope {
     }
 }
 
-/// Log lines on their way to the program, in all threads.
+/// The number of log lines that are being delivered to the program, in all threads.
 static REPORTS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
-    /// The sessions whose calls this thread has left off to report something.
+    /// The sessions for which this thread has interrupted a call to report something.
     static TOLD: RefCell<Vec<*mut RTMP>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A log line on its way to the program, whose callback may use the library meanwhile, but not the session of the call that
-/// reports: that is in the middle of something.
+/// A log line that is being delivered to the program. Its callback may use the library meanwhile, but not the session of the
+/// call that reports, because that call has not finished.
 pub(super) struct Report {
-    /// How many sessions there were before, if this report added one.
+    /// The number of sessions before, if this report added one.
     before: Option<usize>,
 }
 
@@ -310,7 +319,7 @@ impl Report {
         Self::about(SESSION.get())
     }
 
-    /// As `begin`, about this session.
+    /// As `begin`, for this session.
     pub(super) fn about(session: *mut RTMP) -> Self {
         if session.is_null() {
             return Self { before: None };
@@ -337,13 +346,13 @@ impl Drop for Report {
     }
 }
 
-/// Whether some thread reports something: then calls have to find out whether it is this one, as [`about`] does.
+/// Whether any thread reports something: then calls have to find out whether it is this one, as [`about`] does.
 #[inline(always)]
 pub(super) fn is_reporting() -> bool {
     REPORTS.load(Ordering::Relaxed) != 0
 }
 
-/// Whether this thread is in the log callback of a call with a session of which `matches` is true.
+/// Whether this thread is in the log callback of a call with a session for which `matches` is true.
 pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
     let any = |told: &RefCell<Vec<*mut RTMP>>| told.borrow().iter().any(|session| matches(*session));
     is_reporting() && TOLD.try_with(any).unwrap_or(false)
@@ -354,13 +363,13 @@ pub(super) fn session() -> *mut RTMP {
     SESSION.get()
 }
 
-/// What a call fails with that comes from inside the log callback of another one with the same session. It is not logged:
-/// the callback would be called once more, and so on.
+/// The error of a call that comes from inside the log callback of another one with the same session. It is not logged, because
+/// that would call the callback again, and so on.
 pub(super) fn refusal() -> Error {
     Error::Invalid("the session is in the call whose log callback this is").reported()
 }
 
-/// Says which session the exported function is about; an error if there is none, or if it is in a call of this thread.
+/// Sets the session of the exported function; an error if it is null, or if it is in a call of this thread.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
@@ -373,7 +382,7 @@ pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     Ok(session)
 }
 
-/// As [`about`], for functions that only look, and may be called in a callback of the same session.
+/// As [`about`], for functions that only read, and may be called in a callback of the same session.
 ///
 /// # Safety
 /// As for [`about`].
@@ -383,7 +392,7 @@ pub(crate) unsafe fn looking_at(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     Ok(session)
 }
 
-/// As [`about`], and forgets why earlier calls failed: a connection begins.
+/// As [`about`], and resets the reason of earlier calls, because a connection begins.
 ///
 /// # Safety
 /// As for [`about`].
@@ -397,27 +406,35 @@ pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     Ok(session)
 }
 
-/// Whether it is the program that wants the calls of this session to end.
+/// Whether the program has aborted the calls of this session.
 fn is_aborted() -> bool {
     // SAFETY: the session of a call is initialised until the call returns (`about`).
     unsafe { Rtmp::new(SESSION.get()) }.is_some_and(|session| Gate::of(session).is_aborted())
 }
 
-/// Keeps a reason that is no error, or none that has a name.
+/// Stores a reason that is not an error, or one without a name.
 pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
     keep_text(code, phase, 0, |line| write!(line, "{words}"));
 }
 
+/// Keeps that a call would have to wait. Programs meet it with almost every message: it displaces no text, and its own is the
+/// code's.
+fn keep_again() {
+    if let Some(field) = field() {
+        field.store(Code::Again as i32, Ordering::Relaxed);
+    }
+}
+
 fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut Line) -> fmt::Result) {
     let Some(field) = field() else { return };
-    // Calls that find no connection come after the one that lost it, and that one knows why.
+    // Calls that find no connection come after the one that lost it, and must not replace its reason.
     if code == Code::NotConnected && !matches!(stored(field).0, Code::None | Code::Again) {
         return;
     }
     let (mut line, mut words) = (Line::default(), Line::default());
-    // A line takes whatever comes, and leaves out what does not fit.
+    // A line accepts any text, and omits what does not fit.
     let _ = write(&mut words);
-    // What begins with the phase needs no second one in front.
+    // A text that begins with the phase does not get a second one.
     let name = name_of(phase);
     if !name.is_empty() && !words.as_str().strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')) {
         let _ = write!(line, "{name}: ");
@@ -427,26 +444,26 @@ fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut
     field.store((number << CODE_BITS | code as u32) as i32, Ordering::Relaxed);
 }
 
-/// The field of the session that the call is about.
+/// The field of the call's session.
 fn field<'a>() -> Option<&'a AtomicI32> {
     // SAFETY: the session of a call is initialised until the call returns (`about`).
     unsafe { Rtmp::new(SESSION.get()) }.map(field_of)
 }
 
-/// Where a session keeps its reason.
+/// The field in which a session stores its reason.
 fn field_of(session: Rtmp<'_>) -> &AtomicI32 {
-    // SAFETY: the session outlives the result, and the field is used nowhere else.
+    // SAFETY: the session outlives the result, and the field has no other use.
     unsafe { AtomicI32::from_ptr(field!(session, Link.pFlags).as_ptr()) }
 }
 
-/// The reason of a session: its code, and the number of its text. A value that a program left there is none.
+/// The reason of a session: its code, and the number of its text. A value that a program stored there is not a reason.
 fn stored(field: &AtomicI32) -> (Code, u32) {
     let value = field.load(Ordering::Relaxed) as u32;
     let code = Code::from_value(value & ((1 << CODE_BITS) - 1)).unwrap_or(Code::None);
     (code, value >> CODE_BITS)
 }
 
-/// Why a call failed last. A session that is NULL is itself the reason.
+/// The code of the last failure. For a session that is NULL, that is the reason.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -455,7 +472,7 @@ pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
     unsafe { Rtmp::new(r) }.map_or(Code::Argument, |session| stored(field_of(session)).0)
 }
 
-/// The operating system's error that goes with [`last_code`]; 0 if there is none, or its text has been displaced.
+/// The operating system's error for [`last_code`]; 0 if there is none, or its text has been displaced.
 ///
 /// # Safety
 /// As for [`last_code`].
@@ -466,7 +483,7 @@ pub(crate) unsafe fn last_system_code(r: *mut RTMP) -> i32 {
     TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number).map_or(0, |(_, code)| code)
 }
 
-/// The text that goes with [`last_code`].
+/// The text for [`last_code`].
 ///
 /// # Safety
 /// As for [`last_code`].
@@ -489,7 +506,7 @@ pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
     line.finish()
 }
 
-/// Errors that say themselves where they come from.
+/// Some errors contain their own phase.
 fn phase_of(error: &Error, phase: Phase) -> Phase {
     match error {
         Error::Reported(cause) => phase_of(cause, phase),
@@ -549,12 +566,12 @@ fn code_of(error: &Error, phase: Phase) -> Code {
         (Error::Refused(_), _) => Code::Refused,
         (Error::Tls(_), _) => Code::Tls,
         (Error::Unsupported(_), _) => Code::Unsupported,
-        // `Error` is open for Rust programs alone; what the core adds belongs above.
+        // Rust programs may see new variants of `Error`; variants of the core belong above.
         (_, _) => Code::Internal,
     }
 }
 
-/// An error in the words of the log and of the Rust API, without what the phase says already.
+/// An error in the words of the log and of the Rust API, without what the phase already says.
 fn write_error(line: &mut Line, error: &Error, phase: Phase) -> fmt::Result {
     match error {
         Error::Reported(cause) => write_error(line, cause, phase),
@@ -569,11 +586,11 @@ fn write_error(line: &mut Line, error: &Error, phase: Phase) -> fmt::Result {
     }
 }
 
-/// A text that is being written, always one line.
+/// A text that is being written; it is always one line.
 struct Line {
     text: Text,
     used: usize,
-    /// Whether something did not fit. Nothing follows then.
+    /// Whether something did not fit. Nothing is written after that.
     cut: bool,
 }
 
@@ -596,13 +613,13 @@ impl Line {
 }
 
 impl Write for Line {
-    /// Takes what there is room for. Text that is cut ends in dots.
+    /// Writes what there is room for. A text that is cut ends in dots.
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for character in text.chars() {
             if self.cut {
                 break;
             }
-            // What peers say was made readable; the words of the operating system are taken as they come.
+            // Text from peers was already escaped; text from the operating system is used unchanged.
             let character = if character.is_control() { ' ' } else { character };
             let end = self.used + character.len_utf8();
             if end > LONGEST {
@@ -617,9 +634,9 @@ impl Write for Line {
     }
 }
 
-/// The end of a text that is cut.
+/// The end of a cut text.
 const DOTS: &[u8] = b"...";
-/// How long a text can be, so that the dots and a NUL follow.
+/// The limit of a text, so that the dots and a NUL fit after it.
 const LONGEST: usize = TEXT_LEN - 1 - DOTS.len();
 
 const NO_SESSION: &str = "the RTMP pointer is NULL";
@@ -632,7 +649,7 @@ mod tests {
     use crate::boundary::{Kind, boundary};
     use rtmp_core::error::Refusal;
 
-    /// Keeps tests that fail often from displacing the texts of others.
+    /// Keeps tests with many failures from displacing the texts of others.
     fn alone() -> MutexGuard<'static, ()> {
         static ALONE: Mutex<()> = Mutex::new(());
         ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -647,7 +664,7 @@ mod tests {
     /// A call that fails.
     fn fail(r: *mut RTMP, phase: Phase, error: Error) {
         boundary(Kind::Session, (), |_| {
-            // SAFETY: the tests' sessions live.
+            // SAFETY: the tests' sessions are initialised.
             unsafe { about(r) }?;
             Err(Failure::new(error.reported(), phase))
         });
@@ -655,7 +672,7 @@ mod tests {
 
     /// Code and text.
     fn reason(r: *mut RTMP) -> (Code, String) {
-        // SAFETY: the tests' sessions live.
+        // SAFETY: the tests' sessions are initialised.
         let (code, text) = unsafe { (last_code(r), last_text(r)) };
         (code, CStr::from_bytes_until_nul(&text).unwrap().to_str().unwrap().to_owned())
     }
@@ -739,7 +756,7 @@ mod tests {
         fail(r, Phase::SENDING, Error::NotConnected);
         assert_eq!(reason(r).0, Code::Closed);
         boundary(Kind::Session, (), |_| {
-            // SAFETY: the session lives.
+            // SAFETY: the session is initialised.
             unsafe { start_afresh(r) }?;
             Ok(())
         });
@@ -752,7 +769,7 @@ mod tests {
         let mut session = session();
         let r = &raw mut *session;
         boundary(Kind::Session, (), |_| {
-            // SAFETY: the session lives.
+            // SAFETY: the session is initialised.
             unsafe { about(r) }?;
             panic!("a defect")
         });
@@ -765,7 +782,7 @@ mod tests {
         let (mut outer, mut inner) = (session(), session());
         let (r, other) = (&raw mut *outer, &raw mut *inner);
         boundary(Kind::Session, (), |_| {
-            // SAFETY: the session lives.
+            // SAFETY: the session is initialised.
             unsafe { about(r) }?;
             fail(other, Phase::SENDING, Error::Closed);
             Err(Failure::new(Error::TimedOut, Phase::Reading))
@@ -778,7 +795,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_follows_its_struct_and_tells_its_code_when_the_text_is_gone() {
+    fn reason_follows_its_struct_and_keeps_its_code_without_the_text() {
         let _alone = alone();
         let mut first = session();
         fail(&raw mut *first, Phase::Connect, Error::Unreachable("nobody there".into()));
@@ -792,7 +809,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_texts_start_again_behind_the_largest() {
+    fn numbers_of_texts_restart_after_the_largest() {
         let mut texts =
             Box::new(Texts { newest: MAX_NUMBER - 1, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
         let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add(&[byte; TEXT_LEN], byte.into())).collect();
@@ -803,7 +820,7 @@ mod tests {
     }
 
     #[test]
-    fn what_programs_left_in_the_field_is_no_reason() {
+    fn values_that_programs_left_in_the_field_are_not_a_reason() {
         let mut session = session();
         for value in [-1, 63, i32::MIN | 40] {
             session.Link.pFlags = value;
@@ -854,7 +871,7 @@ mod tests {
                         fail(r, Phase::Connect, Error::Unreachable(words.clone().into()));
                         let (code, text) = reason(r);
                         assert_eq!(code, Code::Connect);
-                        // The other threads may have displaced it meanwhile, but not exchanged it.
+                        // Other threads may have displaced it meanwhile, but not exchanged it.
                         assert!(
                             text == format!("connect: {words}") || text == "the host was not reached",
                             "{text}"

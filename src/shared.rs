@@ -1,11 +1,11 @@
-//! Fields of the public structs that several threads use: each of them is read and written as a whole, in an order of its
-//! own. What has to fit together is guarded elsewhere.
+//! Fields of the public structs that several threads use: each is read and written as a whole, independently of the others.
+//! Fields that must be consistent with each other are protected elsewhere.
 
 #[cfg(target_pointer_width = "64")]
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, AtomicU32, Ordering::Relaxed};
 
-/// What a field may be to be shared.
+/// The types that a shared field may have.
 pub(super) trait Shareable: Sized {
     /// Reads a field.
     ///
@@ -46,14 +46,14 @@ shareable! {
 
 impl<T> Shareable for *mut T {
     unsafe fn read(field: *mut Self) -> Self {
-        // SAFETY: `field` is the address of a field, which Rust writes atomically only, by the contract of the trait; fields of C structs
-        // are aligned.
+        // SAFETY: `field` is the address of a field, which Rust writes only atomically, by the contract of the trait; fields of
+        // C structs are aligned.
         unsafe { AtomicPtr::from_ptr(field) }.load(Relaxed)
     }
 
     unsafe fn write(field: *mut Self, value: Self) {
-        // SAFETY: `field` is the address of a field, which Rust writes atomically only, by the contract of the trait; fields of C structs
-        // are aligned.
+        // SAFETY: `field` is the address of a field, which Rust writes only atomically, by the contract of the trait; fields of
+        // C structs are aligned.
         unsafe { AtomicPtr::from_ptr(field) }.store(value, Relaxed);
     }
 }
@@ -61,12 +61,14 @@ impl<T> Shareable for *mut T {
 #[cfg(target_pointer_width = "64")]
 impl Shareable for f64 {
     unsafe fn read(field: *mut Self) -> Self {
-        // SAFETY: `field` is the address of a field, by the contract of the trait; a double is as large and as aligned as its bits.
+        // SAFETY: `field` is the address of a field, by the contract of the trait; a double has the size and alignment of its
+        // bits.
         Self::from_bits(unsafe { AtomicU64::from_ptr(field.cast()) }.load(Relaxed))
     }
 
     unsafe fn write(field: *mut Self, value: Self) {
-        // SAFETY: `field` is the address of a field, by the contract of the trait; a double is as large and as aligned as its bits.
+        // SAFETY: `field` is the address of a field, by the contract of the trait; a double has the size and alignment of its
+        // bits.
         unsafe { AtomicU64::from_ptr(field.cast()) }.store(value.to_bits(), Relaxed);
     }
 }

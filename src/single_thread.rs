@@ -1,19 +1,19 @@
-//! Whether the process has one thread, as most programs that use the library do. Then no other thread can cancel this one or end
-//! its wait, and the system may wait for bytes: one call in place of three, for the row `Live pace` of `make bench`. glibc says
-//! so (`sys/single_threaded.h`, since 2.32); with other C libraries the answer is no.
+//! Whether the process has one thread, as most programs that use the library do. Then no other thread can cancel this one or
+//! end its wait, and the system may wait for bytes: one call in place of three, for the row `Live pace` of `make bench`. glibc
+//! has a flag for it (`sys/single_threaded.h`, since 2.32); with other C libraries the answer is no.
 
 use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 static UNKNOWN: AtomicU8 = AtomicU8::new(0);
 
-/// Where glibc says so.
+/// The address of glibc's flag.
 static FLAG: AtomicPtr<AtomicU8> = AtomicPtr::new((&raw const UNKNOWN).cast_mut());
 
-/// Looks up where glibc says so, the first time.
+/// Looks up glibc's flag at the first call.
 #[cfg(not(all(target_env = "gnu", unix)))]
 pub(super) fn ask() {}
 
-/// Looks up where glibc says so, the first time.
+/// Looks up glibc's flag at the first call.
 #[cfg(all(target_env = "gnu", unix))]
 pub(super) fn ask() {
     static ASKED: std::sync::Once = std::sync::Once::new();
@@ -26,11 +26,10 @@ pub(super) fn ask() {
     });
 }
 
-/// Whether this is the only thread: until this thread makes another, which it can know.
+/// Whether this is the only thread: the answer holds until this thread creates another.
 #[inline]
 pub(super) fn is_alone() -> bool {
-    // SAFETY: the flag is a byte that is there as long as the process, and that only glibc writes, while there is one
-    // thread.
+    // SAFETY: the flag is a byte that exists as long as the process, and that only glibc writes, while there is one thread.
     unsafe { &*FLAG.load(Ordering::Relaxed) }.load(Ordering::Relaxed) != 0
 }
 
@@ -42,8 +41,8 @@ mod tests {
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn glibc_tells_since_2_32() {
-        // SAFETY: the text lasts as long as the process.
+    fn glibc_has_the_flag_since_2_32() {
+        // SAFETY: the text is never freed.
         let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) }.to_str().unwrap();
         let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap();
         ask();
@@ -51,9 +50,9 @@ mod tests {
     }
 
     #[test]
-    fn with_another_thread_this_one_is_not_alone() {
+    fn another_thread_is_detected() {
         ask();
-        // Tests have threads of their own, but one is sure.
+        // Tests have their own threads, and here is certainly one more.
         thread::scope(|scope| {
             let other = scope.spawn(thread::park);
             assert!(!is_alone());

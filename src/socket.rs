@@ -1,20 +1,20 @@
-//! Sockets as C has them: in an `int`, on Windows as well, where librtmp's structs keep a `SOCKET` in one. Windows makes
-//! handles that fit.
+//! Sockets in C's form: in an `int`, on Windows as well, where librtmp's structs store a `SOCKET` in one. The handles of
+//! Windows fit.
 
 use libc::c_int;
 use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// Gives a socket to C.
+/// Passes a socket to C.
 pub(crate) fn into_c(socket: impl IntoRawFd) -> c_int {
     number(socket.into_raw_fd())
 }
 
-/// The number that C knows a socket by.
+/// The number of a socket in C.
 pub(crate) fn number_of(socket: BorrowedFd<'_>) -> c_int {
     number(socket.as_raw_fd())
 }
 
-/// A socket that C keeps, for the time of a call.
+/// A socket that C owns, for the time of a call.
 ///
 /// # Safety
 /// `socket` is open, and not closed while the result is used.
@@ -32,7 +32,7 @@ pub(crate) unsafe fn from_c(socket: c_int) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(raw(socket)) }
 }
 
-/// Closes a socket, and returns what C's `close` would.
+/// Closes a socket, and returns the result of C's `close`.
 ///
 /// # Safety
 /// `socket` is the caller's to close.
@@ -64,7 +64,7 @@ fn number(socket: RawFd) -> c_int {
 fn raw(socket: c_int) -> RawFd {
     socket
 }
-// The sign is extended as programs do it that compare with INVALID_SOCKET.
+// Sign-extended, as in programs that compare with INVALID_SOCKET.
 #[cfg(windows)]
 fn raw(socket: c_int) -> RawFd {
     socket as RawFd
@@ -73,7 +73,7 @@ fn raw(socket: c_int) -> RawFd {
 #[cfg(unix)]
 pub(crate) use libc::{POLLIN, POLLOUT, pollfd};
 
-/// What `poll` is called with in Winsock (`WSAPOLLFD`).
+/// The argument of `poll` in Winsock (`WSAPOLLFD`).
 #[cfg(windows)]
 #[repr(C)]
 #[allow(non_camel_case_types)]
@@ -86,3 +86,20 @@ pub struct pollfd {
 pub(crate) const POLLIN: libc::c_short = 0x0300;
 #[cfg(windows)]
 pub(crate) const POLLOUT: libc::c_short = 0x0010;
+
+/// Two sockets of a test that are connected with each other.
+#[cfg(all(test, not(windows)))]
+pub(crate) fn pair() -> (socket2::Socket, socket2::Socket) {
+    socket2::Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None).expect("there are descriptors")
+}
+/// Two sockets of a test that are connected with each other. The first one is the library's, and so does not block.
+#[cfg(all(test, windows))]
+pub(crate) fn pair() -> (socket2::Socket, socket2::Socket) {
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
+    let near = TcpStream::connect(listener.local_addr().expect("it is bound")).expect("it listens");
+    let (far, _) = listener.accept().expect("a connection waits");
+    near.set_nonblocking(true).expect("it is open");
+    far.set_nodelay(true).expect("it is open");
+    (near.into(), far.into())
+}

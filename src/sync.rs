@@ -1,8 +1,8 @@
-//! The locks of the outbox, from the standard library. `model.rs` compiles the outbox with others.
+//! The locks of the outbox, from the standard library. `model.rs` compiles the outbox with other locks.
 
 pub(crate) use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 
-/// Whether a panic left what the lock protects half changed.
+/// Whether a panic left the contents of the lock in an inconsistent state.
 pub(crate) fn is_poisoned<T>(mutex: &Mutex<T>) -> bool {
     mutex.is_poisoned()
 }

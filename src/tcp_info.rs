@@ -1,10 +1,10 @@
-//! What the operating system knows of a TCP connection.
+//! The operating system's statistics of a TCP connection.
 
 use std::time::Duration;
 
 use rustix::fd::BorrowedFd;
 
-/// Numbers of a socket; zeros where the system does not say.
+/// Statistics of a socket; zeros if the system does not report them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct TcpInfo {
     /// Bytes that the peer's system has not confirmed.
@@ -15,19 +15,19 @@ pub(crate) struct TcpInfo {
 }
 
 impl TcpInfo {
-    /// The numbers of a socket, as far as they can be had.
+    /// The statistics of a socket, as far as the system reports them.
     #[cfg(any(target_os = "linux", target_os = "android"))]
     pub(crate) fn of(socket: BorrowedFd<'_>) -> Self {
         use std::os::fd::AsRawFd;
 
-        /// Where `struct tcp_info` (linux/tcp.h), which only ever grows, has `tcpi_rtt` and `tcpi_total_retrans`.
+        /// The positions of `tcpi_rtt` and `tcpi_total_retrans` in `struct tcp_info` (linux/tcp.h), which only ever grows.
         const ROUND_TRIP: usize = 17;
         const RETRANSMISSIONS: usize = 25;
 
         let unsent = unsent(socket).unwrap_or(0) as u64;
         let mut info = [0_u32; 26];
         let mut len = size_of_val(&info) as libc::socklen_t;
-        // SAFETY: the descriptor is open, and both pointers are good for what is written.
+        // SAFETY: the descriptor is open, and both pointers are valid for the bytes that are written.
         let result = unsafe {
             libc::getsockopt(
                 socket.as_raw_fd(),
@@ -47,14 +47,14 @@ impl TcpInfo {
         }
     }
 
-    /// Other systems are not asked.
+    /// Not implemented on other systems.
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     pub(crate) fn of(_: BorrowedFd<'_>) -> Self {
         Self::default()
     }
 }
 
-/// How many bytes the peer's system has not taken yet.
+/// The number of bytes that the peer's system has not accepted yet.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn unsent(fd: BorrowedFd<'_>) -> Option<usize> {
     use std::os::fd::AsRawFd;
@@ -65,7 +65,7 @@ pub(crate) fn unsent(fd: BorrowedFd<'_>) -> Option<usize> {
     if result == 0 { usize::try_from(count).ok() } else { None }
 }
 
-/// How many bytes the peer's system has not taken yet.
+/// The number of bytes that the peer's system has not accepted yet.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
 pub(crate) fn unsent(_: BorrowedFd<'_>) -> Option<usize> {
     None

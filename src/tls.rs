@@ -1,4 +1,4 @@
-//! TLS as C programs see it, and whom they trust.
+//! TLS as C programs see it, and the trusted certificates.
 
 use std::{ffi::CStr, path::PathBuf, ptr};
 
@@ -21,7 +21,7 @@ use crate::{
     state::Handle,
 };
 
-/// The certificates to trust. A process with more rights than its caller ignores its environment.
+/// The trusted certificates. A process with more rights than its caller ignores its environment.
 pub(crate) fn trust(options: &TlsOptions) -> Trust {
     options.trust_in(environment::is_ignored(), environment::variable("RTMP_TLS_VERIFY").as_deref())
 }
@@ -35,7 +35,7 @@ pub(crate) fn proxy_trust(options: &TlsOptions) -> Trust {
 /// nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn RTMP_TLS_Init() {
-    /// What `RTMP_TLS_ctx` points to. TLS has no state of the whole process, so only its address counts.
+    /// The target of `RTMP_TLS_ctx`. TLS has no process-wide state, so only the address matters.
     static CONTEXT: u8 = 0;
     if globals::tls_context().is_null() {
         globals::set_tls_context((&raw const CONTEXT).cast_mut().cast());
@@ -105,7 +105,7 @@ pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) 
     })
 }
 
-/// A file name that C passes.
+/// A file name from C.
 ///
 /// # Safety
 /// `name` is null or a NUL-terminated string, which nobody changes while the result is used.

@@ -1,5 +1,5 @@
-//! Structs of C programs behind pointers that are known to be good. One place turns a pointer into such a value, an exported
-//! function or what it calls first; what works with the struct afterwards is safe code, field by field.
+//! Valid pointers to structs of C programs. Only an exported function, or a function that it calls first, turns a pointer into
+//! such a value; the code that then uses the struct is safe, field by field.
 //!
 //! No reference to a whole struct is made: other threads, and callbacks, use its fields meanwhile.
 
@@ -10,7 +10,7 @@ use super::{
     shared::{self, Shareable},
 };
 
-/// An `RTMP` that is known to be good.
+/// A valid `RTMP`.
 pub(crate) type Rtmp<'a> = Valid<'a, RTMP>;
 
 /// The address of an initialised `T`, or of a field of one, which outlives `'a`.
@@ -34,7 +34,7 @@ impl<T> fmt::Debug for Valid<'_, T> {
 }
 
 impl<'a, T> Valid<'a, T> {
-    /// What `place` points to; `None` if that is null.
+    /// The target of `place`; `None` if that is null.
     ///
     /// # Safety
     /// `place` is null or points to an initialised `T` that stays there for `'a`. While this lives, Rust code uses the fields
@@ -91,7 +91,7 @@ impl<T: Shareable> Valid<'_, T> {
 }
 
 impl<T: Copy> Valid<'_, T> {
-    /// Reads something larger, which one thread at a time uses.
+    /// Reads a larger value, which one thread at a time uses.
     #[inline(always)]
     pub(crate) fn copy(self) -> T {
         // SAFETY: it is initialised, and no other thread writes it (`new`).
@@ -110,7 +110,7 @@ impl<T: Copy> Valid<'_, T> {
         unsafe { self.as_ptr().write_unaligned(value) }
     }
 
-    /// Writes something larger, which one thread at a time uses.
+    /// Writes a larger value, which one thread at a time uses.
     #[inline(always)]
     pub(crate) fn put(self, value: T) {
         // SAFETY: it is writable, and no other thread uses it (`new`).
@@ -124,7 +124,7 @@ macro_rules! field {
         match $valid {
             valid => {
                 #[allow(unused_unsafe, reason = "the macro may be used in an unsafe block")]
-                // SAFETY: what is returned is the address of that field.
+                // SAFETY: the closure returns the address of that field.
                 let part = unsafe { $crate::valid::Valid::part(valid, |whole| &raw mut (*whole).$($name).+) };
                 part
             }

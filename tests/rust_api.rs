@@ -706,7 +706,7 @@ fn examples_reconnect_serve_and_use_an_event_loop() {
 }
 
 #[test]
-fn small_examples_do_what_they_say() {
+fn small_examples_work_as_described() {
     let ffmpeg = need!(require::program("ffmpeg"));
     let directory = TempDir::new("rust-examples");
     let at = |name: &str| directory.join(name).to_string_lossy().into_owned();

@@ -402,6 +402,50 @@ fn stalled_peer_times_out() {
     server.join();
 }
 
+/// The number behind a word of `ss`, as in `rtt:0.031/0.015`.
+fn number_behind(text: &str, word: &str) -> Option<f64> {
+    let found = text.split_whitespace().find_map(|part| part.strip_prefix(word)?.strip_prefix(':'))?;
+    found.split('/').next()?.parse().ok()
+}
+
+#[test]
+fn numbers_of_a_stalled_connection_are_those_of_the_system() {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    let ss = need!(support::require::program("ss"));
+    let (end, wait_for_it) = std::sync::mpsc::channel::<()>();
+    let server = support::Server::once(move |peer| {
+        peer.accept_publish();
+        let _ = wait_for_it.recv();
+    });
+    let mut stepper = publisher(&Client::new(&url(server.port)).unwrap().timeout(LIMIT));
+    while stepper.send(1, MessageType::VIDEO, 0, &vec![7; 1 << 20]).unwrap() == Sent::Taken {}
+    let filter = ["-tinH".to_owned(), format!("dport = :{}", server.port)];
+    // The system goes on with what it does: its words count if the numbers before and after them are the same.
+    let (mut stats, mut system) = (stepper.stats(Instant::now()), String::new());
+    let is_quiet = support::wait_until(LIMIT, || {
+        let shown = std::process::Command::new(&ss).args(&filter).output().unwrap();
+        system = String::from_utf8(shown.stdout).unwrap();
+        let before = std::mem::replace(&mut stats, stepper.stats(Instant::now()));
+        (before.unsent, before.round_trip, before.retransmissions, before.bytes_out)
+            == (stats.unsent, stats.round_trip, stats.retransmissions, stats.bytes_out)
+    });
+    assert!(is_quiet && stats.unsent > 0 && stats.queued > 1 << 20, "{stats:?}");
+    // A state, what waits for this program, and what the peer has not confirmed.
+    assert_eq!(system.split_whitespace().nth(2), Some(&*stats.unsent.to_string()), "{system}");
+    let microseconds = (number_behind(&system, "rtt").unwrap() * 1000.0).round() as u128;
+    assert_eq!(stats.round_trip.as_micros(), microseconds, "{system}");
+    let sent_again =
+        system.split_whitespace().find_map(|part| part.strip_prefix("retrans:")?.split('/').nth(1));
+    assert_eq!(stats.retransmissions, sent_again.map_or(0, |count| count.parse().unwrap()), "{system}");
+    // What the peer's system has confirmed counts from 1.
+    let confirmed = number_behind(&system, "bytes_acked").unwrap() as u64 - 1;
+    assert_eq!(stats.bytes_out - stats.queued, confirmed + stats.unsent, "{system}");
+    end.send(()).unwrap();
+    server.join();
+}
+
 #[test]
 fn a_publisher_answers_in_steps() {
     let server = support::Server::once(|peer| {

@@ -1,4 +1,4 @@
-//! The limits of protected connections: the socket with RC4 or rustls over it, and no RTMP.
+//! The limits of protected connections: the socket with RC4 or rustls over it, without RTMP.
 
 use std::{
     io::{self, Read, Write},
@@ -62,7 +62,7 @@ pub fn run(cover: &str, port: &str, size: usize, total: u64, sends: bool) -> io:
     }
 }
 
-/// Calls `step` until it has handled so many bytes, and reports what that took.
+/// Calls `step` until it has handled this many bytes, and reports the cost.
 fn transfer(total: u64, mut step: impl FnMut() -> io::Result<usize>) -> io::Result<()> {
     let measurement = Measurement::start();
     let (mut count, mut calls) = (0, 0);
@@ -76,7 +76,7 @@ fn transfer(total: u64, mut step: impl FnMut() -> io::Result<usize>) -> io::Resu
     measurement.report(count, calls)
 }
 
-/// A TLS session that trusts everybody: the peer is this program.
+/// A TLS session that trusts any certificate: the peer is this program.
 fn client() -> io::Result<ClientConnection> {
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())
@@ -89,7 +89,7 @@ fn client() -> io::Result<ClientConnection> {
     ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)
 }
 
-/// Takes every certificate.
+/// Accepts every certificate.
 #[derive(Debug)]
 struct Trusting(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! The table as bars.
+//! The table as a bar chart.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ const LEFT: f64 = 300.0;
 const WIDTH: f64 = 860.0;
 const BAR: f64 = 9.0;
 
-/// Draws what each contestant needs in relation to this library, on a logarithmic scale, as SVG.
+/// Draws the cost of each contestant relative to this library, on a logarithmic scale, as SVG.
 pub fn draw(all: &[Measured]) -> String {
     let rows: Vec<&Measured> = all.iter().filter(|row| row.ratio(Contestant::Original).is_some()).collect();
     let mut body = String::new();

@@ -1,4 +1,4 @@
-//! The programs that are measured, on the libraries that are compared.
+//! The programs that are measured, with the compared libraries.
 
 use std::{
     env, fs, io,
@@ -17,7 +17,7 @@ use crate::{
     rust,
 };
 
-/// Who is compared.
+/// The compared libraries and programs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Contestant {
     /// Debian's librtmp.
@@ -28,13 +28,13 @@ pub enum Contestant {
     Baseline,
     /// The Rust API beside the C library.
     Rust,
-    /// The socket without any protocol: the limit.
+    /// The socket without any protocol, which is the limit.
     Socket,
     /// FFmpeg's own RTMP.
     Ffmpeg,
 }
 
-/// Something for each [`Contestant`].
+/// A value for each [`Contestant`].
 pub type ByContestant<T> = [T; Contestant::ALL.len()];
 
 impl Contestant {
@@ -42,7 +42,7 @@ impl Contestant {
     pub const ALL: [Self; 6] =
         [Self::Original, Self::Ours, Self::Baseline, Self::Rust, Self::Socket, Self::Ffmpeg];
 
-    /// For readers.
+    /// The name for readers.
     pub fn name(self) -> &'static str {
         match self {
             Self::Original => "librtmp",
@@ -60,20 +60,20 @@ impl Contestant {
     }
 }
 
-/// Seconds after which a run is given up.
+/// The time limit of a run in seconds.
 const PATIENCE: &str = "10";
-/// What a row may take before it has to do with fewer rounds, but not fewer than [`ENOUGH_ROUNDS`].
+/// The time after which a row stops after fewer rounds, but not fewer than [`ENOUGH_ROUNDS`].
 const ROW_TIME: Duration = Duration::from_secs(5);
 const ENOUGH_ROUNDS: usize = 5;
 const MOST_ROUNDS: usize = 11;
 
-/// Compiled programs and the directories that libraries are found in.
+/// Compiled programs and the directories in which they find the libraries.
 pub struct Contestants {
-    /// For temporary files.
+    /// The directory for temporary files.
     directory: PathBuf,
     driver: PathBuf,
     loader: PathBuf,
-    /// FFmpeg's, if its headers are installed.
+    /// The program for FFmpeg, if its headers are installed.
     avio: Option<PathBuf>,
     ours: PathBuf,
     original: Option<PathBuf>,
@@ -93,15 +93,15 @@ struct Run {
     program: PathBuf,
     library: Option<PathBuf>,
     arguments: Vec<String>,
-    /// What `strace` writes.
+    /// The output file of `strace`.
     trace: PathBuf,
-    /// Kept so that the port stays the peer's.
+    /// Kept so that the port belongs to the peer.
     _peer: Option<Peer>,
 }
 
 impl Contestants {
-    /// Compiles the C programs and finds the libraries. `directory` is the name of a directory that no other run uses at
-    /// the same time, `baseline` the file of an earlier build.
+    /// Compiles the C programs and finds the libraries. `directory` is the name of a directory that no other run uses at the
+    /// same time, `baseline` the file of an earlier build.
     pub fn prepare(directory: &str, baseline: Option<&str>) -> io::Result<Self> {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join(directory);
         fs::create_dir_all(&directory)?;
@@ -145,7 +145,7 @@ impl Contestants {
         Ok(Self { directory, driver, loader, avio: avio.ok(), ours, original, baseline, traced })
     }
 
-    /// Measures all contestants of a row in turn, `rounds` times, or as often as there is time for.
+    /// Measures all contestants of a row in turn, `rounds` times, or as often as the time allows.
     pub fn measure(&self, row: Row, rounds: Option<usize>) -> io::Result<Measured> {
         let mut runs = Vec::new();
         for contestant in Contestant::ALL {
@@ -158,7 +158,7 @@ impl Contestants {
                 break;
             }
             let mut turns: Vec<_> = runs.iter().zip(&mut seen).collect();
-            // So that a machine that becomes slower in the course of a round does not always slow down the same one.
+            // If the machine becomes slower during a round, this avoids that always the same contestant is affected.
             if round % 2 == 1 {
                 turns.reverse();
             }
@@ -166,7 +166,7 @@ impl Contestants {
                 let (Some(run), Ok(all)) = (run, &mut *seen) else { continue };
                 match run.figures(&row) {
                     Ok(figures) => all.push(figures),
-                    // Whoever cannot do it once is not asked again.
+                    // A contestant that fails once does not run again.
                     Err(error) => {
                         eprintln!("{}: {error}", row.name);
                         let late = error.kind() == io::ErrorKind::TimedOut;
@@ -192,8 +192,8 @@ impl Contestants {
         Ok(Measured { row, figures, ratios })
     }
 
-    /// User instructions of this library and its caller for each message, connection or round, as callgrind counts them:
-    /// the difference of a longer and a shorter run. `None` where they depend on more than the work.
+    /// User instructions of this library and its caller for each message, connection or round, as counted by callgrind: the
+    /// difference between a longer and a shorter run. `None` if they depend on more than the work.
     pub fn instructions(&self, row: Row) -> io::Result<Option<f64>> {
         let Some((less, more)) = row.counted() else { return Ok(None) };
         let Some(run) = self.run(Contestant::Ours, &row)? else { return Ok(None) };
@@ -210,7 +210,7 @@ impl Contestants {
         self.baseline.is_some()
     }
 
-    /// What the libraries take on disk.
+    /// The sizes of the libraries on disk.
     pub fn sizes(&self) -> Sizes {
         let size = |directory: &Path| {
             let copy = directory.with_extension("stripped");
@@ -230,7 +230,7 @@ impl Contestants {
         }
     }
 
-    /// What a contestant runs in a row; `None` if it does not take part.
+    /// The command of a contestant in a row; `None` if it does not take part.
     fn run(&self, contestant: Contestant, row: &Row) -> io::Result<Option<Run>> {
         let itself = env::current_exe()?;
         let limit = row.limit();
@@ -268,7 +268,7 @@ impl Contestants {
                 let work = row.work.to_owned();
                 let arguments = match contestant {
                     Contestant::Ffmpeg => {
-                        // It takes so long that less has to do.
+                        // It is so slow that it gets less work.
                         let total = (row.total / 8).to_string();
                         vec![row.ffmpeg.unwrap_or_default().to_owned(), url, size, total]
                     }
@@ -297,7 +297,7 @@ impl Run {
         let scale = match row.unit {
             Unit::PerGigabyte => 1e9 / field("count"),
             Unit::Each | Unit::Memory => 1e6 / messages,
-            // All threads together say nothing of one call.
+            // The total of all threads is not the cost of a call.
             Unit::Printed(_) => f64::NAN,
         };
         let messages = if scale.is_nan() { scale } else { messages };
@@ -315,11 +315,11 @@ impl Run {
         })
     }
 
-    /// System calls for each message: the difference of a longer and a shorter run.
+    /// System calls for each message: the difference between a longer and a shorter run.
     fn calls(&self, row: &Row) -> io::Result<Option<f64>> {
         let Some((less, more)) = row.traced() else { return Ok(None) };
         let (less, more) = (self.traced(less)?, self.traced(more)?);
-        // With few messages the calls in between may outnumber theirs.
+        // With few messages, the other calls may outnumber theirs.
         Ok(Some((more.0 - less.0) / (more.1 - less.1)).filter(|calls| *calls >= 0.0))
     }
 
@@ -371,7 +371,7 @@ impl Run {
     }
 }
 
-/// A program that is ended when it takes too long; that is exit status 124 then.
+/// A program with a time limit; it then ends with exit status 124.
 fn bounded(program: &Path) -> Command {
     let mut command = Command::new("timeout");
     command.args(["--kill-after=1", PATIENCE]).arg(program);
@@ -388,20 +388,20 @@ fn url(cover: Cover, port: u16, role: Role, contestant: Contestant) -> String {
     format!("{scheme}://{host}:{port}/live/stream{live}")
 }
 
-/// The run in the middle by its cost.
+/// The run with the median cost.
 fn median(seen: &[Figures]) -> Option<Figures> {
     let mut seen = seen.to_vec();
     seen.sort_by(|a, b| a.cost.total_cmp(&b.cost));
     Some(Figures { rounds: seen.len(), ..*seen.get(seen.len() / 2)? })
 }
 
-/// The number in the middle.
+/// The median.
 fn middle(mut numbers: Vec<f64>) -> Option<f64> {
     numbers.sort_by(f64::total_cmp);
     numbers.get(numbers.len() / 2).copied()
 }
 
-/// A directory in which the names of the library mean this file.
+/// A directory in which the names of the library refer to this file.
 fn linked(directory: &Path, name: &str, file: &Path) -> io::Result<PathBuf> {
     let directory = directory.join(name);
     let _ = fs::remove_dir_all(&directory);

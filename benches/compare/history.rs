@@ -1,7 +1,7 @@
-//! Instructions that each row took in earlier commits.
+//! The number of instructions of each row in earlier commits.
 //!
-//! Seconds depend on the machine and on what else it does; instructions depend on the program, the compiler and the C
-//! library only. So they can tell a small regression from noise.
+//! Seconds depend on the machine and its load; instructions depend only on the program, the compiler and the C library. So they
+//! reveal small regressions that time measurements do not.
 
 use std::{fs, io, path::PathBuf, process::Command};
 
@@ -9,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{contestants::Contestants, rows::Row};
 
-/// How many times as many instructions as before are a regression.
+/// The ratio to the earlier count above which a row is a regression.
 const TOLERANCE: f64 = 1.05;
 
-/// Counts the instructions of rows. If `record`, adds them to the file; otherwise compares them with its last entry and
-/// fails if a row takes more than [`TOLERANCE`] times as many.
+/// Counts the instructions of rows. With `record`, adds them to the file; otherwise compares them with its last entry and fails
+/// if a row has more than [`TOLERANCE`] times as many.
 pub fn check(contestants: &Contestants, rows: &[Row], record: bool) -> io::Result<()> {
     let mut history = read()?;
     let before = history.last().and_then(|entry| entry.get("rows")).cloned().unwrap_or_default();
@@ -58,7 +58,7 @@ fn read() -> io::Result<Vec<Value>> {
     }
 }
 
-/// The commit that is checked out; what was counted may have changes besides.
+/// The current commit; the measured files may have further changes.
 fn commit() -> String {
     let output = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
     let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());

@@ -1,7 +1,7 @@
 //! Measures this library, Debian's librtmp and FFmpeg's RTMP side by side, against the bare socket.
 //!
-//! Each row of the table is one C program run on each library in turn, several times; what counts is the median. The
-//! work of the peers is not in the figures: they run in this process, which is not the measured one.
+//! Each row of the table is one C program that runs with each library in turn, several times; the result is the median. The
+//! work of the peers is not included, because they run in this process, which is not measured.
 //!
 //! ```text
 //! make bench                        everything
@@ -30,38 +30,38 @@ use rows::Row;
 use serde_json::{Value, json};
 use table::Table;
 
-/// In the table where there is nothing to measure.
+/// Shown in the table where there is no value.
 pub const ABSENT: &str = "–";
 
-/// What was measured of one contestant in one row.
+/// The figures of one contestant in one row.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Figures {
     /// CPU seconds per gigabyte, or microseconds for each message, connection or round, or bytes for each connection.
     pub cost: f64,
-    /// The same, by the clock on the wall.
+    /// The same, in wall-clock time.
     pub wall: f64,
     /// Allocations for each message, connection or round.
     pub allocations: f64,
     /// System calls for each.
     pub calls: Option<f64>,
-    /// The largest resident set, in bytes.
+    /// The maximum resident set size, in bytes.
     pub peak: f64,
-    /// The runs of which this is the one in the middle.
+    /// The number of runs; the figures are those of the median run.
     pub rounds: usize,
 }
 
-/// A row with what was measured, in the order of [`Contestant::ALL`].
+/// A row with its figures, in the order of [`Contestant::ALL`].
 pub struct Measured {
-    /// What was measured.
+    /// The row.
     pub row: Row,
-    /// By contestant, or why there are none.
+    /// By contestant, or the reason why there are none.
     pub figures: ByContestant<Result<Figures, &'static str>>,
-    /// How many times as much each of them needs as this library did in the same round: the ratio in the middle.
+    /// The cost of each contestant divided by that of this library in the same round: the median ratio.
     ratios: ByContestant<Option<f64>>,
 }
 
 impl Measured {
-    /// What a contestant's work cost.
+    /// The cost of a contestant's work.
     pub fn of(&self, contestant: Contestant) -> Option<Figures> {
         self.figures[contestant as usize].ok()
     }
@@ -74,7 +74,7 @@ impl Measured {
             && self.figures.iter().all(done)
     }
 
-    /// How many times as much another contestant needs.
+    /// The cost of another contestant divided by that of this library.
     pub fn ratio(&self, other: Contestant) -> Option<f64> {
         self.of(other).and(self.ratios[other as usize])
     }
@@ -130,8 +130,8 @@ fn measure() -> io::Result<()> {
     Ok(())
 }
 
-/// Runs the rows whose names contain one of the arguments, or all of them, with very little work. The output has the
-/// form of the other tests.
+/// Runs the rows whose names contain one of the arguments, or all of them, with very little work. The output has the form of
+/// the other tests.
 fn check() -> io::Result<()> {
     let wanted: Vec<String> = env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let mut rows = rows::rows();
@@ -180,7 +180,7 @@ fn check() -> io::Result<()> {
     if failed == 0 { Ok(()) } else { Err(io::Error::other("some rows failed")) }
 }
 
-/// A variable of the environment that is not empty.
+/// An environment variable that is not empty.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }

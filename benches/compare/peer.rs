@@ -1,7 +1,7 @@
-//! The other end of every measured connection: a handshake, replies and media that are bytes from a table.
+//! The other end of every measured connection: a handshake, replies, and media from a prepared block of bytes.
 //!
-//! Owns no RTMP session: what the client says is read and thrown away. All replies are sent at once, because a client
-//! asks the next question when it has found the answer to the last one.
+//! It has no RTMP session: the client's messages are read and dropped. All replies are sent at once, because a client sends its
+//! next command when it has found the answer to the last one.
 
 use std::{
     io::{self, Read, Write},
@@ -17,7 +17,7 @@ use socket2::SockRef;
 
 use crate::tls;
 
-/// What a peer does with a connection.
+/// The peer's behaviour on a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Role {
     /// Sends video messages of `size` bytes in chunks of `chunk`.
@@ -26,12 +26,12 @@ pub enum Role {
         chunk: usize,
         /// Bytes of a message.
         size: usize,
-        /// The chunk streams that take turns, if not just one.
+        /// The number of chunk streams that alternate.
         streams: usize,
-        /// When they are sent.
+        /// The time of sending.
         pace: Pace,
     },
-    /// Throws away whatever comes after the handshake.
+    /// Drops everything after the handshake.
     Publish,
     /// Sends replies and then nothing.
     Idle,
@@ -39,33 +39,33 @@ pub enum Role {
     RawSource {
         /// Bytes of one call.
         size: usize,
-        /// When they are sent.
+        /// The time of sending.
         pace: Pace,
     },
-    /// Throws everything away, without any protocol.
+    /// Drops everything, without any protocol.
     RawSink,
 }
 
-/// When a peer sends its media.
+/// The pace of a peer's media.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// As fast as it is taken.
+    /// As fast as the client accepts it.
     Flood,
-    /// One message each [`LIVE_INTERVAL`], so that the client waits for every one of them.
+    /// One message per [`LIVE_INTERVAL`], so that the client waits for each.
     Live,
-    /// A block of [`BURST`] bytes, and nothing more.
+    /// A block of [`BURST`] bytes, and then nothing.
     Burst,
 }
 
 /// Time between two messages of a live stream.
 const LIVE_INTERVAL: Duration = Duration::from_millis(2);
-/// Bytes of a block of media, and exactly those of the message bodies in it if they have 16 kB.
+/// The length of a block of media; the sum of its message bodies if these have 16 kB.
 pub const BURST: usize = 1 << 20;
 
-/// How bytes are protected on their way.
+/// The encryption of the bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Cover {
-    /// Not at all.
+    /// None.
     Plain,
     /// RTMPE.
     Encrypted,
@@ -74,7 +74,7 @@ pub enum Cover {
 }
 
 impl Cover {
-    /// For the arguments of a program.
+    /// The name for program arguments.
     pub fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -84,7 +84,7 @@ impl Cover {
     }
 }
 
-/// Listens until the measuring ends.
+/// Listens until the end of the measurement.
 pub struct Peer {
     /// The port on loopback.
     pub port: u16,
@@ -112,7 +112,7 @@ impl Peer {
             for stream in listener.incoming().flatten() {
                 let (block, config) = (block.clone(), config.clone());
                 let serve = move || {
-                    // The client leaves when it has enough.
+                    // The client closes when it has received enough.
                     let _ = match config {
                         Some(config) => tls::accept(stream, config)
                             .and_then(|mut tls| talk(&mut tls, role, &block, tls::answer_goodbye)),
@@ -136,7 +136,7 @@ fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::R
     }
     if cover != Cover::Encrypted {
         if role == Role::Publish {
-            // As the socket that it is compared with.
+            // Like the socket that it is compared with.
             greet(&mut stream, role)?;
             return discard(&stream);
         }
@@ -152,7 +152,7 @@ fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::R
     }
 }
 
-/// The handshake that repeats what it is told, and everything that a client waits for before there is media.
+/// The handshake that echoes its input, and everything that a client waits for before media.
 fn greet<S: Read + Write>(stream: &mut S, role: Role) -> io::Result<()> {
     let mut hello = [0; 1537];
     stream.read_exact(&mut hello)?;
@@ -164,7 +164,7 @@ fn greet<S: Read + Write>(stream: &mut S, role: Role) -> io::Result<()> {
     stream.write_all(&start(role))
 }
 
-/// The handshake, then the role, until the client leaves or `is_over`.
+/// The handshake, then the role, until the client closes or `is_over`.
 fn talk<S: Read + Write>(
     stream: &mut S,
     role: Role,
@@ -198,14 +198,14 @@ fn read_all<S: Read>(stream: &mut S) -> io::Result<()> {
     Ok(())
 }
 
-/// Between two messages of a live stream.
+/// The pause between two messages of a live stream.
 fn pause(pace: Pace) {
     if pace == Pace::Live {
         thread::sleep(LIVE_INTERVAL);
     }
 }
 
-/// The signed handshake; returns the cipher for what this side sends.
+/// The signed handshake; returns the cipher for sending.
 fn shake_hands_encrypted(stream: &mut TcpStream) -> io::Result<Cipher> {
     let mut random = |bytes: &mut [u8]| {
         bytes.fill(0x5A);
@@ -231,7 +231,7 @@ fn shake_hands_encrypted(stream: &mut TcpStream) -> io::Result<Cipher> {
     }
 }
 
-/// Sends a block over and over, and looks now and then for acknowledgements to throw away.
+/// Sends a block repeatedly, and sometimes reads and drops acknowledgements.
 fn send_for_ever(
     stream: &mut TcpStream,
     block: &[u8],
@@ -258,19 +258,19 @@ fn send_for_ever(
     }
 }
 
-/// Lets the system throw away what arrives, without copying it.
+/// Lets the system drop the received bytes, without copying them.
 fn discard(stream: &TcpStream) -> io::Result<()> {
     let mut room = vec![MaybeUninit::uninit(); 1 << 20];
     while SockRef::from(stream).recv_with_flags(&mut room, libc::MSG_TRUNC)? > 0 {}
     Ok(())
 }
 
-/// The replies to every question of a client that plays or publishes, and what the role needs first.
+/// The replies to all commands of a client that plays or publishes, and the first messages of the role.
 fn start(role: Role) -> Vec<u8> {
     let mut bytes = Vec::new();
     message(&mut bytes, 2, 5, 128, &2_500_000_u32.to_be_bytes());
     for transaction in 1..=4 {
-        // Releasing and announcing a stream come in between when publishing; they have no result worth reading.
+        // When publishing, releaseStream and FCPublish come in between; their results are not read.
         let mut body = b"\x02\0\x07_result\0".to_vec();
         body.extend(f64::from(transaction).to_be_bytes());
         if transaction == 1 {
@@ -292,14 +292,14 @@ fn start(role: Role) -> Vec<u8> {
         if chunk != 128 {
             message(&mut bytes, 2, 1, 128, &(chunk as u32).to_be_bytes());
         }
-        // One message of each kind, so that nobody waits for the other to write a header.
+        // One message of each kind, so that neither end waits for the other's full header.
         message(&mut bytes, 6, 8, chunk, &[0xAF, 1, 2, 3]);
         message(&mut bytes, 4, 9, chunk, &[0x27, 1, 0, 0, 0, 0, 0]);
     }
     bytes
 }
 
-/// Whole video messages of `least` bytes or more: on the chunk stream of the first one, or on several in turn.
+/// Complete video messages of at least `least` bytes: on one chunk stream, or alternating between several.
 fn media(chunk: usize, size: usize, streams: usize, least: usize) -> Vec<u8> {
     let mut body = vec![0x55; size];
     body[..2].copy_from_slice(&[0x27, 1]);
@@ -339,7 +339,7 @@ fn pieces(bytes: &mut Vec<u8>, chunk_stream: usize, chunk: usize, body: &[u8]) {
     }
 }
 
-/// The format with the chunk stream's number in as few bytes as it fits in.
+/// The format and the chunk stream's id in the shortest form.
 fn basic_header(bytes: &mut Vec<u8>, format: u8, chunk_stream: usize) {
     match chunk_stream {
         ..64 => bytes.push(format | chunk_stream as u8),

@@ -1,21 +1,21 @@
-//! What is measured.
+//! The rows of the table.
 
 use crate::peer::{self, Cover, Pace, Role};
 
 /// One row of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
-    /// What the table calls it.
+    /// Its name in the table.
     pub name: &'static str,
-    /// What its costs are counted in.
+    /// The unit of its costs.
     pub unit: Unit,
     /// The driver's first argument.
     pub work: &'static str,
-    /// The other end; rows without one measure no connection.
+    /// The other end; rows without one have no connection.
     pub peer: Option<(Role, Cover)>,
     /// Chunk and message size of what is sent.
     pub sends: (usize, usize),
-    /// Connections that are open before the first of them is closed.
+    /// The number of connections that are open before the first of them is closed.
     pub at_once: u64,
     /// Bytes of media, connections or rounds.
     pub total: u64,
@@ -23,11 +23,11 @@ pub struct Row {
     pub receives: usize,
     /// Whether the Rust API does the same work.
     pub rust: bool,
-    /// FFmpeg's way to the same.
+    /// FFmpeg's function for the same work.
     pub ffmpeg: Option<&'static str>,
 }
 
-/// What costs are counted in.
+/// The unit of costs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Unit {
     /// CPU seconds for a gigabyte.
@@ -36,12 +36,12 @@ pub enum Unit {
     Each,
     /// Resident bytes for each.
     Memory,
-    /// Microseconds that something took: the number of this name in what the program prints.
+    /// Microseconds: the number with this name in the program's output.
     Printed(&'static str),
 }
 
 impl Unit {
-    /// For the table.
+    /// The name for the table.
     pub fn name(self) -> &'static str {
         match self {
             Self::PerGigabyte => "s/GB",
@@ -55,15 +55,15 @@ impl Unit {
 pub const LOAD: &str = "load";
 /// Bytes of an ordinary message.
 const MESSAGE: usize = 16 << 10;
-/// Bytes of the largest message that RTMP can say the length of, and of the largest chunk.
+/// Bytes of the largest message that RTMP can represent, and of the largest chunk.
 const LARGEST: usize = (16 << 20) - 1;
-/// Bytes of a message that comes at the pace of a live stream.
+/// Bytes of a message at the pace of a live stream.
 const LIVE: usize = 400;
-/// Bytes of a message on one of many chunk streams, and how many of them there are.
+/// Bytes of a message on one of many chunk streams, and the number of these.
 const SHORT: usize = 100;
 const STREAMS: usize = 65_000;
 
-/// The table. What is slow on one of the contestants has less to do.
+/// The table. Rows that are slow for one of the contestants have less work.
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, work, chunk, size, total, ffmpeg) in [
@@ -212,9 +212,9 @@ pub fn rows() -> Vec<Row> {
     for (name, unit, cover, at_once, total) in [
         ("Connect, play, close", Unit::Each, Cover::Plain, 1, 1000),
         ("Connect, play, close over RTMPE", Unit::Each, Cover::Encrypted, 1, 200),
-        // Without tickets, so that each connection is as the first one.
+        // Without tickets, so that each connection is like the first one.
         ("Connect, play, close over TLS 1.3", Unit::Each, Cover::Tls("1.3"), 1, 200),
-        // All but the first one resume its session, if the library can.
+        // All except the first one resume its session, if the library can.
         ("Connect again over TLS 1.2, play, close", Unit::Each, Cover::Tls("1.2"), 1, 200),
         ("Connect 10, then close them", Unit::Each, Cover::Plain, 10, 1000),
         ("Connect 100, then close them", Unit::Each, Cover::Plain, 100, 1000),
@@ -277,7 +277,7 @@ impl Row {
         ffmpeg: None,
     };
 
-    /// The row with very little work, to see that it works.
+    /// The row with very little work, as a test.
     pub fn brief(self) -> Self {
         let (total, at_once) = match (self.work, self.peer) {
             ("connect", _) => (2, 2.min(self.at_once)),
@@ -289,15 +289,15 @@ impl Row {
         Self { total, at_once, ..self }
     }
 
-    /// The work of a shorter and a longer run whose system calls are counted. Their difference is of enough messages
-    /// for an average.
+    /// The work of a shorter and a longer run whose system calls are counted. The difference has enough messages for an
+    /// average.
     pub fn traced(&self) -> Option<(u64, u64)> {
         let (part, least) = match (self.work, self.peer?) {
-            // Those that are open at once do not get fewer, and thousands take long when every call is stopped at.
+            // The number of open connections cannot be reduced, and tracing thousands takes long.
             ("connect", _) if self.at_once > 10 => return None,
             ("connect", _) => (16, 10),
-            // On a busy machine some messages arrive together, which takes fewer calls. If that happens in the shorter
-            // run, it hardly matters.
+            // On a busy machine some messages arrive together, which takes fewer calls. If that happens in the shorter run, it
+            // hardly matters.
             (_, (Role::Play { pace: Pace::Live, .. }, _)) | ("write-live" | "send-live", _) => {
                 return Some((self.total / 20, self.total / 2));
             }
@@ -309,7 +309,7 @@ impl Row {
         Some((total, 2 * total))
     }
 
-    /// The work of a shorter and a longer run whose instructions are counted; `None` where time decides what is done.
+    /// The work of a shorter and a longer run whose instructions are counted; `None` if the work depends on time.
     pub fn counted(&self) -> Option<(u64, u64)> {
         let each = match (self.work, self.peer) {
             ("amf", _) => return Some((1000, 3000)),
@@ -326,8 +326,8 @@ impl Row {
         Some((less, 3 * less))
     }
 
-    /// The limit: the socket, with the library's cipher or TLS over it and without RTMP, and the bytes it handles in one
-    /// call; `None` where there is no such thing.
+    /// The limit: the socket, with the library's cipher or TLS over it and without RTMP, and the number of bytes of one call;
+    /// `None` if there is no such limit.
     pub fn limit(&self) -> Option<Limit> {
         let (role, cover) = self.peer?;
         let (role, sends, size) = match (self.unit, role) {
@@ -345,14 +345,14 @@ impl Row {
     }
 }
 
-/// What is measured beside a row as its limit.
+/// The limit that is measured beside a row.
 #[derive(Debug, Clone, Copy)]
 pub struct Limit {
-    /// What the peer does.
+    /// The peer's role.
     pub role: Role,
-    /// How bytes are protected.
+    /// The encryption of the bytes.
     pub cover: Cover,
-    /// Whether bytes are sent, not received.
+    /// Whether bytes are sent and not received.
     pub sends: bool,
     /// Bytes of one call.
     pub size: usize,

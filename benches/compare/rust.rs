@@ -1,4 +1,4 @@
-//! What is measured in the Rust column, and the limits over a cipher or TLS: this program, started once more.
+//! The Rust column, and the limits with a cipher or TLS: this program, started again.
 
 use std::{
     env, fs,
@@ -108,7 +108,7 @@ fn tag(size: usize) -> Vec<u8> {
     tag
 }
 
-/// What was used up to a moment.
+/// The resources used up to a point in time.
 pub struct Measurement {
     cpu: f64,
     wall: Instant,
@@ -120,7 +120,7 @@ impl Measurement {
         Self { cpu: cpu_seconds(), wall: Instant::now() }
     }
 
-    /// Prints a line as `driver.c` does.
+    /// Prints a line in the form of `driver.c`.
     pub fn report(self, count: u64, messages: u64) -> io::Result<()> {
         let (cpu, wall) = (cpu_seconds() - self.cpu, self.wall.elapsed().as_secs_f64());
         let status = fs::read_to_string("/proc/self/status")?;

@@ -1,22 +1,22 @@
-//! The results as a table in Markdown.
+//! The results as a Markdown table.
 
 use crate::{ABSENT, Figures, Measured, contestants::Contestant};
 
-/// What stands around the results in the README.
+/// The lines around the results in the README.
 const BEGINS: &str = "<!-- written by make bench -->";
 const ENDS: &str = "<!-- until here -->";
 
-/// Characters for the name of a row.
+/// The width of a row's name.
 const NAME: usize = 46;
 
 /// The columns that are shown.
 pub struct Table {
     columns: Vec<Column>,
-    /// Those whose figures share a cell.
+    /// The contestants whose figures share a cell.
     compared: Vec<Contestant>,
 }
 
-/// What is said of a row in one place.
+/// A column of the table.
 struct Column {
     heading: &'static str,
     width: usize,
@@ -25,15 +25,15 @@ struct Column {
 
 #[derive(Clone, Copy)]
 enum Value {
-    /// What the costs are counted in.
+    /// The unit of the costs.
     Unit,
-    /// What a contestant's work cost.
+    /// The cost of a contestant's work.
     Cost(Contestant),
-    /// How many times as much a contestant needs as this library.
+    /// The cost of a contestant divided by that of this library.
     Ratio(Contestant),
-    /// How many times as much this library needs as the bare socket.
+    /// The cost of this library divided by that of the bare socket.
     ToSocket,
-    /// A figure of each library that is compared.
+    /// A figure of each compared library.
     Each(fn(&Figures) -> Option<f64>),
 }
 
@@ -66,13 +66,13 @@ impl Table {
         Self { columns, compared }
     }
 
-    /// The names of the columns, and the rule below them.
+    /// The names of the columns, and the line below them.
     pub fn heading(&self) -> String {
         let names = self.line_of("", |column| column.heading.to_owned());
         format!("{names}\n{}", self.line_of("---", |_| "---:".to_owned()))
     }
 
-    /// What was measured in one row.
+    /// The figures of one row.
     pub fn line(&self, measured: &Measured) -> String {
         self.line_of(measured.row.name, |column| match column.value {
             Value::Unit => measured.row.unit.name().to_owned(),
@@ -90,14 +90,14 @@ impl Table {
         })
     }
 
-    /// A line whose cells are aligned, so that it can be read as it is.
+    /// A line with aligned cells, so that the text is readable.
     fn line_of(&self, name: &str, cell: impl Fn(&Column) -> String) -> String {
         let cells = self.columns.iter().map(|column| format!(" {:>1$} |", cell(column), column.width));
         format!("| {name:<NAME$} |{}", cells.collect::<String>())
     }
 }
 
-/// Where this library is ahead of the others, and where it is behind: by its ratio, which has to be 1 at least.
+/// The rows where this library is ahead of the others, and where it is behind: by its ratio, which should be at least 1.
 pub fn summary(all: &[Measured]) -> String {
     let others = [Contestant::Original, Contestant::Baseline, Contestant::Ffmpeg];
     let mut lines = Vec::new();
@@ -116,7 +116,7 @@ pub fn summary(all: &[Measured]) -> String {
     lines.join("\n")
 }
 
-/// Puts the results between the two lines of the README that mark their place.
+/// Inserts the results between the two marker lines of the README.
 pub fn replace(readme: &str, results: &str) -> Option<String> {
     let (before, rest) = readme.split_once(BEGINS)?;
     let (_, after) = rest.split_once(ENDS)?;

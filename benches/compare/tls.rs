@@ -1,4 +1,4 @@
-//! TLS for peers: a certificate made for the occasion with the `openssl` program.
+//! TLS for peers: with a certificate that the `openssl` program creates for the run.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use rustls::{
     version::{TLS12, TLS13},
 };
 
-/// What a server needs, for one version of TLS.
+/// A server's configuration for one version of TLS.
 pub fn config(version: &str) -> io::Result<Arc<ServerConfig>> {
     let (certificate, key) = certificate()?;
     let versions = if version == "1.2" { [&TLS12] } else { [&TLS13] };
@@ -23,7 +23,7 @@ pub fn config(version: &str) -> io::Result<Arc<ServerConfig>> {
         .with_no_client_auth()
         .with_single_cert(vec![certificate], key)
         .map_err(io::Error::other)?;
-    // The original takes a session ticket for an error, and has no figures then.
+    // librtmp treats a session ticket as an error, and then has no figures.
     config.send_tls13_tickets = 0;
     Ok(Arc::new(config))
 }
@@ -38,7 +38,7 @@ pub fn accept(
     Ok(StreamOwned::new(session, stream))
 }
 
-/// Whether the client has said goodbye, which is answered: the original reads on until it is, whatever else comes.
+/// Whether the client has said goodbye, which is answered: librtmp reads until it receives an answer.
 pub fn answer_goodbye(tls: &mut StreamOwned<ServerConnection, TcpStream>) -> io::Result<bool> {
     let StreamOwned { conn, sock } = tls;
     sock.set_nonblocking(true)?;

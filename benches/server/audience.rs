@@ -1,4 +1,4 @@
-//! Players: one thread with epoll that finds out what each of them gets, and when.
+//! Players: one thread with epoll that records which messages each of them receives, and when.
 
 use std::{
     io::{self, Read, Write},
@@ -18,7 +18,7 @@ pub struct Audience {
     epoll: rustix::fd::OwnedFd,
     players: Vec<Player>,
     block: Vec<u8>,
-    /// Messages that are missing between those that came.
+    /// The number of messages that were missing between received ones.
     pub lost: u64,
     /// From the sending of a message to its arrival, in nanoseconds.
     pub delays: Vec<u64>,
@@ -30,7 +30,7 @@ struct Player {
     stream: TcpStream,
     messages: Messages,
     begun: Instant,
-    /// How much of the handshake has come; `None` after it.
+    /// The received part of the handshake; `None` after it.
     handshake: Option<Vec<u8>>,
     /// The numbers of the next audio and video message.
     next: [Option<u64>; 2],
@@ -47,7 +47,8 @@ impl Audience {
         Ok(Self { port, origin, epoll, players, block, lost: 0, delays: Vec::new(), starts: Vec::new() })
     }
 
-    /// Connects so many at the same time, and returns when all of them play, or how many do not after a minute.
+    /// Connects this many at the same time, and returns when all of them play, or after a minute the number of those that do
+    /// not.
     pub fn join(&mut self, count: usize) -> io::Result<usize> {
         let before = self.players.len();
         for _ in 0..count {
@@ -63,7 +64,7 @@ impl Audience {
         }
     }
 
-    /// The first player reads no more.
+    /// The first player stops reading.
     pub fn stall_one(&mut self) -> io::Result<()> {
         let player = &mut self.players[0];
         player.is_stalled = true;
@@ -79,7 +80,7 @@ impl Audience {
         Ok(())
     }
 
-    /// What is counted starts at zero.
+    /// Resets the counters.
     pub fn forget(&mut self) {
         self.lost = 0;
         self.delays.clear();

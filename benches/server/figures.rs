@@ -1,4 +1,4 @@
-//! What is measured, and the tables of it.
+//! The measurements, and their tables.
 
 use std::{
     env, fs, io,
@@ -13,12 +13,12 @@ use crate::{
     servers::{self, Kind, Server},
 };
 
-/// How much is done.
+/// The amount of work.
 struct Amount {
     players: &'static [usize],
     /// How long the players of one measurement play.
     time: Duration,
-    /// Players that connect at once, and players beside one that stalls.
+    /// The number of players that connect at once, and of players beside one that stalls.
     storm: usize,
     beside: usize,
     rounds: usize,
@@ -29,25 +29,25 @@ const WHOLE: Amount =
 const BRIEF: Amount =
     Amount { players: &[1, 5], time: Duration::from_millis(500), storm: 10, beside: 5, rounds: 1 };
 
-/// Players that come together where that is not what is measured.
+/// The number of players that connect together where that is not measured.
 const AT_ONCE: usize = 50;
 
-/// For so many players.
+/// The cost of a number of players.
 struct Cost {
     players: usize,
-    /// Of a core, in per cent: all that the server does.
+    /// Percent of a core: all work of the server.
     processor: f64,
-    /// Bytes, all players together: what the server has more than with a publisher alone.
+    /// Bytes for all players together: the difference from the server with a publisher alone.
     memory: f64,
     lost: u64,
 }
 
-/// All that is measured of a server in one round.
+/// The measurements of a server in one round.
 struct Round {
     costs: Vec<Cost>,
     /// Microseconds: the percentiles 50 and 99.9 of the time from the connection to the first frame in a storm of connections.
     starts: [f64; 2],
-    /// The same of the time that a message takes, without and with a player that reads nothing.
+    /// The same for the delay of a message, without and with a player that reads nothing.
     free: [f64; 2],
     beside: [f64; 2],
     lost: u64,
@@ -55,7 +55,7 @@ struct Round {
 
 pub fn main() -> io::Result<()> {
     let is_bench = env::args().any(|argument| argument == "--bench");
-    // Players for a server that runs: --play PORT PLAYERS SECONDS.
+    // Players for a running server: --play PORT PLAYERS SECONDS.
     let numbers: Vec<u64> = env::args().filter_map(|argument| argument.parse().ok()).collect();
     if let (true, [port, players, seconds]) = (env::args().any(|argument| argument == "--play"), &numbers[..])
     {
@@ -79,7 +79,7 @@ pub fn main() -> io::Result<()> {
             match measure(*kind, &example, &directory, &amount) {
                 Ok(Some(round)) => done.push(round),
                 Ok(None) => eprintln!("{} is not installed", kind.name()),
-                // The others are measured all the same.
+                // The others are measured nevertheless.
                 Err(error) if *kind != Kind::Ours => eprintln!("{}: {error}", kind.name()),
                 Err(error) => return Err(error),
             }
@@ -95,7 +95,7 @@ pub fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// The example on the library beside this program. `None` without a compiler.
+/// The example with the library beside this program. `None` without a compiler.
 fn compile(directory: &Path) -> io::Result<Option<PathBuf>> {
     let library = env::current_exe()?.ancestors().nth(2).map(Path::to_path_buf).unwrap_or_default();
     if !library.join("librtmp.so").exists() {
@@ -183,7 +183,7 @@ fn measure(kind: Kind, example: &Path, directory: &Path, amount: &Amount) -> io:
     audience.play(amount.time)?;
     let free = percentiles(&mut audience.delays);
     audience.stall_one()?;
-    // By then the system has no more room for it.
+    // By then the system's buffers for it are full.
     audience.play(amount.time * 2)?;
     audience.delays.clear();
     audience.play(amount.time)?;
@@ -204,7 +204,7 @@ fn admit(kind: Kind, missing: usize) -> io::Result<()> {
     }
 }
 
-/// In per cent.
+/// In percent.
 fn share(used: Duration, passed: Duration) -> f64 {
     100.0 * used.as_secs_f64() / passed.as_secs_f64()
 }

@@ -1,5 +1,5 @@
-//! Measures the server example beside nginx with its RTMP module and node-media-server: one publisher of 2.5 Mbit/s, and players
-//! that count what they get.
+//! Measures the server example beside nginx with its RTMP module and node-media-server: one publisher of 2.5 Mbit/s, and
+//! players that count what they receive.
 //!
 //! ```text
 //! make bench ONLY=server            everything

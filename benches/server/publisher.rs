@@ -1,4 +1,5 @@
-//! The publisher: video and audio of 2.5 Mbit/s at the pace of a camera. Each message has its number and the time of its sending.
+//! The publisher: video and audio of 2.5 Mbit/s at the pace of a camera. Each message contains its number and the time of its
+//! sending.
 
 use std::{
     io::{self, Read, Write},
@@ -22,7 +23,7 @@ const KEY_FRAME: usize = 48_000;
 const AUDIO_INTERVAL: Duration = Duration::from_nanos(23_219_955);
 const AUDIO: usize = 370;
 
-/// Where number and time are in a body.
+/// The positions of number and time in a body.
 const NUMBER: usize = 8;
 
 /// A thread that publishes until it is dropped.
@@ -39,10 +40,10 @@ impl Publisher {
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let mut reading = stream.try_clone()?;
-        // Servers acknowledge. It ends with the connection.
+        // Servers acknowledge. The thread ends with the connection.
         thread::spawn(move || io::copy(&mut reading, &mut io::sink()));
         let thread = thread::spawn(move || {
-            // A server that is stopped first ends this, too.
+            // If a server is stopped first, this ends, too.
             let _ = publish(&mut stream, origin, &stopped);
             let _ = stream.shutdown(std::net::Shutdown::Both);
         });
@@ -72,7 +73,7 @@ fn wait_for(stream: &mut impl Read, text: &[u8]) -> io::Result<()> {
 }
 
 fn publish(stream: &mut impl Write, origin: Instant, stop: &AtomicBool) -> io::Result<()> {
-    // Configurations without number.
+    // Configurations, without a number.
     stream.write_all(&wire::message(6, 0, 9, 1, &[0x17, 0, 0, 0, 0, 1, 100, 0, 31]))?;
     stream.write_all(&wire::message(4, 0, 8, 1, &[0xaf, 0, 0x12, 0x10]))?;
     let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! The servers that are measured, and what the system says about them.
+//! The measured servers, and what the system reports about them.
 
 use std::{
     fs, io,
@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Who is compared.
+/// The compared servers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
     Ours,
@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// A server that runs. It ends with this.
+/// A running server, which ends when this is dropped.
 pub struct Server {
     pub port: u16,
     process: Child,
@@ -50,7 +50,7 @@ impl Server {
             }
             Kind::Nginx if !Path::new(MODULE).exists() => return Ok(None),
             Kind::Nginx => {
-                // A log that is written to costs time.
+                // Writing a log costs time.
                 let configuration = format!(
                     "load_module {MODULE};\ndaemon off; master_process off; worker_processes 1; pid {0}/pid;\n\
                      error_log stderr crit; worker_rlimit_nofile 4096;\nevents {{ worker_connections 2048; }}\n\
@@ -86,7 +86,7 @@ impl Server {
         Ok(Some(server))
     }
 
-    /// Processor time that all threads have used.
+    /// CPU time of all threads.
     pub fn processor_time(&self) -> io::Result<Duration> {
         let mut sum = 0;
         for task in fs::read_dir(format!("/proc/{}/task", self.process.id()))? {
@@ -96,7 +96,7 @@ impl Server {
         Ok(Duration::from_nanos(sum))
     }
 
-    /// Bytes of memory, of which shared ones count in proportion (PSS).
+    /// Bytes of memory; shared memory counts proportionally (PSS).
     pub fn memory(&self) -> io::Result<u64> {
         let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", self.process.id()))?;
         let line = text.lines().find(|line| line.starts_with("Pss:"));
@@ -112,8 +112,8 @@ impl Drop for Server {
     }
 }
 
-/// The command on the first core, which it then has for itself: this process is on the second one. Otherwise a server whose
-/// players wake up on its core is interrupted by each of them, and another one is not.
+/// Runs the command on the first core, which it then has alone: this process uses the second one. Otherwise a server whose
+/// players wake up on its core is interrupted by each of them, and another server is not.
 fn on_its_own(command: &Command) -> Command {
     if !has_two_cores() {
         let mut same = Command::new(command.get_program());
@@ -128,7 +128,7 @@ fn on_its_own(command: &Command) -> Command {
 /// Leaves the first core to the servers.
 pub fn leave_first_core() {
     if has_two_cores() {
-        // Without it the figures are less steady.
+        // Without it the figures are less stable.
         let _ = Command::new("taskset")
             .args(["-a", "-c", "-p", "1", &std::process::id().to_string()])
             .stdout(Stdio::null())
@@ -145,7 +145,7 @@ fn has_two_cores() -> bool {
     })
 }
 
-/// Where the tests keep node-media-server.
+/// The directory in which the tests install node-media-server.
 fn node_modules() -> Option<PathBuf> {
     let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).parent()?.join("test-tools/node/node_modules");
     modules.join("node-media-server").exists().then_some(modules)

@@ -1,4 +1,4 @@
-//! The little of RTMP that publisher and players need: the commands they send, and headers of chunks.
+//! The part of RTMP that publisher and players need: their commands, and headers of chunks.
 
 use std::{
     io::{self, Read, Write},
@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-/// What both ends cut messages into.
+/// The chunk size of both ends.
 pub const CHUNK: usize = 65_536;
-/// The stream that everything is about, in the application `live`.
+/// The stream of the measurement, in the application `live`.
 pub const STREAM: &str = "bench";
 
-/// Connects and shakes hands.
+/// Connects and does the handshake.
 pub fn connect(port: u16) -> io::Result<TcpStream> {
     let mut stream = TcpStream::connect(("127.0.0.1", port))?;
     stream.set_nodelay(true)?;
@@ -57,8 +57,8 @@ fn command(stream: u32, method: &str, transaction: f64, arguments: impl FnOnce(&
     message(3, 0, 20, stream, &body)
 }
 
-/// All that a client says to `publish` or to `play`, at once: servers take the commands one after the other. Message stream 1 is
-/// the first one that they give.
+/// All commands of a client that calls `publish` or `play`, at once: servers process the commands one after the other. Message
+/// stream 1 is the first one that they create.
 pub fn requests(port: u16, method: &str) -> Vec<u8> {
     let mut bytes = message(2, 0, 1, 0, &(CHUNK as u32).to_be_bytes());
     bytes.extend(command(0, "connect", 1.0, |body| {
@@ -80,13 +80,13 @@ pub fn requests(port: u16, method: &str) -> Vec<u8> {
     bytes
 }
 
-/// Finds messages in what a server sends, and keeps the first bytes of each; the rest is passed over.
+/// Finds messages in a server's output, and keeps the first bytes of each; the rest is skipped.
 pub struct Messages {
     chunk_size: usize,
     streams: Vec<ChunkStream>,
-    /// Bytes of a header that is not complete.
+    /// Bytes of an incomplete header.
     header: Vec<u8>,
-    /// The chunk stream whose payload comes next, and how much of it.
+    /// The chunk stream of the next payload, and the number of its bytes.
     payload: Option<(usize, usize)>,
 }
 
@@ -99,7 +99,7 @@ struct ChunkStream {
     beginning: Vec<u8>,
 }
 
-/// How much of a message is kept.
+/// The number of bytes of a message that are kept.
 pub const BEGINNING: usize = 32;
 
 impl Messages {
@@ -134,7 +134,7 @@ impl Messages {
         }
     }
 
-    /// Looks whether the header is complete.
+    /// Checks whether the header is complete.
     fn take_header(&mut self) {
         let header = &self.header;
         let (format, id) = (header[0] >> 6, usize::from(header[0] & 63));

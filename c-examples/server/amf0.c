@@ -14,7 +14,7 @@ struct pass {
 
 static int value(struct pass *pass);
 
-/* Returns 0 when there are not so many bytes. */
+/* Returns 0 if there are fewer bytes. */
 static int copy(struct pass *pass, uint64_t count)
 {
     if ((uint64_t)(pass->end - pass->in) < count)
@@ -36,7 +36,7 @@ static int replace(struct pass *pass, uint64_t count, AMFDataType type)
 
 static int has(const struct pass *pass, int count) { return pass->end - pass->in >= count; }
 
-/* Name and value by turns, up to an empty name and the marker of the end. */
+/* Name and value alternate, up to an empty name and the end marker. */
 static int members(struct pass *pass)
 {
     for (;;) {
@@ -71,7 +71,7 @@ static int composite(struct pass *pass)
     }
 }
 
-/* Returns 0 when the rest cannot be understood. */
+/* Returns 0 if the rest cannot be parsed. */
 static int value(struct pass *pass)
 {
     if (!has(pass, 1))

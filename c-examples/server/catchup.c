@@ -61,7 +61,7 @@ int catchup_init(struct catchup *catchup)
     return catchup->frames != NULL;
 }
 
-/* Lets the oldest frames go. What they say about the stream becomes part of the state before the others. */
+/* Drops the oldest frames. Their configurations become part of the state before the others. */
 static void drop_front(struct catchup *catchup, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -75,7 +75,7 @@ static void drop_front(struct catchup *catchup, size_t count)
     memmove(catchup->frames, catchup->frames + count, catchup->count * sizeof *catchup->frames);
 }
 
-/* Drops what is before the oldest key frame that a track needs; everything when no track has one. */
+/* Drops the frames before the oldest key frame that a track needs; all frames if no track has one. */
 static void trim(struct catchup *catchup)
 {
     uint64_t start = catchup->first + catchup->count;
@@ -141,7 +141,7 @@ void catchup_free(struct catchup *catchup)
     free(catchup->frames);
 }
 
-/* Video frames of a track are of use from its key frame on. */
+/* Video frames of a track are useful from its key frame on. */
 static int decodable(const struct catchup *catchup, const struct message *message, uint64_t number)
 {
     if (message->type != FLV_VIDEO)

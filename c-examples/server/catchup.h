@@ -1,8 +1,8 @@
-/* What a player needs that comes late: the state of a stream at some moment, and the frames since then.
+/* The messages that a late player needs: the state of a stream at some time, and the frames since then.
  *
- * The frames begin with the oldest key frame that a video track needs. Metadata, configurations and layouts that came
- * before are in `headers`, those that came later stand between the frames, so that both together are the stream as
- * the other players have seen it. */
+ * The frames begin with the oldest key frame that a video track needs. Earlier metadata, configurations and
+ * layouts are in `headers`, and later ones are between the frames, so that both together are the stream as the other
+ * players have received it. */
 #ifndef SERVER_CATCHUP_H
 #define SERVER_CATCHUP_H
 
@@ -15,11 +15,11 @@ enum {
     CATCHUP_BYTES = 16 << 20
 };
 
-/* The latest message of each kind and track, in the order of their arrival. What does not fit is not kept. */
+/* The latest message of each kind and track, in the order of their arrival, as far as there is room. */
 struct headers {
     struct {
         struct message *message;
-        struct tracks tracks; /* those for which nothing newer is there */
+        struct tracks tracks; /* the tracks without a newer message */
     } entries[MOST_HEADERS];
     size_t count, bytes;
 };
@@ -36,7 +36,7 @@ struct catchup {
     int has_video;           /* a key frame was seen */
 };
 
-/* Returns 0 when memory is short. */
+/* Returns 0 if memory is short. */
 int catchup_init(struct catchup *catchup);
 void catchup_free(struct catchup *catchup);
 
@@ -44,11 +44,11 @@ void catchup_add(struct catchup *catchup, struct message *message);
 /* Forgets everything: another publisher begins. */
 void catchup_clear(struct catchup *catchup);
 
-/* Calls `take` with the messages for a player that starts now. With `headers_only`: with what precedes a key frame
+/* Calls `take` with the messages for a player that starts now. With `headers_only`: with the messages before a key frame
  * that arrives now. */
 void catchup_each(const struct catchup *catchup, int headers_only, void (*take)(void *context, struct message *message),
                   void *context);
-/* The time at which the frames begin, `otherwise` when there are none. */
+/* The time of the first frame, or `otherwise` if there are none. */
 uint32_t catchup_time(const struct catchup *catchup, uint32_t otherwise);
 
 #endif

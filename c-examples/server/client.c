@@ -19,17 +19,17 @@
 #include "waits.h"
 
 enum {
-    MOST_COMMAND = 16 << 10, /* bytes of a command: also bounds how deep its objects can nest */
-    MOST_COMMANDS = 200,     /* in a second */
+    MOST_COMMAND = 16 << 10, /* bytes of a command; also limits how deep its objects can nest */
+    MOST_COMMANDS = 200,     /* per second */
     MOST_MESSAGE = 8 << 20,
-    MOST_PENDING = 10 << 20, /* bytes announced by all messages that have begun */
+    MOST_PENDING = 10 << 20, /* bytes of all incomplete messages */
     MOST_CHUNKS = 256,       /* that are read before other clients have their turn */
     HANDSHAKE_MS = 10000,
-    PARTING_MS = 1000,       /* in which the peer may read the rest */
-    TICK_MS = 20             /* of a client whose connection is being closed */
+    PARTING_MS = 1000,       /* the time in which the peer may read the rest */
+    TICK_MS = 20             /* period of a client whose connection is being closed */
 };
 
-/* A session in an HTTP tunnel has several connections, which come and go. The library has them, not one socket of the session. */
+/* A session in an HTTP tunnel has several connections, which change. The library owns them; the session has no single socket. */
 static int is_tunnelled(const struct client *client)
 {
     return !library_waits() && (client->rtmp->Link.protocol & RTMP_FEATURE_HTTP2);
@@ -48,13 +48,13 @@ static int take_user_control(struct client *client, const char *body, uint32_t s
     return 1;
 }
 
-/* The client ends a message that it has begun, without the rest. */
+/* The client ends an incomplete message. */
 static void abort_message(struct client *client, RTMPPacket *packet)
 {
     RTMP *r = client->rtmp;
     int channel = AMF_DecodeInt32(packet->m_body) <= INT32_MAX ? (int)AMF_DecodeInt32(packet->m_body) : -1;
     RTMP_ClientPacket(r, packet);
-    /* librtmp 2.4 ignores it, but keeps what it has of a message in these fields. Others leave them empty. */
+    /* librtmp 2.4 ignores it, but has the received part of the message in these fields. Others leave them empty. */
     RTMPPacket *begun =
         r->m_vecChannelsIn && channel >= 0 && channel < r->m_channelsAllocatedIn ? r->m_vecChannelsIn[channel] : NULL;
     if (begun && begun->m_body) {
@@ -66,7 +66,7 @@ static void abort_message(struct client *client, RTMPPacket *packet)
             client->partial[i].size = 0;
 }
 
-/* What the two ends agree about. The library does what it can do itself, once it is known to make sense. */
+/* What the two ends agree on. The library applies what it supports, after the values were checked. */
 static int take_control(struct client *client, RTMPPacket *packet)
 {
     RTMP *r = client->rtmp;
@@ -86,18 +86,18 @@ static int take_control(struct client *client, RTMPPacket *packet)
         return 1;
     case RTMP_PACKET_TYPE_CONTROL:
         return take_user_control(client, body, packet->m_nBodySize);
-    case RTMP_PACKET_TYPE_SERVER_BW: /* how many bytes the client sends without an acknowledgement */
+    case RTMP_PACKET_TYPE_SERVER_BW: /* after how many bytes the client expects an acknowledgement */
         if (number > 0 && number < SERVER_WINDOW)
             r->m_nClientBW = (int)number; /* the library acknowledges each tenth of it */
         return 1;
-    case RTMP_PACKET_TYPE_CLIENT_BW: /* how many we may send: TCP sees to that, but an answer is due */
+    case RTMP_PACKET_TYPE_CLIENT_BW: /* how many bytes the server may send: TCP limits that, but an answer is due */
         return number == SERVER_WINDOW || reply_window(&client->sender);
     default:
         return 1;
     }
 }
 
-/* A client that does nothing but give commands costs time and log lines. */
+/* A client that only sends commands costs time and log lines. */
 static int take_command(struct client *client, int stream_id, char *body, uint32_t size)
 {
     int64_t now = clock_ms();
@@ -112,7 +112,7 @@ static int take_command(struct client *client, int stream_id, char *body, uint32
     return command_handle(client, stream_id, body, size);
 }
 
-/* Returns 0 when the connection has to end. */
+/* Returns 0 if the connection has to end. */
 static int take_message(struct client *client, RTMPPacket *packet)
 {
     char *body = packet->m_body;
@@ -135,8 +135,8 @@ static int take_message(struct client *client, RTMPPacket *packet)
     }
 }
 
-/* Keeps count of the messages that have begun. Each has its full length allocated by the library, so a
- * client that begins many long ones has to go. */
+/* Counts the incomplete messages. The library allocates the full length of each, so a client that begins many long ones has to
+ * be disconnected. */
 static int note_partial(struct client *client, const RTMPPacket *packet, int begun)
 {
     uint64_t pending = 0;
@@ -157,7 +157,7 @@ static int note_partial(struct client *client, const RTMPPacket *packet, int beg
     return 1;
 }
 
-/* Asked before reading, since the library logs the end of a connection as an error. */
+/* Checked before reading, since the library logs the end of a connection as an error. */
 static int has_left(RTMP *r)
 {
     char byte;
@@ -168,7 +168,7 @@ static int has_left(RTMP *r)
     return r->m_sb.sb_size == 0;
 }
 
-/* Reads one chunk; acts when it completes a message. Returns 1, 0 when there is none, and -1 when the connection has to end. */
+/* Reads one chunk; processes the message that it completes. Returns 1, 0 if there is none, and -1 if the connection has to end. */
 static int read_chunk(struct client *client)
 {
     RTMP *r = client->rtmp;
@@ -196,7 +196,7 @@ static int read_chunk(struct client *client)
     return ok ? 1 : -1;
 }
 
-/* A client that does not take its answers is not read any further until it does. */
+/* Nothing more is read from a client that does not read its answers. */
 static int read_messages(struct client *client)
 {
     for (int count = 0; !sender_is_behind(&client->sender); count++) {
@@ -207,7 +207,8 @@ static int read_messages(struct client *client)
         int found = read_chunk(client);
         if (found <= 0)
             return found == 0;
-        if (library_waits() && (client->rtmp->m_sb.sb_size == 0 || count == MOST_CHUNKS - 1))
+        /* Whether there is more is for the next step to find out. */
+        if (client->rtmp->m_sb.sb_size == 0 || (library_waits() && count == MOST_CHUNKS - 1))
             return 1;
     }
     return 1;
@@ -378,7 +379,8 @@ static void schedule(struct client *client, int reasons)
         int wait = netstream_wait(client, 1000);
         if (wait < 1000)
             due = now + wait < due ? now + wait : due;
-        int timeout = reasons & TASK_IO && !sender_is_behind(&client->sender) ? RTMP_GetPollTimeout(client->rtmp) : -1;
+        int reads = reasons & TASK_IO && !sender_is_behind(&client->sender);
+        int timeout = !reads ? -1 : client->task.hung_up ? 0 : RTMP_GetPollTimeout(client->rtmp);
         if (timeout == 0)
             loop_wake(loop, &client->task, TASK_IO);
         else if (timeout > 0 && now + timeout < due)
@@ -390,15 +392,16 @@ static void schedule(struct client *client, int reasons)
 static void run(struct task *task, int reasons)
 {
     struct client *client = (struct client *)task; /* its first member */
-    if (client->stage < STAGE_LEAVING && reasons & TASK_IO)
-        RTMP_Step(client->rtmp);
+    int state = client->stage < STAGE_LEAVING && reasons & TASK_IO ? RTMP_Step(client->rtmp) : 0;
     if (client->stage < STAGE_SERVED) {
         int greeted = client_greet(client);
+        if (greeted > 0)
+            state = RTMP_Step(client->rtmp); /* more may have come with the handshake */
         if (greeted < 0 || (greeted == 0 && clock_ms() >= client->stage_ends))
             start_leaving(client);
     }
     if (client->stage == STAGE_SERVED
-        && !(client_turn(client, reasons & TASK_IO) && (!(reasons & TASK_IO) || client_check(client))))
+        && !(client_turn(client, state & RTMP_STEP_READABLE) && (!(reasons & TASK_IO) || client_check(client))))
         start_leaving(client);
     task->unsettled = client->stage < STAGE_SERVED || is_tunnelled(client);
     if (client->stage >= STAGE_LEAVING && leave(client)) {

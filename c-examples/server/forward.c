@@ -1,5 +1,5 @@
-/* One stream on its way to one other server. It is a player like any other here (live.c): so it begins with metadata,
- * configurations and a key frame, and falls behind up to the next key frame when the target is slow. */
+/* Sends one stream to one other server. It is a player like any other here (live.c), so it begins with metadata, configurations
+ * and a key frame, and skips to the next key frame when the target is slow. */
 #define _POSIX_C_SOURCE 200809L
 #include "forward.h"
 
@@ -23,7 +23,7 @@ struct forward {
     struct task task;
     struct forward *next, **link;
     struct server *server;
-    char *path, *target;    /* the stream, and the URL without what may be secret in it */
+    char *path, *target;    /* the stream, and the URL without parts that may be secret */
     char *url;              /* with the stream's name and the options; the session points into it */
     char *text;             /* the same, unchanged */
     RTMP *r;                /* NULL while FORWARD_WAITS */
@@ -32,7 +32,7 @@ struct forward {
     enum forward_stage stage;
     int64_t stage_ends;
     int wait_ms;            /* before the next attempt */
-    int over;               /* the stream is not published any more */
+    int over;               /* the stream is no longer published */
     unsigned long long bytes;
     unsigned failures;
 };
@@ -61,7 +61,7 @@ static char *with_name(const char *url, const char *name)
     return whole;
 }
 
-/* Neither user and password, nor a query, nor options: all of them may be keys. */
+/* Without user and password, query and options: all of them may be secret. */
 static char *without_secrets(const char *url)
 {
     const char *host = strstr(url, "://") + 3, *at;
@@ -107,7 +107,7 @@ static void end(struct forward *forward)
     free(forward);
 }
 
-/* The next attempt comes later, each time twice as late. */
+/* The next attempt comes later: each delay is twice the previous one. */
 static void fail(struct forward *forward, const char *what)
 {
     RTMP_Log(RTMP_LOGWARNING, "forward %s to %s: %s, next attempt in %d seconds", forward->path, forward->target, what,
@@ -167,12 +167,12 @@ static void connect_further(struct forward *forward, int bits)
     RTMP_Log(RTMP_LOGINFO, "forward %s to %s: sending", forward->path, forward->target);
     forward->stage = FORWARD_SENDS;
     forward->wait_ms = FIRST_WAIT_MS;
-    forward->r->Link.timeout = 86400; /* seconds: a server may have nothing to say for long */
+    forward->r->Link.timeout = 86400; /* seconds: a server may be silent for a long time */
 }
 
 /* ---- the stream ---- */
 
-/* Answers what the target says. Returns 0 when the connection is gone. */
+/* Processes the target's messages. Returns 0 if the connection was lost. */
 static int read_messages(struct forward *forward)
 {
     RTMP *r = forward->r;
@@ -192,7 +192,7 @@ static int read_messages(struct forward *forward)
     return 1;
 }
 
-/* Publishers wrap metadata in a call of @setDataFrame. Uses the caller's reference up. */
+/* Publishers wrap metadata in a call of @setDataFrame. Takes over the caller's reference. */
 static struct message *as_published(struct message *message)
 {
     static const char set[] = "\x02\x00\x0d@setDataFrame";
@@ -210,7 +210,7 @@ static struct message *as_published(struct message *message)
     return wrapped;
 }
 
-/* Returns 0 when the connection is gone. */
+/* Returns 0 if the connection was lost. */
 static int send_messages(struct forward *forward)
 {
     struct delivery next;
@@ -237,7 +237,7 @@ static int send_messages(struct forward *forward)
     return 1;
 }
 
-/* What was sent last has to arrive: the library takes its time for the goodbye. */
+/* The last bytes have to arrive: the library waits for that in its goodbye. */
 static void start_leaving(struct forward *forward)
 {
     RTMP_Log(RTMP_LOGINFO, "forward %s to %s: ends", forward->path, forward->target);
@@ -269,7 +269,7 @@ static void go_on(struct forward *forward, int reasons)
         forward->stage_ends = 0;
 }
 
-/* Whether the stream is published is looked at before each attempt: while there is no connection, no queue says so. */
+/* Whether the stream is published is checked before each attempt: without a connection, no queue reports it. */
 static int is_over(const struct forward *forward)
 {
     if (forward->stage == FORWARD_LEAVES)

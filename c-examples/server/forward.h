@@ -1,15 +1,15 @@
-/* Hands published streams on to other servers, as a publisher there. */
+/* Sends published streams to other servers, as a publisher there. */
 #ifndef SERVER_FORWARD_H
 #define SERVER_FORWARD_H
 
 struct server;
 
-/* Forwards the stream of that path to all targets, until nobody publishes it any more. */
+/* Forwards the stream with this path to all targets, until it is no longer published. */
 void forward_all(struct server *server, const char *path);
 /* Ends all forwarding at once. */
 void forward_stop(struct server *server);
 
-/* Returns 1 when `url` can be forwarded to. */
+/* Returns 1 if `url` can be forwarded to. */
 int forward_may(const char *url);
 
 struct forward_numbers {

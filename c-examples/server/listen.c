@@ -1,4 +1,4 @@
-/* The listening sockets: where clients come from. */
+/* The listening sockets. */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +21,7 @@ static struct listener {
 } listeners[MOST_LISTENERS];
 static int listener_count;
 
-/* What the next connection needs, before it is accepted. */
+/* Everything that the next connection needs, allocated before it is accepted. */
 static struct client *spare;
 static int waits;
 
@@ -65,8 +65,8 @@ int listen_is_over(const struct server *server)
     return server->accept_count > 0 && server->accepted >= (unsigned)server->accept_count;
 }
 
-/* Accepts a connection. Returns 1, 0 when there is none, and -1, with errno set, when there is no room for it, no descriptors or
- * no memory: the next one stays with the system for a while. */
+/* Accepts a connection. Returns 1, 0 if there is none, and -1, with errno set, if there are no descriptors or no memory: the
+ * next one then waits in the system for a while. */
 static int accept_client(struct server *server, struct listener *listener)
 {
     if (!spare && !(spare = client_new(server)))

@@ -8,8 +8,8 @@
 #include "catchup.h"
 
 enum {
-    FIRST_QUEUE = 8, /* messages that a queue has room for at first: most players take each one at once */
-    QUEUE_MESSAGES = 8192, /* more than catchup.h has, which a queue takes over at once */
+    FIRST_QUEUE = 8, /* the initial number of messages in a queue: most players read each one at once */
+    QUEUE_MESSAGES = 8192, /* more than in catchup.h, whose messages a queue receives at once */
     QUEUE_BYTES = 32 << 20,
     SHORT_QUEUE_BYTES = 2 << 20 /* while memory is short */
 };
@@ -23,7 +23,7 @@ struct player {
     void *context;
     int waiting;          /* for a key frame: nothing is queued until then … */
     int slow;             /* … because it was too slow */
-    struct tracks begun;  /* of video: those of which a key frame was queued */
+    struct tracks begun;  /* the video tracks of which a key frame was queued */
     int no_audio, no_video;
 };
 
@@ -96,7 +96,7 @@ static int queue_take(struct player *player, struct delivery *delivery)
     return 1;
 }
 
-/* Makes room for one more. Returns 0 when the queue is full. */
+/* Makes room for one more. Returns 0 if the queue is full. */
 static int queue_grow(struct player *player)
 {
     size_t capacity = player->capacity ? 2 * player->capacity : FIRST_QUEUE;
@@ -112,7 +112,7 @@ static int queue_grow(struct player *player)
     return 1;
 }
 
-/* Gives the memory of a long queue back. */
+/* Frees the memory of a long queue. */
 static void queue_shrink(struct player *player)
 {
     if (player->count > 0 || player->capacity <= 8 * FIRST_QUEUE)
@@ -122,7 +122,7 @@ static void queue_shrink(struct player *player)
     player->capacity = player->head = 0;
 }
 
-/* Returns 0 when the queue is full. */
+/* Returns 0 if the queue is full. */
 static int queue_add(struct player *player, struct message *message, uint32_t timestamp)
 {
     size_t most = message_memory_is_short() ? SHORT_QUEUE_BYTES : QUEUE_BYTES;
@@ -151,12 +151,12 @@ static void queue_clear(struct player *player)
     memset(&player->begun, 0, sizeof player->begun);
 }
 
-/* What `catchup_each` hands messages to. */
+/* The receiver of messages from `catchup_each`. */
 struct handover {
     struct player *player;
     uint32_t timestamp;
     uint8_t type; /* only of this type, 0 for all */
-    int full;     /* the queue did not take everything */
+    int full;     /* the queue did not accept everything */
 };
 
 static void queue_header(void *context, struct message *message)
@@ -166,7 +166,7 @@ static void queue_header(void *context, struct message *message)
         queue_add(headers->player, message, headers->timestamp);
 }
 
-/* What a decoder needs before the first frame. */
+/* The messages that a decoder needs before the first frame. */
 static void queue_headers(struct player *player, uint32_t timestamp, uint8_t type)
 {
     struct handover headers = { player, timestamp, type, 0 };
@@ -187,10 +187,10 @@ static void deliver(struct player *player, struct message *message)
     }
     if (message->type == FLV_VIDEO && (kind == MEDIA_FRAME || kind == MEDIA_END)
         && !tracks_overlap(&player->begun, &message->media.tracks))
-        return; /* a stream taken up in the middle: not decodable yet */
+        return; /* the player joined in the middle of the stream: not decodable yet */
     if (queue_add(player, message, message->timestamp))
         return;
-    /* Too slow. What it missed stays missed; it continues with a key frame. */
+    /* Too slow. The missed frames are not sent later; the stream continues with a key frame. */
     player->stream->dropped += player->count;
     queue_clear(player);
     if (player->stream->catchup.has_video && kind != MEDIA_KEY) {
@@ -257,7 +257,7 @@ int live_is_published(struct live *live, const char *name)
 static void queue_late(void *context, struct message *message)
 {
     struct handover *late = context;
-    int is_later = message->timestamp - late->timestamp < INT32_MAX; /* headers may come from long before */
+    int is_later = message->timestamp - late->timestamp < INT32_MAX; /* headers may be much older */
     if (!queue_add(late->player, message, is_later ? message->timestamp : late->timestamp))
         late->full = 1;
 }

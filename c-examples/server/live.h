@@ -1,21 +1,20 @@
 /* Live streams: one publisher, any number of players, none of which delays another.
  *
- * The publisher hands messages in, and each player takes them out of its queue when there is room in its connection. All
- * queues share a message. A queue that grows too long is emptied and goes on at the next key frame. Nothing here touches a
- * socket. */
+ * The publisher passes messages in, and each player takes them from its queue when its connection has room. All queues share a
+ * message. A queue that grows too long is emptied and continues at the next key frame. This file uses no sockets. */
 #ifndef SERVER_LIVE_H
 #define SERVER_LIVE_H
 
 #include "message.h"
 
-/* Types beside FLV_AUDIO, FLV_VIDEO and FLV_SCRIPT that appear in queues; no message on the wire has them. */
+/* Types in queues besides FLV_AUDIO, FLV_VIDEO and FLV_SCRIPT; they are never sent. */
 enum { LIVE_PUBLISHED = 0xf0, LIVE_UNPUBLISHED = 0xf1 };
 
 struct live; /* all streams of the server */
 struct stream;
 struct player;
 
-/* A message as one player gets it: headers sent late carry the time of their sending. */
+/* A message as one player receives it: headers that are sent late have the time of their sending. */
 struct delivery {
     struct message *message; /* the taker releases it */
     uint32_t timestamp;
@@ -24,27 +23,27 @@ struct delivery {
 struct live *live_new(void);
 void live_free(struct live *live);
 
-/* `name` is application and stream name. Returns NULL when it is being published already. */
+/* `name` is application and stream name. Returns NULL if it is already being published. */
 struct stream *live_publish(struct live *live, const char *name);
 void live_unpublish(struct live *live, struct stream *stream);
 
-/* Uses the caller's reference up. */
+/* Takes over the caller's reference. */
 void live_feed(struct stream *stream, struct message *message);
 
 /* Returns 1 while `name` is being published. */
 int live_is_published(struct live *live, const char *name);
 
-/* `wake` is called with its context when an empty queue gets something. Returns NULL when memory is short. */
+/* `wake` is called with its context when a message is added to an empty queue. Returns NULL if memory is short. */
 struct player *live_join(struct live *live, const char *name, void (*wake)(void *context), void *context);
 void live_leave(struct live *live, struct player *player);
 
-/* What the player does not want to get: receiveAudio(false), pause(true). Video resumes with a key frame. */
+/* The media that the player does not want: receiveAudio(false), pause(true). Video resumes with a key frame. */
 void live_mute(struct player *player, uint8_t type, int muted);
 
-/* Takes the next delivery out of the queue. Returns 0 when there is none. */
+/* Takes the next delivery from the queue. Returns 0 if there is none. */
 int live_take(struct player *player, struct delivery *delivery);
 
-/* The numbers of a stream. */
+/* The statistics of a stream. */
 struct live_numbers {
     const char *name;
     int published;

@@ -13,8 +13,8 @@ struct loop {
     struct task *tasks;
     struct task *ready, **ready_end;
     unsigned ready_count;
-    struct task *running; /* NULL when it was removed meanwhile */
-    int64_t soonest;      /* no task is due before; 0 when none is */
+    struct task *running; /* NULL if it was removed meanwhile */
+    int64_t soonest;      /* no task is due before that; 0 if none is due */
 };
 
 int64_t clock_ms(void)
@@ -113,7 +113,7 @@ static void wake_those_due(struct loop *loop)
     }
 }
 
-/* Runs the tasks that are ready now. What becomes ready meanwhile has its turn later. */
+/* Runs the tasks that are ready now. Tasks that become ready meanwhile run later. */
 static void run_ready(struct loop *loop)
 {
     for (unsigned count = loop->ready_count; loop->ready && count > 0; count--) {

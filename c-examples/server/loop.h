@@ -14,13 +14,16 @@ struct loop;
 
 struct task {
     void (*run)(struct task *task, int reasons);
-    /* Says what the task waits for: fills at most `size` entries and returns how many there are. */
+    /* Fills in at most `size` descriptors that the task waits for, and returns how many there are. */
     int (*descriptors)(struct task *task, struct pollfd *fds, int size);
-    /* Its descriptors change, or are closed and others take their numbers: `descriptors` is asked after each run, and they are
-     * registered for what it says. Otherwise it need not be asked again, and they are registered for both directions. */
+    /* Set if its descriptors change, or are closed and reused for other connections: `descriptors` is called after each run,
+     * and they are registered for the events that it returns. Otherwise it is called once, and they are registered for both
+     * directions. */
     int unsettled;
+    /* A peer has closed its side, which is not reported again. */
+    int hung_up;
 
-    /* The loop's own from here on. */
+    /* The following fields belong to the loop. */
     struct task *next, **link;
     struct task *next_ready;
     int reasons;
@@ -31,22 +34,22 @@ struct task {
 /* Milliseconds of a clock that never goes backwards. */
 int64_t clock_ms(void);
 
-/* Returns NULL, with errno, when the system has no room for it. */
+/* Returns NULL, with errno, if the system has no room for it. */
 struct loop *loop_new(void);
 void loop_free(struct loop *loop);
 
 void loop_add(struct loop *loop, struct task *task);
 void loop_remove(struct loop *loop, struct task *task);
 
-/* From here on no descriptor of the task is watched; `descriptors` says what comes next. */
+/* Stops watching the task's descriptors; `descriptors` returns the new ones. */
 void loop_forget(struct loop *loop, struct task *task);
 
 /* Runs the task in this turn of the loop, or the next one. */
 void loop_wake(struct loop *loop, struct task *task, int reasons);
-/* Runs the task at this moment of clock_ms() at the latest. Replaces what was said before; 0 takes it back. */
+/* Runs the task at this time of clock_ms() at the latest. Replaces the previous time; 0 cancels it. */
 void loop_due(struct loop *loop, struct task *task, int64_t when);
 
-/* Waits until something is to be done, and does it. Returns 0 when waiting fails. */
+/* Waits until a task is ready, and runs it. Returns 0 if waiting fails. */
 int loop_turn(struct loop *loop);
 
 #endif

@@ -4,22 +4,22 @@
  *   main.c       options, signals, beginning and end
  *   listen.c     the listening sockets
  *   loop.c       the event loop and its tasks, which waits with epoll (waiter_epoll.c) or poll (waiter_poll.c)
- *   threads.c    what takes its place on librtmp 2.4, whose calls wait
- *   client.c     a client: its connection, and the messages it gets
+ *   threads.c    replaces the event loop on librtmp 2.4, whose calls wait
+ *   client.c     a client: its connection, and the messages from it
  *   command.c    connect, publish, play …
  *   netstream.c  one stream of a client: media in, media out
- *   sender.c     what is on its way to a peer
+ *   sender.c     the output for a peer
  *   amf0.c       arguments that librtmp does not decode
  *   reply.c      messages to a client
  *   live.c       live streams and the queues of their players
- *   catchup.c    what a player needs that comes late
+ *   catchup.c    the messages that a late player needs
  *   message.c    a message that all queues share
- *   forward.c    hands published streams on to other servers
- *   stats.c      the numbers
- *   ../media.c   what is in a message
+ *   forward.c    sends published streams to other servers
+ *   stats.c      statistics
+ *   ../media.c   the contents of a message
  *   vod.c        playing a file
  *   name.c       stream names and files
- *   text.c       what clients say, made fit for a terminal */
+ *   text.c       text from clients, made safe for a terminal */
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@
 
 static int signal_pipe[2] = { -1, -1 };
 
-/* The event loop sees the byte however the signal and its wait race. */
+/* The event loop sees the byte in whatever order the signal and the wait begin. */
 static void on_signal(int number)
 {
     int saved = errno;
@@ -74,7 +74,7 @@ static void usage(FILE *to)
                 "Messages:\n"
                 "      --stats SECONDS    print clients, streams, bitrates, queues and dropped messages every SECONDS\n"
                 "      --json             print that as a line of JSON\n"
-                "  -q, --quiet            print errors only\n"
+                "  -q, --quiet            print only errors and the addresses\n"
                 "  -v, --log-level LEVEL  0 (critical) to 5 (everything), default 3\n"
                 "  -h, --help             print this text and exit\n"
                 "  -V, --version          print the versions of the program and the library and exit\n\n"
@@ -94,7 +94,7 @@ static int is_folder(const char *path)
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
 }
 
-/* Makes a directory and those above it. Returns 0 with errno if that fails. */
+/* Creates a directory and its parents. Returns 0 with errno on an error. */
 static int make_folder(const char *path)
 {
     char part[4096];
@@ -112,7 +112,7 @@ static int make_folder(const char *path)
     return is_folder(path) || (errno = ENOTDIR, 0);
 }
 
-/* Returns -1 to go on, or the exit code. */
+/* Returns -1 to continue, or the exit code. */
 static int parse_options(int argc, char **argv, struct server *server, struct tool *tool)
 {
     enum { ONCE = 1, CERTIFICATE, KEY, STATS, MOVE };
@@ -160,8 +160,8 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
                 return code;
         }
         if (!ok)
-            return letter == STATS ? tool_fail(tool, END_WRONG_USE, "--stats cannot be %s", optarg)
-                                   : tool_fail(tool, END_WRONG_USE, "-%c cannot be %s", letter, optarg);
+            return letter == STATS ? tool_fail(tool, END_WRONG_USE, "invalid value for --stats: %s", optarg)
+                                   : tool_fail(tool, END_WRONG_USE, "invalid value for -%c: %s", letter, optarg);
     }
     if (optind != argc)
         return tool_fail(tool, END_WRONG_USE, "unexpected argument %s; try '%s --help'", argv[optind], name);
@@ -247,7 +247,7 @@ static void prepare_process(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* the library's sends would raise it */
-    /* The first RTMP_Init of a process sets up what all sessions share, and has no lock for that. */
+    /* The first RTMP_Init of a process sets up what all sessions share, without a lock. */
     RTMP *first = RTMP_Alloc();
     if (first)
         RTMP_Init(first);

@@ -11,7 +11,7 @@ struct message *message_new(uint8_t type, uint32_t timestamp, const void *body, 
 {
     size_t cost = sizeof(struct message) + size;
     struct message *message = NULL;
-    if (in_use + cost <= MOST_MEDIA || size == 0) /* events always find room */
+    if (in_use + cost <= MOST_MEDIA || size == 0) /* events are always accepted */
         message = malloc(cost);
     if (!message)
         return NULL;

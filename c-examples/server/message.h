@@ -1,4 +1,4 @@
-/* One audio, video or data message, shared by everything that holds it. */
+/* One audio, video or data message, shared by all its users. */
 #ifndef SERVER_MESSAGE_H
 #define SERVER_MESSAGE_H
 
@@ -18,14 +18,14 @@ struct message {
     uint8_t body[];
 };
 
-/* The caller is its first user. Returns NULL when memory is short or MOST_MEDIA is reached. */
+/* The caller is its first user. Returns NULL if memory is short or MOST_MEDIA is reached. */
 struct message *message_new(uint8_t type, uint32_t timestamp, const void *body, uint32_t size);
 struct message *message_share(struct message *message);
 void message_release(struct message *message);
 
-/* What a message counts for wherever bytes are bounded. */
+/* The size of a message for all limits in bytes. */
 static inline size_t message_cost(const struct message *message) { return sizeof *message + message->size; }
-/* Returns 1 when half of MOST_MEDIA is in use. */
+/* Returns 1 if half of MOST_MEDIA is in use. */
 int message_memory_is_short(void);
 
 #endif

@@ -77,7 +77,7 @@ const char *name_of(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A name that begins with a letter, a digit or '_' means nothing else to a program that is given a list of files. */
+/* A file name that begins with a letter, a digit or '_' has no special meaning for programs. */
 static const char *prefix(const char *name)
 {
     unsigned char first = (unsigned char)name[0];

@@ -155,7 +155,7 @@ static int take_media(struct client *client, struct netstream *netstream, uint8_
     return 1;
 }
 
-/* Publishers wrap metadata in a call of @setDataFrame; players get what is inside. */
+/* Publishers wrap metadata in a call of @setDataFrame; players receive its contents. */
 static int take_data(struct client *client, struct netstream *netstream, uint32_t timestamp, const char *body,
                      uint32_t size)
 {
@@ -169,7 +169,7 @@ static int take_data(struct client *client, struct netstream *netstream, uint32_
     return take_media(client, netstream, FLV_SCRIPT, timestamp, body, size);
 }
 
-/* An aggregate is a run of FLV tags. Its own timestamp is that of the first. */
+/* An aggregate is a sequence of FLV tags. Its own timestamp is that of the first. */
 static int take_aggregate(struct client *client, struct netstream *netstream, uint32_t timestamp, const char *body,
                           uint32_t size)
 {
@@ -202,7 +202,7 @@ int netstream_receive(struct client *client, int id, uint8_t type, uint32_t time
     switch (type) {
     case RTMP_PACKET_TYPE_FLASH_VIDEO:
         return take_aggregate(client, netstream, timestamp, body, size);
-    case RTMP_PACKET_TYPE_FLEX_STREAM_SEND: /* AMF0 behind one byte */
+    case RTMP_PACKET_TYPE_FLEX_STREAM_SEND: /* AMF0 after one byte */
         return take_data(client, netstream, timestamp, body + 1, size - 1);
     case RTMP_PACKET_TYPE_INFO:
         return take_data(client, netstream, timestamp, body, size);
@@ -218,7 +218,7 @@ static int put_event(struct client *client, int id, int control, const char *cod
     return reply_control(&client->sender, control, (uint32_t)id) && reply_status(&client->sender, id, "status", code, details);
 }
 
-/* Returns 1 when there is something to send, 0 when there is not, and -1 when memory is short. */
+/* Returns 1 if there is something to send, 0 if there is not, and -1 if memory is short. */
 static int next_live(struct client *client, struct netstream *netstream)
 {
     struct delivery next;

@@ -15,38 +15,38 @@ enum role { ROLE_NONE, ROLE_PUBLISHING, ROLE_PLAYING_LIVE, ROLE_PLAYING_FILE };
 
 struct netstream {
     int id;
-    int created;          /* by createStream; clients may use others as well */
+    int created;          /* by createStream; clients may use other streams as well */
     enum role role;
     char path[PATH_SIZE]; /* application and name */
     struct stream *stream;
-    struct flv_writer recording; /* recording.file is NULL when nothing is recorded */
+    struct flv_writer recording; /* recording.file is NULL if nothing is recorded */
     struct player *player;
     struct vod *vod;
     int paused, no_audio, no_video;
 };
 
-/* The message stream with that id. Some clients name the connection itself, 0, which means the only one in use.
- * Returns NULL when there is none, or no memory for it. */
+/* The message stream with that id. Some clients use 0, the connection itself, which means the only stream in use. Returns NULL
+ * if there is none, or no memory for it. */
 struct netstream *netstream_find(struct client *client, int id);
-/* Returns 1 when any stream of the client publishes or plays. */
+/* Returns 1 if any stream of the client publishes or plays. */
 int netstream_in_use(struct client *client);
 
-/* Take over what play and publish have opened. The path is set already. */
+/* Take over what play and publish have opened. The path is already set. */
 void netstream_publish(struct client *client, struct netstream *netstream, struct stream *stream);
 void netstream_play_live(struct client *client, struct netstream *netstream, struct player *player);
 void netstream_play_file(struct client *client, struct netstream *netstream, struct vod *vod);
-/* Ends what the stream does. */
+/* Ends the use of the stream. */
 void netstream_stop(struct client *client, struct netstream *netstream);
 
-/* What is muted, or is not any more. */
+/* Sets which media are muted. */
 void netstream_mute(struct netstream *netstream);
 
-/* A message from a publisher. Returns 0 when the connection has to end. */
+/* A message from a publisher. Returns 0 if the connection has to end. */
 int netstream_receive(struct client *client, int id, uint8_t type, uint32_t timestamp, const char *body, uint32_t size);
 
-/* Sends what is due on all streams, as much as the client takes. Returns 0 when the connection is gone. */
+/* Sends what is due on all streams, as much as the client accepts. Returns 0 if the connection was lost. */
 int netstream_send(struct client *client);
-/* Milliseconds until something is due: `most` at most. */
+/* Milliseconds until something is due, but at most `most`. */
 int netstream_wait(struct client *client, int most);
 
 #endif

@@ -7,7 +7,7 @@
 
 enum { BODY_SIZE = 2048 };
 
-/* A message being written. AMF_Encode… return NULL when the room does not suffice and do not take it. */
+/* A message that is being written. AMF_Encode… returns NULL if there is too little room, and does not accept NULL. */
 struct writer {
     char block[BODY_SIZE];
     char *at, *end;
@@ -113,7 +113,7 @@ int reply_control(struct sender *to, int event, uint32_t number)
     return finish(&w, to, CHANNEL_CONTROL, RTMP_PACKET_TYPE_CONTROL, 0, 0);
 }
 
-/* Clients that know nothing of Enhanced RTMP are told nothing of it. */
+/* Clients without Enhanced RTMP receive no announcement of it. */
 static int announces(RTMP *r)
 {
     static const char *const names[] = { "fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx" };
@@ -128,7 +128,7 @@ static int announces(RTMP *r)
     return 0;
 }
 
-/* What the server does with any codec: it passes it on. */
+/* The server relays any codec. */
 static void put_capabilities(struct writer *w, RTMP *r)
 {
     if (w->at && announces(r))
@@ -156,7 +156,7 @@ int reply_connected(struct sender *to, double transaction)
     put_named_string(&w, "fmsVer", "FMS/3,5,7,7009");
     put_named_number(&w, "capabilities", 31);
     put_named_number(&w, "mode", 1);
-    put_capabilities(&w, to->r); /* clients differ in which object they look at */
+    put_capabilities(&w, to->r); /* clients differ in which object they read */
     close_object(&w);
     open_object(&w);
     put_named_string(&w, "level", "status");

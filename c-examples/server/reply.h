@@ -1,5 +1,5 @@
-/* Messages from the server to a client: commands with AMF arguments, and status. Decides about chunk streams; knows no
- * session state. All functions return 1, or 0 when the message cannot be queued. */
+/* Messages from the server to a client: commands with AMF arguments, and status. Chooses the chunk streams; knows no session
+ * state. All functions return 1, or 0 if the message cannot be queued. */
 #ifndef SERVER_REPLY_H
 #define SERVER_REPLY_H
 
@@ -10,10 +10,10 @@
 
 enum { SERVER_WINDOW = 2500000 };
 
-/* librtmp calls chunk streams channels. Media have three of them. */
+/* librtmp calls chunk streams channels. Media use three of them. */
 enum { CHANNEL_CONTROL = 2, CHANNEL_COMMAND = 3, CHANNEL_STATUS = 5, CHANNEL_MEDIA = 6 };
 
-enum { PACKET_TYPE_ABORT = 2 }; /* the one message type that rtmp.h has no name for */
+enum { PACKET_TYPE_ABORT = 2 }; /* the only message type without a name in rtmp.h */
 
 /* User control events. */
 enum {
@@ -25,18 +25,18 @@ enum {
     CONTROL_PONG = 7
 };
 
-/* Window size, bandwidth and chunk size: what a server says first. */
+/* Window size, bandwidth and chunk size, which a server sends first. */
 int reply_limits(struct sender *to);
-/* How many bytes may be sent without an acknowledgement. */
+/* The number of bytes that may be sent without an acknowledgement. */
 int reply_window(struct sender *to);
-/* A user control event about a message stream, or with another number. */
+/* A user control event for a message stream, or with another number. */
 int reply_control(struct sender *to, int event, uint32_t number);
 
 int reply_connected(struct sender *to, double transaction);
-/* Asks a client that knows such requests to connect again, to the application at `url` or to the same if that is empty.
- * Nothing else may be on its way: returns 0 when it is, or when the connection is gone. */
+/* Asks a client that supports such requests to connect again, to the application at `url` or to the same one if that is empty.
+ * Returns 0 if other output is queued, or if the connection was lost. */
 int reply_reconnect(RTMP *r, const char *url);
-/* _result(transaction, null, value); the value is left out when `value` is NULL. */
+/* _result(transaction, null, value); `value` is omitted if it is NULL. */
 int reply_result(struct sender *to, double transaction, const double *value);
 int reply_error(struct sender *to, double transaction, const char *code, const char *description);
 /* name(0, null, value) */

@@ -10,14 +10,14 @@
 #include "threads.h"
 #include "waits.h"
 
-enum { EXTENDED = 0xffffff }; /* a time from here on stands in four bytes behind the header */
+enum { EXTENDED = 0xffffff }; /* from this time on, it is in four bytes after the header */
 
 struct reply {
     struct reply *next;
     int channel, stream_id;
     uint8_t type;
     uint32_t timestamp, size;
-    char room[RTMP_MAX_HEADER_SIZE]; /* librtmp 2.4 writes the header in front of the body */
+    char room[RTMP_MAX_HEADER_SIZE]; /* librtmp 2.4 writes the header before the body */
     char body[];
 };
 
@@ -26,7 +26,7 @@ int sender_init(struct sender *sender, RTMP *r)
     memset(sender, 0, sizeof *sender);
     sender->r = r;
     sender->last_reply = &sender->replies;
-    return library_waits() || set_option(r, "sendQueue", "1"); /* bytes: nothing is queued behind something else */
+    return library_waits() || set_option(r, "sendQueue", "1"); /* bytes: nothing is queued after something else */
 }
 
 static void drop_reply(struct sender *sender)
@@ -88,7 +88,7 @@ static char *put_header(char *at, int format, int channel, uint32_t time, uint32
     at = AMF_EncodeInt24(at, end, (int)size);
     *at++ = (char)type;
     for (int shift = 0; format == 0 && shift < 32; shift += 8)
-        *at++ = (char)((uint32_t)stream_id >> shift); /* the only number that has its lowest byte first */
+        *at++ = (char)((uint32_t)stream_id >> shift); /* the only number with its lowest byte first */
     return time < EXTENDED ? at : AMF_EncodeInt32(at, end, (int)time);
 }
 
@@ -96,8 +96,8 @@ static void begin(struct sender *sender, int stream_id, uint8_t type, uint32_t t
 {
     int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0, channel = CHANNEL_MEDIA + number;
     RTMPChunk *chunk = &sender->media.chunk;
-    /* A short header says how much later this is than the one before. For an equal or earlier time
-     * receivers disagree about its meaning, and a change of the stream needs the full one. */
+    /* A short header has the time since the message before. For an equal or earlier time, receivers interpret it in different
+     * ways, and a change of the stream needs the full one. */
     uint32_t later = timestamp - sender->chunk_streams[number].timestamp;
     int shorter = sender->chunk_streams[number].stream_id == stream_id && (int32_t)later > 0;
     uint32_t time = shorter ? later : timestamp;
@@ -127,7 +127,7 @@ void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t ti
     begin(sender, stream_id, type, timestamp, size);
 }
 
-/* Points the chunk to its payload. Returns 0 when that cannot be had. */
+/* Points the chunk to its payload. Returns 0 if it cannot be read. */
 static int load(struct sender *sender, size_t size)
 {
     const uint8_t *body = sender->media.message ? sender->media.message->body + sender->media.sent : NULL;
@@ -146,7 +146,7 @@ static int load(struct sender *sender, size_t size)
 
 /* ---- sending ---- */
 
-/* What came of a call that sends: as sender_flush. */
+/* The result of a call that sends: as sender_flush. */
 static int outcome(struct sender *sender, int sent)
 {
     if (sent) {
@@ -165,7 +165,7 @@ static int send_chunk(struct sender *sender)
     RTMPChunk *chunk = &sender->media.chunk;
     uint32_t left = sender->media.size - sender->media.sent, part = left < CHUNK_SIZE ? left : CHUNK_SIZE;
     if (!sender->media.loaded && !load(sender, part))
-        return -1; /* the message cannot be ended otherwise */
+        return -1; /* the message cannot be ended in another way */
     sender->media.loaded = 1;
     chunk->c_chunkSize = (int)part;
     threads_release();
@@ -206,7 +206,7 @@ static int send_reply(struct sender *sender)
     if (result <= 0)
         return result;
     if (reply->type == RTMP_PACKET_TYPE_CHUNK_SIZE)
-        sender->r->m_outChunkSize = CHUNK_SIZE; /* after the announcement, which goes out in the old size */
+        sender->r->m_outChunkSize = CHUNK_SIZE; /* after the announcement, which is sent in the old size */
     drop_reply(sender);
     return 1;
 }

@@ -1,7 +1,7 @@
-/* What is on its way to one peer: answers, and one media message at a time.
+/* The output for one peer: answers, and one media message at a time.
  *
- * The library takes a chunk as a whole: the system gets what it has room for, the library keeps a copy of the rest, and takes
- * nothing more until that has left. All else stays here, or in the queues of live.c, where players share one body. */
+ * The library accepts a chunk as a whole: the system gets as much as it has room for, the library keeps a copy of the rest, and
+ * accepts nothing more until that was sent. Everything else stays here, or in the queues of live.c, where players share one body. */
 #ifndef SERVER_SENDER_H
 #define SERVER_SENDER_H
 
@@ -19,38 +19,37 @@ struct sender {
     RTMP *r;
     struct reply *replies, **last_reply;
     size_t reply_bytes;
-    struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent */
+    struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent yet */
     struct {
         struct message *message; /* a shared body … */
-        FILE *file;              /* … or what comes next in a file, when that is not NULL */
+        FILE *file;              /* … or the next bytes of a file, if that is not NULL */
         uint32_t size, sent;
-        uint32_t time;           /* as the header has it */
+        uint32_t time;           /* as in the header */
         int active, channel;
         int loaded;              /* the next chunk is in `block` */
         RTMPChunk chunk;
     } media;
-    char *block;                 /* room for a chunk, where it cannot be sent from where it is */
-    int64_t full_since;          /* clock_ms() at which the library took nothing any more, 0 while it does */
+    char *block;                 /* memory for a chunk that cannot be sent without a copy */
+    int64_t full_since;          /* clock_ms() at which the library stopped accepting bytes, or 0 */
 };
 
-/* The RTMP has to be initialised. Returns 0 when an option cannot be set. */
+/* The RTMP must be initialised. Returns 0 if an option cannot be set. */
 int sender_init(struct sender *sender, RTMP *r);
 void sender_free(struct sender *sender);
 
-/* Queues a message, which is copied. Returns 0 when memory is short. */
+/* Queues a message, which is copied. Returns 0 if memory is short. */
 int sender_reply(struct sender *sender, int channel, uint8_t type, int stream_id, uint32_t timestamp, const char *body,
                  size_t size);
-/* From here on messages to the peer have chunks of CHUNK_SIZE. */
+/* From now on messages to the peer have chunks of CHUNK_SIZE. */
 int sender_announce_chunk_size(struct sender *sender);
-/* The peer does not take its answers: nothing more should be asked of it. */
+/* Whether the peer does not read its answers: it should get no further requests. */
 int sender_is_behind(const struct sender *sender);
 
-/* Begins a message, when there is nothing left of the one before. Uses the caller's reference up. */
+/* Begins a message, when the previous one was sent completely. Takes over the caller's reference. */
 void sender_media(struct sender *sender, int stream_id, uint32_t timestamp, struct message *message);
 void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, FILE *file, uint32_t size);
 
-/* Sends what there is. Returns 1 when nothing is left, 0 when the peer has to take something first, and -1 when the connection
- * is gone. */
+/* Sends the output. Returns 1 if nothing is left, 0 if the peer has to accept bytes first, and -1 if the connection was lost. */
 int sender_flush(struct sender *sender);
 
 #endif

@@ -1,4 +1,4 @@
-/* The numbers of the server, as lines for people or as JSON. */
+/* The statistics of the server, as lines for people or as JSON. */
 #include <stdio.h>
 
 #include "forward.h"
@@ -10,7 +10,7 @@ static struct server *the_server;
 static int64_t last_time;
 static unsigned long long last_in, last_out;
 
-/* What `live_each` adds up or prints. */
+/* The values that `live_each` adds up or prints. */
 struct sum {
     unsigned streams;
     size_t queued, queued_bytes;
@@ -60,7 +60,7 @@ static void show_forward(void *context, const struct forward_numbers *numbers)
            numbers->bytes, numbers->failures);
 }
 
-/* Prints what the server has done, and its bitrates since the last time. */
+/* Prints the statistics of the server, and its bitrates since the last time. */
 static void print(struct server *server)
 {
     int64_t now = clock_ms();

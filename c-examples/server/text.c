@@ -16,7 +16,7 @@ static const struct { uint32_t first, last; } unprintable[] = {
 
 size_t text_printable(const char *text, size_t size)
 {
-    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 }; /* with so many bytes */
+    static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 }; /* for this number of bytes */
     if (size == 0)
         return 0;
     unsigned char head = (unsigned char)text[0];
@@ -42,7 +42,7 @@ void text_log(int level, const char *format, va_list arguments)
     static const char *const names[] = { "CRIT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG2" };
     char raw[MOST_LINE], line[4 * MOST_LINE + 1]; /* an escape has four characters */
     size_t at = 0;
-    if (level < 0 || level > (int)RTMP_LogGetLevel()) /* not every librtmp looks at the level first */
+    if (level < 0 || level > (int)RTMP_LogGetLevel()) /* not every librtmp checks the level first */
         return;
     int wanted = vsnprintf(raw, sizeof raw, format, arguments);
     size_t size = wanted < 0 ? 0 : strlen(raw);

@@ -25,7 +25,7 @@ struct thread {
     int wake[2];         /* pipe */
 };
 
-/* Who holds it runs. */
+/* The thread that holds it runs. */
 static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
 static int ended_pipe[2] = { -1, -1 };
 static struct task watcher;
@@ -45,7 +45,7 @@ void threads_acquire(void)
 
 /* ---- the main thread ---- */
 
-/* Joins those who have ended, and shuts down those that are past their deadline. */
+/* Joins threads that have ended, and shuts down connections whose deadline has passed. */
 static void look_after_clients(struct server *server)
 {
     int64_t now = clock_ms();
@@ -177,7 +177,7 @@ static void *serve(void *argument)
     threads_guard(client, 0);
     if (connected)
         part(client);
-    shutdown(client->thread->shutdown_fd, SHUT_RDWR); /* closed for the peer now, not when the thread is joined */
+    shutdown(client->thread->shutdown_fd, SHUT_RDWR); /* for the peer, it is closed now, not when the thread is joined */
     RTMP_Log(RTMP_LOGINFO, "client %u: gone", client->number);
     client->thread->done = 1;
     ssize_t ignored = write(ended_pipe[1], "", 1);

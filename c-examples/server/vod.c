@@ -5,10 +5,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* How far into the file metadata and decoder configuration are looked for. */
+/* The part of the file in which metadata and decoder configuration are searched. */
 enum { HEADER_TAGS = 64 };
 
-/* Script data of AMF3, which is sent as it is. */
+/* Script data of AMF3, which is sent unchanged. */
 enum { FLV_SCRIPT_AMF3 = 15 };
 
 /* Reads the header of the next tag. Returns 0 at the end of the last whole one. */
@@ -69,7 +69,7 @@ void vod_close(struct vod *vod)
     free(vod);
 }
 
-/* Returns the file time playing continues at. In the middle the headers have to be sent again. */
+/* Returns the file time at which playing continues. In the middle of a file, the headers have to be sent again. */
 static uint32_t go_to(struct vod *vod, uint32_t position, int64_t now)
 {
     uint32_t found = 0;

@@ -1,4 +1,4 @@
-/* What the event loop waits with: epoll on Linux (waiter_epoll.c), poll elsewhere (waiter_poll.c). */
+/* The event loop's wait: epoll on Linux (waiter_epoll.c), poll elsewhere (waiter_poll.c). */
 #ifndef SERVER_WAITER_H
 #define SERVER_WAITER_H
 
@@ -9,13 +9,13 @@ struct waiter;
 struct waiter *waiter_new(void);
 void waiter_free(struct waiter *waiter);
 
-/* The task has run: its descriptors may be others than before. */
+/* The task has run: its descriptors may have changed. */
 void waiter_watch(struct waiter *waiter, struct task *task);
-/* The task and its descriptors go. */
+/* Removes the task and its descriptors. */
 void waiter_forget(struct waiter *waiter, struct task *task);
 
-/* Waits at most `timeout` milliseconds, -1 for as long as it takes, and wakes the tasks whose descriptors are ready. Returns 0
- * when the system fails. */
+/* Waits at most `timeout` milliseconds (-1 for no limit), and wakes the tasks whose descriptors are ready. Returns 0 if the
+ * system call fails. */
 int waiter_wait(struct waiter *waiter, struct loop *loop, struct task *tasks, int timeout);
 
 #endif

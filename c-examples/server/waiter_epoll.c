@@ -1,6 +1,6 @@
-/* Each descriptor is registered once, for both directions, and reported when it becomes ready (edge-triggered). So sending costs
- * nothing but the send: a player is looked at again when the system has room for it, and no call says so before. It asks of
- * tasks that they read and write until there is nothing more, or wake themselves. */
+/* Each descriptor is registered once, for both directions, and reported when it becomes ready (edge-triggered). So sending needs
+ * only the send call: a player runs again when the system has room for it, without a call to request that. Tasks have to read
+ * and write until there is nothing more, or wake themselves. */
 #if defined(__linux__) && !defined(SERVER_POLL)
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -16,7 +16,7 @@ enum { BATCH = 256 };
 struct waiter {
     int fd;
     /* By descriptor: the task for which it is registered, or NULL. The library closes descriptors of sessions in HTTP tunnels, or
-     * gives them to another session, and others take their numbers. */
+ * moves them to another session, and their numbers are reused. */
     struct task **owners;
     int size;
     struct epoll_event events[BATCH];
@@ -63,7 +63,7 @@ static void drop(struct waiter *waiter, const struct task *task, int fd)
 {
     if (!is_owner(waiter, task, fd))
         return;
-    epoll_ctl(waiter->fd, EPOLL_CTL_DEL, fd, NULL); /* one that is closed is gone already */
+    epoll_ctl(waiter->fd, EPOLL_CTL_DEL, fd, NULL); /* a closed one has left the set already */
     waiter->owners[fd] = NULL;
 }
 
@@ -104,7 +104,7 @@ void waiter_watch(struct waiter *waiter, struct task *task)
         if (!task->unsettled && !task->watched_unsettled && is_watched(task, fds[i].fd))
             continue;
         if (!grow(waiter, fds[i].fd))
-            continue; /* the task runs once a second all the same */
+            continue; /* the task still runs once a second */
         if (epoll_ctl(waiter->fd, EPOLL_CTL_ADD, fds[i].fd, &event) != 0 && errno == EEXIST)
             epoll_ctl(waiter->fd, EPOLL_CTL_MOD, fds[i].fd, &event);
         waiter->owners[fds[i].fd] = task;
@@ -128,11 +128,14 @@ int waiter_wait(struct waiter *waiter, struct loop *loop, struct task *tasks, in
     int count = epoll_wait(waiter->fd, waiter->events, BATCH, timeout);
     for (int i = 0; i < count; i++) {
         int fd = waiter->events[i].data.fd;
-        if (fd < waiter->size && waiter->owners[fd])
-            loop_wake(loop, waiter->owners[fd], TASK_IO);
+        struct task *task = fd < waiter->size ? waiter->owners[fd] : NULL;
+        if (!task)
+            continue;
+        task->hung_up |= !task->unsettled && (waiter->events[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        loop_wake(loop, task, TASK_IO);
     }
     return count >= 0 || errno == EINTR;
 }
 #else
-typedef int not_empty; /* as C demands */
+typedef int not_empty; /* C requires it */
 #endif

@@ -1,4 +1,4 @@
-/* All tasks are asked for their descriptors before each wait. That costs time for each of them, and works everywhere. */
+/* Asks all tasks for their descriptors before each wait. That costs time for each of them, but works on every system. */
 #if !defined(__linux__) || defined(SERVER_POLL)
 #define _POSIX_C_SOURCE 200809L
 #include <errno.h>
@@ -63,5 +63,5 @@ int waiter_wait(struct waiter *waiter, struct loop *loop, struct task *tasks, in
     return ready >= 0 || errno == EINTR;
 }
 #else
-typedef int not_empty_either; /* as C demands */
+typedef int not_empty_either; /* C requires it */
 #endif

@@ -27,6 +27,7 @@ targets![
     flv_writer,
     handshake,
     http_reply,
+    link,
     media,
     proxy_reply,
     rtmpt_reply,

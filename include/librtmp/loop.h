@@ -300,7 +300,9 @@ int RTMP_SetNonBlocking(RTMP *r, int on);
 /**
  * Writes the descriptors that a session waits for to `fds`, at most `size` of them.
  *
- * Wait until one of them is ready or `RTMP_GetPollTimeout` has passed, then call `RTMP_Step`. Every call about `r` can change
+ * Wait until one of them is ready or `RTMP_GetPollTimeout` has passed, then call `RTMP_Step`. A descriptor that is ready stays
+ * ready: a loop with edge-triggered events has to call `RTMP_Step` again when the peer has closed (`EPOLLRDHUP`), until a call
+ * that reads fails with another code than `RTMP_ERR_AGAIN`. Every call about `r` can change
  * the set: it may have several descriptors while a host is looked up, addresses are tried in parallel, or an old connection
  * closes. It is empty while the session waits for time only, and for a blocking session. `fds` belongs to the program.
  * `revents` is set to 0 and never read.

@@ -7,7 +7,7 @@ use std::{env, process::ExitCode, time::Instant};
 
 use rtmp::{Client, Stepper, StepperEvent, net::wait};
 
-/// A stream, and what has come of it.
+/// A stream, and its progress.
 struct Viewer {
     url: String,
     stepper: Stepper,
@@ -16,7 +16,7 @@ struct Viewer {
 }
 
 impl Viewer {
-    /// Handles everything that has happened. Returns whether the stream continues.
+    /// Handles all events. Returns whether the stream continues.
     fn step(&mut self, now: Instant) -> bool {
         loop {
             match self.stepper.step(now) {

@@ -36,7 +36,7 @@ fn play(url: &str, file: &str) -> Result<u64, Box<dyn Error>> {
     let mut player = Client::new(url)?.play()?;
     let mut output: Box<dyn Write> =
         if file == "-" { Box::new(io::stdout()) } else { Box::new(File::create(file)?) };
-    // Bytes are written as they come, so a file is there even if the stream ends with an error.
+    // Bytes are written as they arrive, so the file exists even if the stream ends with an error.
     let bytes = io::copy(&mut player, &mut output)?;
     output.flush()?;
     Ok(bytes)

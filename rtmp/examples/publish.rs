@@ -1,6 +1,6 @@
 //! Publishes an FLV file: `cargo run --example publish -- film.flv rtmp://localhost/live/stream`.
 //!
-//! Messages are sent when the clock says what their timestamps say, as a camera would.
+//! Messages are sent at the times of their timestamps, as a camera would.
 
 #![forbid(unsafe_code)]
 
@@ -15,10 +15,10 @@ use std::{
 
 use rtmp::{Client, flv::TagReader, message::MessageType};
 
-/// What tells a server to keep the metadata after it for players that come later.
+/// This string tells a server to keep the metadata that follows it for later players.
 const SET_DATA_FRAME: &[u8] = b"@setDataFrame";
 
-/// What metadata begins with, as AMF0.
+/// The beginning of metadata, as AMF0.
 const METADATA: &[u8] = b"\x02\0\x0AonMetaData";
 
 fn main() -> ExitCode {

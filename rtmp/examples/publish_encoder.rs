@@ -94,7 +94,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     publisher.send(MessageType::AUDIO, 0, &audio_config(&audio))?;
     // [loop]
     let mut sounds = sounds(&audio).enumerate().peekable();
-    // A frame has 1024 samples. Times that follow from their number do not drift.
+    // A frame has 1024 samples. Times calculated from their number do not drift.
     let time_of = |sound: usize| (sound as u64 * 1024 * 1000 / sample_rate) as u32;
     let (mut frames, mut sps) = (0, None);
     for nal in nal_units(&video) {

@@ -22,7 +22,7 @@ fn is_temporary(error: &Error) -> bool {
     )
 }
 
-/// What `io::copy` returns, as the library's error.
+/// The result of `io::copy` as the library's error.
 fn from_io(error: io::Error) -> Error {
     match error.downcast::<Error>() {
         Ok(error) => error,
@@ -30,7 +30,7 @@ fn from_io(error: io::Error) -> Error {
     }
 }
 
-/// Records until the stream ends. `bytes` is what was written, also after a failure.
+/// Records until the stream ends. `bytes` counts the written bytes, also after a failure.
 fn record(client: &Client, name: &str, bytes: &mut u64) -> Result<(), Error> {
     let mut player = client.play()?;
     let result = io::copy(&mut player, &mut fs::File::create(name).map_err(Error::Io)?).map_err(from_io);

@@ -1,6 +1,6 @@
 //! A server that records what is published: `cargo run --example serve -- 127.0.0.1:1935 recordings`.
 //!
-//! It prints the address that it listens on, and serves each client in a thread of its own.
+//! It prints the address that it listens on, and serves each client in its own thread.
 
 #![forbid(unsafe_code)]
 

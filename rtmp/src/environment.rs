@@ -1,5 +1,5 @@
-//! Environment variables. A process with more rights than the user who started it, such as a set-uid program, does not
-//! believe them: every variable that the library reads is read here.
+//! Environment variables. A process with more rights than the user who started it, such as a set-uid program, must not trust
+//! them: every variable that the library reads is read here.
 
 use std::{
     env,
@@ -9,7 +9,7 @@ use std::{
 
 static IGNORED: AtomicBool = AtomicBool::new(false);
 
-/// Makes the process ignore its environment from now on: its rights come from what user and group ids do not show.
+/// Makes the process ignore its environment from now on: its rights have a source that user and group ids do not show.
 pub fn ignore() {
     IGNORED.store(true, Ordering::Relaxed);
 }
@@ -19,12 +19,12 @@ pub fn is_ignored() -> bool {
     IGNORED.load(Ordering::Relaxed) || has_other_ids()
 }
 
-/// Whether a variable is set, even if it must not be believed: other libraries may read it.
+/// Whether a variable is set, even if it must not be trusted: other libraries may read it.
 pub fn is_set(name: &str) -> bool {
     env::var_os(name).is_some()
 }
 
-/// A variable; `None` if it is not set or must not be believed.
+/// A variable; `None` if it is not set or must not be trusted.
 pub fn variable(name: &str) -> Option<OsString> {
     // Few variables are set, and the ids take calls of the system: they may change at any time.
     env::var_os(name).filter(|_| !is_ignored())
@@ -36,7 +36,7 @@ fn has_other_ids() -> bool {
     getuid() != geteuid() || getgid() != getegid()
 }
 
-/// Programs have the rights of the user who starts them.
+/// On this system, programs have the rights of the user who starts them.
 #[cfg(not(unix))]
 fn has_other_ids() -> bool {
     false

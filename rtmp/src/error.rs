@@ -1,4 +1,4 @@
-//! The one error type of the library. Its text reads as a log line: lower case, what was wrong and what was seen.
+//! The only error type of the library. Its text reads as a log line: lower case, what was wrong and what was seen.
 
 use std::{fmt, io};
 
@@ -121,8 +121,8 @@ impl Error {
         }
     }
 
-    /// What C programs find in `errno`: the operating system's number for this error, or its number for the same
-    /// condition. `None` where librtmp left `errno` as it was, because no system call had failed.
+    /// The value that C programs find in `errno`: the operating system's number for this error, or its number for the same
+    /// condition. `None` if librtmp left `errno` unchanged, because no system call had failed.
     #[doc(hidden)]
     pub fn errno(&self) -> Option<i32> {
         match self {
@@ -131,7 +131,7 @@ impl Error {
             Self::OutOfMemory => Some(libc::ENOMEM),
             Self::Interrupted => Some(libc::EINTR),
             Self::Io(error) => error.raw_os_error(),
-            // The C library sets 0 for a name that nobody knows, and librtmp handed that on.
+            // The C library sets 0 for an unknown name, and librtmp returned that.
             Self::Unresolved(cause) => Some(cause.code.unwrap_or(0)),
             Self::Unreachable(cause) | Self::Proxy(cause) | Self::Tls(cause) => cause.code,
             Self::Reported(cause) => cause.errno(),
@@ -139,7 +139,7 @@ impl Error {
         }
     }
 
-    /// The operating system's number for the failure of a system call, if that is what this is about.
+    /// The operating system's number for the failure of a system call, if this is one.
     pub fn os_code(&self) -> Option<i32> {
         match self {
             Self::Io(error) => error.raw_os_error(),
@@ -151,7 +151,7 @@ impl Error {
         }
     }
 
-    /// The number that librtmp's lines about a socket show.
+    /// The number that librtmp's log lines about a socket show.
     pub fn system_code(&self) -> Option<i32> {
         match self {
             Self::Closed => Some(libc::EPIPE),
@@ -169,7 +169,7 @@ impl Error {
     }
 }
 
-/// What the operating system calls the error of this number.
+/// The operating system's text for the error with this number.
 pub fn system_words(code: i32) -> String {
     let words = io::Error::from_raw_os_error(code).to_string();
     words.split(" (os error").next().unwrap_or_default().to_owned()
@@ -200,7 +200,7 @@ impl fmt::Display for Error {
 }
 
 impl Cause {
-    /// Words, and the operating system's number if it has one.
+    /// A text, and the operating system's number if it has one.
     pub fn new(words: String, code: Option<i32>) -> Self {
         Self { words, code }
     }
@@ -224,7 +224,7 @@ impl<T: Into<String>> From<T> for Cause {
 }
 
 impl Refusal {
-    /// Writes what the peer said: code, description, and where to connect instead.
+    /// Writes the peer's answer: code, description, and where to connect instead.
     pub fn write_words(&self, to: &mut impl fmt::Write) -> fmt::Result {
         to.write_str(if self.code.is_empty() { "refused without a code" } else { &self.code })?;
         match self.explanation() {
@@ -237,7 +237,7 @@ impl Refusal {
         }
     }
 
-    /// The description without the code, with which many servers begin it, and some are content.
+    /// The description without the code. Many servers begin it with the code, and some send nothing else.
     fn explanation(&self) -> &str {
         match self.description.strip_prefix(&self.code[..]) {
             Some(rest)
@@ -271,7 +271,7 @@ impl From<io::Error> for Error {
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::WouldBlock => Self::TimedOut,
-            // A code of the system's (ETIMEDOUT) says that the connection is dead, not that a wait was.
+            // A code of the system (ETIMEDOUT) means that the connection has failed, not that a wait timed out.
             io::ErrorKind::TimedOut if error.raw_os_error().is_none() => Self::TimedOut,
             io::ErrorKind::Interrupted => Self::Interrupted,
             io::ErrorKind::OutOfMemory => Self::OutOfMemory,
@@ -310,10 +310,10 @@ mod tests {
 
     #[test]
     fn a_connection_that_the_system_gave_up_is_not_a_wait_that_timed_out() {
-        let dead = io::Error::from_raw_os_error(libc::ETIMEDOUT);
+        let dead = io::Error::from(rustix::io::Errno::TIMEDOUT);
         assert_eq!(dead.kind(), io::ErrorKind::TimedOut);
         assert!(matches!(Error::from(dead), Error::Io(_)));
-        let waited = io::Error::from_raw_os_error(libc::EAGAIN);
+        let waited = io::Error::from(rustix::io::Errno::WOULDBLOCK);
         assert!(matches!(Error::from(waited), Error::TimedOut));
         let deadline = io::Error::from(io::ErrorKind::TimedOut);
         assert!(matches!(Error::from(deadline), Error::TimedOut));

@@ -7,11 +7,11 @@ use crate::error::Result;
 pub struct MessageType(pub u8);
 
 impl MessageType {
-    /// Set Chunk Size: the largest chunk payload the sender will use from now on.
+    /// Set Chunk Size: the largest chunk payload of the sender from now on.
     pub const SET_CHUNK_SIZE: Self = Self(1);
     /// Abort: forget the unfinished message of a chunk stream.
     pub const ABORT: Self = Self(2);
-    /// Acknowledgement: how many bytes have arrived.
+    /// Acknowledgement: the number of bytes that have arrived.
     pub const ACKNOWLEDGEMENT: Self = Self(3);
     /// User control: stream begin, ping, buffer length and others.
     pub const USER_CONTROL: Self = Self(4);
@@ -51,12 +51,12 @@ pub trait Body: Default + AsRef<[u8]> + AsMut<[u8]> {
     /// Appends `bytes`, for which memory was reserved.
     fn append(&mut self, bytes: &[u8]);
 
-    /// Clears the bytes, and keeps the memory if it can be used again.
+    /// Clears the bytes, and keeps the memory if it can be reused.
     fn clear(&mut self) {
         *self = Self::default();
     }
 
-    /// Moves the body to memory of its own, if it is in shared memory.
+    /// Moves the body to its own memory, if it is in shared memory.
     fn keep(&mut self) -> Result<()> {
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Where random bytes come from: protocol code is handed a source and asks nobody else.
+//! The source of random bytes: protocol code receives it from its caller and uses no other.
 
 use crate::error::{Error, Result};
 
-/// Fills a slice with random bytes that nobody can predict.
+/// Fills a slice with unpredictable random bytes.
 pub type Random<'a> = &'a mut dyn FnMut(&mut [u8]) -> Result<()>;
 
 /// The operating system's random bytes.

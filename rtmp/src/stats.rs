@@ -1,6 +1,6 @@
-//! The numbers of a connection: what it has carried, what waits, and how long its making took.
+//! The statistics of a connection: its traffic, what is waiting, and how long connecting took.
 //!
-//! Counters only. How fast to send, and what to leave out, is for the program to decide.
+//! Counters only. The program decides how fast to send, and what to drop.
 
 use std::time::{Duration, Instant};
 
@@ -34,11 +34,11 @@ pub struct Stats {
     pub phases: Phases,
 }
 
-/// How long bytes wait for a peer, as the code that moves them sees it.
+/// The time for which bytes wait for a peer, as seen by the code that moves them.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Backlog {
-    /// How long there were bytes waiting, up to `since`.
+    /// The time for which bytes were waiting, up to `since`.
     before: Duration,
     now: Option<Waiting>,
 }
@@ -46,15 +46,15 @@ pub struct Backlog {
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     since: Instant,
-    /// How many bytes the connection had taken, and since when no more.
+    /// The number of bytes that the connection had accepted, and the time since when it has accepted no more.
     sent: u64,
     stalled: Instant,
-    /// How many seconds of it were reported.
+    /// The number of its seconds that were reported.
     reported: u32,
 }
 
 impl Backlog {
-    /// After an attempt to send: the connection has taken so many bytes in all, and there are more or not.
+    /// After an attempt to send: the total of bytes that the connection has accepted, and whether there are more.
     pub fn watch(&mut self, sent: u64, more: bool, now: Instant) {
         match &mut self.now {
             Some(waiting) if more && waiting.sent == sent => {}
@@ -70,7 +70,8 @@ impl Backlog {
         }
     }
 
-    /// Fills in how long bytes have waited in all, and how long they have been waiting now; without a time, before that.
+    /// Fills in how long bytes have waited in total, and how long they have been waiting now; without a time, only earlier
+    /// waits.
     pub fn fill_in(&self, stats: &mut Stats, now: Option<Instant>) {
         stats.blocked = self.before;
         if let (Some(waiting), Some(now)) = (self.now, now) {
@@ -79,18 +80,18 @@ impl Backlog {
         }
     }
 
-    /// Since when bytes have been waiting and the peer has taken none.
+    /// The time since when bytes have been waiting and the peer has accepted none.
     pub fn stalled_since(&self) -> Option<Instant> {
         self.now.map(|waiting| waiting.stalled)
     }
 
-    /// When the next stall is to be reported: each second of it is once.
+    /// The time of the next report: each second of a stall is reported once.
     pub fn report_due(&self) -> Option<Instant> {
         let waiting = self.now?;
         waiting.stalled.checked_add(Duration::from_secs(u64::from(waiting.reported) + 1))
     }
 
-    /// How long the peer has taken nothing, if that is to be reported now.
+    /// How long the peer has accepted nothing, if that has to be reported now.
     pub fn take_report(&mut self, now: Instant) -> Option<Duration> {
         self.report_due().filter(|due| *due <= now)?;
         let waiting = self.now.as_mut()?;
@@ -120,7 +121,7 @@ pub struct Phases {
     pub stream: Duration,
 }
 
-/// How long a phase took that has ended. It is never 0, however short it was.
+/// The duration of a phase that has ended. It is never 0, however short it was.
 pub(crate) fn spent(begun: Instant, ended: Instant) -> Duration {
     ended.saturating_duration_since(begun).max(Duration::from_nanos(1))
 }
@@ -171,10 +172,10 @@ mod tests {
         assert_eq!(backlog.take_report(at(999)), None);
         assert_eq!(backlog.take_report(at(1000)), Some(Duration::from_secs(1)));
         assert_eq!(backlog.take_report(at(1999)), None);
-        // Seconds that nobody asked in are reported together.
+        // Seconds during which it was not called are reported together.
         assert_eq!(backlog.take_report(at(4500)), Some(Duration::from_millis(4500)));
         assert_eq!(backlog.report_due(), Some(at(5000)));
-        // A byte that is taken begins another stall.
+        // An accepted byte begins another stall.
         backlog.watch(11, true, at(4600));
         assert_eq!((backlog.stalled_since(), backlog.report_due()), (Some(at(4600)), Some(at(5600))));
         backlog.watch(20, false, at(4700));

@@ -1,7 +1,7 @@
-//! What differs between the sockets of Unix and of Windows.
+//! The differences between the sockets of Unix and of Windows.
 //!
-//! A call on a socket that blocks can be told not to wait on Unix. On Windows only the socket itself can, so every socket of
-//! this library is non-blocking there, and the flag is none.
+//! On Unix, a single call on a blocking socket can be told not to wait. On Windows only the socket itself can, so every socket
+//! of this library is non-blocking there, and the flag is empty.
 
 use std::{io, path::PathBuf};
 
@@ -9,7 +9,7 @@ use log::debug;
 use rustix::{fd::BorrowedFd, io::ioctl_fionbio, net::RecvFlags};
 use socket2::Socket;
 
-/// Receives only what has arrived.
+/// Receives only available bytes.
 #[cfg(not(windows))]
 pub(crate) const RECEIVE_NOW: RecvFlags = RecvFlags::DONTWAIT;
 #[cfg(windows)]
@@ -21,7 +21,7 @@ pub(crate) const DONT_WAIT: i32 = libc::MSG_DONTWAIT;
 #[cfg(windows)]
 pub(crate) const DONT_WAIT: i32 = 0;
 
-/// Makes a socket that another program made one of ours.
+/// Prepares a socket that another program made for use by this library.
 pub(crate) fn own(fd: BorrowedFd<'_>) {
     if cfg!(windows) {
         if let Err(error) = ioctl_fionbio(fd, true) {
@@ -30,14 +30,14 @@ pub(crate) fn own(fd: BorrowedFd<'_>) {
     }
 }
 
-/// Two sockets that are connected with each other.
+/// Two sockets that are connected to each other.
 #[cfg(not(windows))]
 pub(crate) fn pair() -> io::Result<(Socket, Socket)> {
     Socket::pair(socket2::Domain::UNIX, socket2::Type::STREAM, None)
 }
 
-/// Two sockets that are connected with each other. Both ends check that the other one is theirs: any program of this machine
-/// can connect to the listener.
+/// Two sockets that are connected to each other. Both ends check that the other one is theirs: any program of this machine can
+/// connect to the listener.
 #[cfg(windows)]
 pub(crate) fn pair() -> io::Result<(Socket, Socket)> {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -54,12 +54,12 @@ pub(crate) fn pair() -> io::Result<(Socket, Socket)> {
     }
 }
 
-/// Whether a program has made a socket non-blocking, and so does not want to wait. Windows does not tell.
+/// Whether a program has made a socket non-blocking, and so does not want to wait. Windows does not report this.
 #[cfg(not(windows))]
 pub fn is_non_blocking(socket: &Socket) -> io::Result<bool> {
     socket.nonblocking()
 }
-/// Whether a program has made a socket non-blocking. Windows does not tell.
+/// Whether a program has made a socket non-blocking. Windows does not report this.
 #[cfg(windows)]
 pub fn is_non_blocking(_: &Socket) -> io::Result<bool> {
     Ok(false)

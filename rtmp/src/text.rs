@@ -1,4 +1,4 @@
-//! Bytes of a peer as text for a log line, without control characters and line ends.
+//! Bytes of a peer as text for a log line, without control characters and line breaks.
 
 use std::{
     borrow::Cow,
@@ -7,8 +7,8 @@ use std::{
 
 /// Bytes of a peer as text for a log line.
 ///
-/// UTF-8 stays as it is. Control characters other than tab, and bytes that are not UTF-8, become escapes such as `\x1b`.
-/// A backslash is not escaped, so the result is for reading, not for parsing.
+/// UTF-8 stays unchanged. Control characters other than tab, and bytes that are not UTF-8, become escapes such as `\x1b`. A
+/// backslash is not escaped, so the result is for reading, not for parsing.
 ///
 /// ```
 /// assert_eq!(rtmp::text::Text(b"bell \x07 and \xFF").to_string(), r"bell \x07 and \xff");
@@ -51,7 +51,7 @@ impl fmt::Display for OrNull<'_> {
 /// Replacement for a secret in the log.
 pub const NOT_SHOWN: &str = "(not shown)";
 
-/// In front of what a publisher's password has become in an address.
+/// The text before the encoded password of a publisher in an address.
 pub const ANSWER: &[u8] = b"&response=";
 
 /// An address without the answer to a publisher's challenge.
@@ -62,7 +62,7 @@ pub fn without_answer(address: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned([front, NOT_SHOWN.as_bytes(), &answer[end..]].concat())
 }
 
-/// Where `needle`, which is not empty, begins.
+/// The position of `needle`, which is not empty.
 pub fn position(text: &[u8], needle: &[u8]) -> Option<usize> {
     text.windows(needle.len()).position(|window| window == needle)
 }
@@ -90,7 +90,7 @@ pub fn dump_rows(bytes: &[u8]) -> impl Iterator<Item = String> {
     })
 }
 
-/// One line of [`dump_rows`]; `printable` selects the bytes that are shown as they are.
+/// One line of [`dump_rows`]; `printable` selects the bytes that are shown unchanged.
 pub fn dump_row(offset: usize, row: &[u8], printable: impl Fn(u8) -> bool) -> Vec<u8> {
     // The modulus is librtmp's own; dumps of more than 65,535 bytes compare equal this way.
     let mut line = format!("  {:04x}:  ", offset % 65_535);
@@ -107,7 +107,7 @@ pub fn dump_row(offset: usize, row: &[u8], printable: impl Fn(u8) -> bool) -> Ve
     line
 }
 
-/// Where the characters of a line of [`dump_rows`] begin.
+/// The column of the characters in a line of [`dump_rows`].
 const TEXT_COLUMN: usize = 60;
 /// The length of such a line.
 const COLUMNS: usize = 78;
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readable_text_stays_as_it_is() {
+    fn readable_text_is_unchanged() {
         for text in ["", "stream\tname", "C:\\flv", "Größe 日本語"] {
             assert_eq!(Text(text.as_bytes()).to_string(), text);
             assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text));

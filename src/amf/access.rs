@@ -1,7 +1,7 @@
-//! Reading, changing and freeing objects and properties.
+//! Reads, changes and frees objects and properties.
 //!
-//! Lookups that find nothing return one shared property of type `AMF_INVALID`. Programs hand it back to other
-//! functions; those read it like any other and do not write to it.
+//! Lookups that find nothing return one shared property of type `AMF_INVALID`. Programs pass it to other functions, which read
+//! it like any other and do not write to it.
 
 use libc::{c_double, c_int};
 use rtmp_core::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::{
     ptr::{Out, required, required_mut},
 };
 
-/// A constant that C gets pointers to.
+/// A constant to which C gets pointers.
 struct Shared<T>(T);
 
 // SAFETY: the two values below are never written, and the pointers in them are null.
@@ -26,7 +26,7 @@ unsafe impl<T> Sync for Shared<T> {}
 static INVALID_PROPERTY: Shared<AMFObjectProperty> = Shared(AMFObjectProperty::INVALID);
 static EMPTY_NAME: Shared<AVal> = Shared(AVal::EMPTY);
 
-/// What a lookup that found nothing returns. C's type for it is not const, but it must not be written.
+/// The result of a lookup that found nothing. C's type for it is not const, but it must not be written.
 fn invalid_property() -> *mut AMFObjectProperty {
     (&raw const INVALID_PROPERTY.0).cast_mut()
 }
@@ -47,7 +47,7 @@ impl Writable {
         }
     }
 
-    /// Gives the property a type and a value; its name stays. What it held is forgotten, not freed.
+    /// Gives the property a type and a value; its name stays. The old value is not freed.
     fn set(&self, p_type: AMFDataType, p_vu: AMFPropertyValue) {
         // SAFETY: the property is writable: see `new`.
         unsafe {
@@ -189,7 +189,7 @@ pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag:
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
     boundary(Kind::Plain, (), |_| {
-        // SAFETY: each is null or as the Safety section says.
+        // SAFETY: each is null or valid, by the Safety section.
         let (prop, p_aval) = unsafe { (Writable::new(prop), *required(str, "str")?) };
         prop?.set(AMF_STRING, AMFPropertyValue { p_aval });
         Ok(())
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *mut AMFObject) {
     boundary(Kind::Plain, (), |_| {
-        // SAFETY: each is null or as the Safety section says.
+        // SAFETY: each is null or valid, by the Safety section.
         let (prop, p_object) = unsafe { (Writable::new(prop), *required(obj, "obj")?) };
         prop?.set(AMF_OBJECT, AMFPropertyValue { p_object });
         Ok(())
@@ -228,7 +228,7 @@ pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
     boundary(Kind::Plain, (), |_| {
-        // SAFETY: each is null or as the Safety section says.
+        // SAFETY: each is null or valid, by the Safety section.
         let (prop, name) = unsafe { (Writable::new(prop), *required(name, "name")?) };
         prop?.set_name(name);
         Ok(())
@@ -357,7 +357,7 @@ pub unsafe extern "C" fn AMF3CD_GetProp(cd: *mut AMF3ClassDef, idx: c_int) -> *m
     })
 }
 
-/// Stores what `field` finds in a property in `*out`, or `absent` if there is no property.
+/// Stores the result of `field` for a property in `*out`, or `absent` if there is no property.
 ///
 /// # Safety
 /// `prop` is null or points to an initialised property; `out` is null or writable.

@@ -1,7 +1,7 @@
-//! Decoding into C's objects and properties.
+//! Decodes into C's objects and properties.
 //!
-//! The safe replacement for decoders that read past the end: what the data does not hold is never touched, and nothing
-//! returns more than it was given.
+//! The safe replacement for decoders that read past the end: only bytes of the input are read, and no function returns more
+//! than the input's length.
 
 use libc::{c_char, c_int};
 use rtmp_core::{
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn AMF_DecodeArray(
 ) -> c_int {
     boundary(Kind::Plain, MALFORMED, |_| {
         let count = usize::try_from(nArrayLen).unwrap_or(0);
-        // Without elements the buffer is not looked at, so that it may be null.
+        // Without elements the buffer is not read, so it may be null.
         let size = if count == 0 { 0 } else { nSize };
         let decode = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
         // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
@@ -133,7 +133,7 @@ pub unsafe extern "C" fn AMFProp_Decode(
     })
 }
 
-/// Stores what `decode` makes of the buffer in `*obj`, also the part before an error.
+/// Stores the result of `decode` for the buffer in `*obj`, also the part before an error.
 ///
 /// # Safety
 /// `obj` is null or writable; `data` is null or readable for `size` bytes. The text in `*obj` lives as long as `data`,
@@ -152,7 +152,7 @@ unsafe fn fill<'a>(
     Ok(consumed(result))
 }
 
-/// Stores the property that `decode` makes of the buffer in `*prop`.
+/// Stores the property that `decode` reads from the buffer in `*prop`.
 ///
 /// # Safety
 /// As for `fill`.
@@ -170,8 +170,8 @@ unsafe fn fill_property<'a>(
     Ok(consumed(result))
 }
 
-/// What C is told about a result. Malformed data is the peer's doing and no reason for an error line here: the caller
-/// knows better what it means.
+/// The return value for C. Malformed data comes from the peer and is not logged as an error here: the caller knows better what
+/// it means.
 fn consumed(result: Result<usize>) -> c_int {
     match result {
         Ok(consumed) => c_int::try_from(consumed).unwrap_or(MALFORMED),

@@ -1,7 +1,7 @@
-//! Encoding into the caller's buffer.
+//! Encodes into the caller's buffer.
 //!
-//! How much room each function asks for differs from what it writes in places; programs that size their buffers by trial
-//! get the same results as from librtmp.
+//! Some functions require more room than they write, as in librtmp: programs that find the size of their buffers by trial get
+//! the same results.
 
 use std::{mem, ops::Range, ptr};
 
@@ -246,8 +246,8 @@ pub unsafe extern "C" fn AMFProp_Encode(
     unsafe { encode(pBuffer, pBufEnd, |room| Ok(property(room, Property::from_raw(prop)?))) }
 }
 
-/// The properties of a list one after the other, as they follow the command object of `connect`. The encoder leaves out
-/// members that do not fit, so the buffer grows until that changes nothing.
+/// The properties of a list, as they follow the command object of `connect`. The encoder omits members that do not fit, so the
+/// buffer grows until the result no longer changes.
 ///
 /// # Safety
 /// `list` is empty or a list of initialised properties.
@@ -261,7 +261,7 @@ pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
     for capacity in (12..=24).map(|bits| 1_usize << bits) {
         let mut buffer = vec![0_u8; capacity];
         let Range { start, end } = buffer.as_mut_ptr_range();
-        // SAFETY: that is all of `buffer`, which is used for nothing else while the room is.
+        // SAFETY: this is the whole of `buffer`, which has no other use while the room exists.
         let mut room = unsafe { Room::new(start.cast(), end.cast()) }?;
         let written = properties.clone().try_for_each(|property| self::property(&mut room, property));
         let len = written.map_or(0, |()| capacity - room.len());
@@ -274,7 +274,7 @@ pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
     Err(Error::Invalid("the connection's extra values cannot be encoded"))
 }
 
-/// Runs `write` on the room between two pointers and returns the position after what it wrote.
+/// Runs `write` on the room between two pointers and returns the position after the written bytes.
 ///
 /// # Safety
 /// The bytes from `output` to `outend` are writable.
@@ -297,7 +297,7 @@ unsafe fn encode(
 #[inline]
 fn string(room: &mut Room, value: Text<'_>) -> Option<()> {
     let text = value.written()?;
-    // Room for the longer header is asked for in both cases; librtmp does so.
+    // The room for the longer header is required in both cases, as in librtmp.
     if room.len() < text.len() + LONG_STRING_HEADER {
         return None;
     }
@@ -388,7 +388,7 @@ struct Level<'a> {
     kind: AMFDataType,
     count: usize,
     members: Properties<'a>,
-    /// Where to go back to if the list cannot be ended.
+    /// The position to return to if the list cannot be ended.
     start: Room,
 }
 
@@ -433,7 +433,7 @@ fn list(room: &mut Room, kind: AMFDataType, object: Object<'_>) -> Option<()> {
     }
 }
 
-/// The start of a list, for which as much must be free as a marker and a count take.
+/// The start of a list, which needs room for a marker and a count.
 #[inline]
 fn begin<'a>(room: &mut Room, kind: AMFDataType, object: Object<'a>, start: Room) -> Option<Level<'a>> {
     if room.len() < LIST_HEADER {
@@ -447,7 +447,7 @@ fn begin<'a>(room: &mut Room, kind: AMFDataType, object: Object<'a>, start: Room
     Some(Level { kind, count: members.len(), members, start })
 }
 
-/// The end of a list, for which one byte more than it takes must be free. Strict arrays have none.
+/// The end of a list, which needs one byte more than it has. Strict arrays have none.
 #[inline]
 fn end(room: &mut Room, kind: AMFDataType) -> Option<()> {
     match kind {
@@ -459,7 +459,7 @@ fn end(room: &mut Room, kind: AMFDataType) -> Option<()> {
 
 /// A type marker and a 32-bit length.
 const LONG_STRING_HEADER: usize = 5;
-/// A type marker and a 32-bit count; asked for even if the list has no count.
+/// A type marker and a 32-bit count; required even if the list has no count.
 const LIST_HEADER: usize = 5;
 /// An empty name and the object-end marker.
 const END_OF_LIST: [u8; 3] = [0, 0, AMF_OBJECT_END as u8];

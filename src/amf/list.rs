@@ -14,40 +14,40 @@ use crate::memory;
 /// Arrays have room up to the next multiple of this, which programs that build arrays themselves rely on.
 const GROWTH: usize = 16;
 
-/// An object that nobody but this library knows yet; its properties are freed with it unless C takes it over.
+/// An object that only this library knows so far; its properties are freed with it unless C takes it over.
 pub(super) struct OwnedObject(AMFObject);
 
 impl OwnedObject {
-    /// Hands the object to C, which frees it with `AMF_Reset`.
+    /// Passes the object to C, which frees it with `AMF_Reset`.
     pub(super) fn into_raw(self) -> AMFObject {
         let object = self.0;
         mem::forget(self);
         object
     }
 
-    /// Takes the only property of the list out of it, or nothing if there is none.
+    /// Takes the only property out of the list, or nothing if there is none.
     pub(super) fn into_property(mut self) -> Option<AMFObjectProperty> {
-        // SAFETY: the list was filled by `push` alone.
+        // SAFETY: only `push` filled the list.
         let property = unsafe { properties(&self.0) }.first().copied();
-        // What the property owns belongs to the copy now; only the array is left to be freed.
+        // The copy now owns the property's contents; only the array remains to be freed.
         self.0.o_num = 0;
         property
     }
 }
 
-/// A property that a program gets, with the text of `value` and objects of its own.
+/// A property for a program, with the text of `value` and objects of its own.
 pub(crate) fn owned_property(name: &[u8], value: &Value<'_>) -> Result<AMFObjectProperty> {
     property(name, owned(value)?)
 }
 
-/// The values of AMF0 data, whose text they point into. C frees them with `AMF_Reset`.
+/// The values of AMF0 data, into which their text points. C frees them with `AMF_Reset`.
 pub(crate) fn owned_list(data: &[u8]) -> Result<AMFObject> {
     let mut list = OwnedObject::default();
     amf0::decode_into(&mut list, data, false)?;
     Ok(list.into_raw())
 }
 
-/// The same value with its members in C's memory. Decoding has bounded its depth.
+/// The same value with its members in C's memory. The decoder limits its depth.
 fn owned<'a>(value: &Value<'a>) -> Result<Value<'a, OwnedObject>> {
     let members = |list: &Properties<'a>| -> Result<OwnedObject> {
         let mut owned_list = OwnedObject::default();
@@ -78,7 +78,7 @@ impl Default for OwnedObject {
 
 impl Drop for OwnedObject {
     fn drop(&mut self) {
-        // SAFETY: the array is ours alone.
+        // SAFETY: only this value has the array.
         unsafe { release(self.0) }
     }
 }
@@ -120,7 +120,7 @@ fn property(name: &[u8], value: Value<'_, OwnedObject>) -> Result<AMFObjectPrope
     Ok(AMFObjectProperty { p_name, p_type, p_vu, p_UTCoffset })
 }
 
-/// Bytes of the decoder's input as C sees them; programs expect a null pointer where there are none.
+/// Bytes of the decoder's input in C's form; programs expect a null pointer if there are none.
 #[inline]
 fn borrowed(bytes: &[u8]) -> Result<AVal> {
     if bytes.is_empty() {
@@ -182,14 +182,14 @@ unsafe fn room<T: Copy>(items: &mut *mut T, count: c_int) -> Result<(*mut T, c_i
     Ok((unsafe { items.add(used) }, next))
 }
 
-/// Frees the properties of an object and all lists inside it, however deep they lie.
+/// Frees the properties of an object and all lists inside it, at any depth.
 ///
 /// # Safety
 /// The arrays are null or from the C allocator, hold as many properties as their counts say, and nobody uses them any
 /// more.
 pub(super) unsafe fn release(object: AMFObject) {
-    // Arrays that wait are chained through the name of their first property, which nobody reads any more: no
-    // recursion, whatever the depth, and no memory that might not be had.
+    // Waiting arrays are linked through the name of their first property, which is no longer read: no recursion at any depth,
+    // and no allocation that could fail.
     let mut waiting: *mut AMFObjectProperty = ptr::null_mut();
     let mut current = object;
     loop {
@@ -206,7 +206,7 @@ pub(super) unsafe fn release(object: AMFObject) {
                 None => {}
             }
         }
-        // SAFETY: the properties have been dealt with, and nobody uses the array any more.
+        // SAFETY: the properties were processed, and the array is no longer used.
         unsafe { memory::release(current.o_props) };
         if waiting.is_null() {
             return;

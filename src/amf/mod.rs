@@ -1,7 +1,7 @@
 //! `amf.h`: AMF values as C programs see them, over the core's decoder and a writer for their buffers.
 //!
-//! Names and text are never copied or freed here: they point into the buffer that was decoded or at what the program
-//! put there. Only the property arrays of objects are owned, and those come from the C allocator.
+//! Names and text are never copied or freed here: they point into the buffer that was decoded or to memory of the program. Only
+//! the property arrays of objects are owned, and those come from the C allocator.
 
 pub mod access;
 pub mod decode;

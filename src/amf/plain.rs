@@ -1,4 +1,4 @@
-//! Reading single fields from a pointer. These functions have no length argument: the caller answers for the bytes.
+//! Reads single fields from a pointer. These functions have no length argument: the caller guarantees the bytes.
 
 use std::convert::Infallible;
 
@@ -127,7 +127,7 @@ pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> 
         let (str, (header, used)) = unsafe { (Out::new(str, "str")?, integer(data)?) };
         let (string, len) = match StringHeader::from_integer(header) {
             StringHeader::Inline(len) if len >= 0 => {
-                // The text is behind the length. C has no pointer to constant text in an `AVal`.
+                // The text follows the length. C has no pointer to constant text in an `AVal`.
                 let av_val = data.wrapping_offset(used as isize).cast_mut();
                 (AVal { av_val, av_len: len }, len)
             }
@@ -142,7 +142,7 @@ pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> 
     })
 }
 
-/// The integer at `data` and how many bytes it takes.
+/// The integer at `data` and its length in bytes.
 ///
 /// # Safety
 /// `data` is null or readable up to the end of the integer.

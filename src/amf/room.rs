@@ -14,7 +14,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// The room between two pointers; none if they are the wrong way round.
+    /// The room between two pointers; none if the second is before the first.
     ///
     /// # Safety
     /// The bytes from `output` up to `outend` are writable for as long as the room is used.
@@ -27,13 +27,13 @@ impl Room {
         Ok(Self { next: output.cast(), end: end.cast() })
     }
 
-    /// Where the next byte would go, as C sees it.
+    /// The position of the next byte, as C sees it.
     #[inline]
     pub(super) fn position(&self) -> *mut c_char {
         self.next.cast()
     }
 
-    /// How many bytes are free.
+    /// The number of free bytes.
     #[inline]
     pub(super) fn len(&self) -> usize {
         // `end` is never below `next`.

@@ -1,4 +1,4 @@
-//! Finding a property anywhere in a tree. `rtmp.h` declares the first of these; programs declare the other by hand.
+//! Finds a property anywhere in a tree. `rtmp.h` declares the first of these functions; programs declare the other themselves.
 
 use libc::c_int;
 
@@ -26,7 +26,7 @@ pub unsafe extern "C" fn RTMP_FindFirstMatchingProperty(
     name: *const AVal,
     p: *mut AMFObjectProperty,
 ) -> c_int {
-    // SAFETY: the same contract.
+    // SAFETY: the pointers are valid by the Safety section, which is the same for `find`.
     unsafe { find(obj, name, p, &[AMF_OBJECT, AMF_ECMA_ARRAY], |candidate, name| candidate == name) }
 }
 
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn RTMP_FindPrefixProperty(
     p: *mut AMFObjectProperty,
 ) -> c_int {
     let longer = |candidate: &[u8], name: &[u8]| candidate.len() > name.len() && candidate.starts_with(name);
-    // SAFETY: the same contract.
+    // SAFETY: the pointers are valid by the Safety section, which is the same for `find`.
     unsafe { find(obj, name, p, &[AMF_OBJECT], longer) }
 }
 

@@ -48,7 +48,7 @@ fn trees_of_any_depth_are_searched_encoded_dumped_and_freed_on_a_small_stack() {
         let mut buffer = vec![0 as c_char; 1_000_000];
         let end = buffer.as_mut_ptr_range().end;
         let after = AMF_Encode(&mut object, buffer.as_mut_ptr(), end);
-        // Names of one byte for all levels but one, and a marker and an end for each.
+        // Names of one byte for all levels except one, and a marker and an end for each.
         let expected = 99_999 * 3 + (2 + 6 + 9) + 100_000 * (1 + 3);
         assert_eq!(after as usize - buffer.as_ptr() as usize, expected);
 
@@ -59,7 +59,7 @@ fn trees_of_any_depth_are_searched_encoded_dumped_and_freed_on_a_small_stack() {
     std::thread::Builder::new().stack_size(64 * 1024).spawn(work).unwrap().join().unwrap();
 }
 
-/// An object that cannot be ended is a member that failed, wherever it lies.
+/// An object that cannot be ended counts as a member that failed, wherever it is.
 #[test]
 fn a_nested_object_without_room_for_its_end_is_left_out() {
     let mut object = tree(2);
@@ -72,7 +72,7 @@ fn a_nested_object_without_room_for_its_end_is_left_out() {
         let written = (!after.is_null()).then(|| after as usize - start as usize);
         let expected = match room {
             0..5 => None,
-            // The member does not even begin.
+            // There is no room for the beginning of the member.
             5..9 => Some(4),
             // The inner object is empty, because its member does not fit; at first there is no room for the outer end.
             9..12 => None,
@@ -190,7 +190,7 @@ fn lengths_that_the_format_cannot_hold_are_refused() {
 }
 
 #[test]
-fn what_was_decoded_encodes_to_the_same_bytes() {
+fn decoded_messages_encode_to_the_same_bytes() {
     let mut encoder = rtmp_core::amf::Encoder::new();
     encoder.string(b"connect").number(1.0).begin_object();
     for name in [&b"app"[..], b"flashVer", b"tcUrl"] {

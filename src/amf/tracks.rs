@@ -1,4 +1,4 @@
-//! What metadata says about single tracks, as `enhanced.h` declares it.
+//! Metadata of single tracks, as declared in `enhanced.h`.
 
 use std::ptr;
 
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn RTMP_TrackCodec(
         };
         let value = match found.p_type {
             AMF_NUMBER => Value::Number(found.number()),
-            // SAFETY: this type says that the union holds a string, which is readable for its length.
+            // SAFETY: with this type the union holds a string, which is readable for its length.
             AMF_STRING => Value::String(unsafe { aval_bytes(&found.p_vu.p_aval) }),
             _ => return Ok(FALSE),
         };

@@ -1,5 +1,5 @@
-//! Values that C programs have built, for safe code to look at. The function that was called with them answers once for
-//! everything that lies inside.
+//! Values that C programs have built, for safe code. The function that the program called guarantees everything inside them
+//! once.
 
 use std::{ops::Deref, slice};
 
@@ -8,7 +8,7 @@ use rtmp_core::error::Result;
 use super::{list::properties, types::*};
 use crate::ptr::{aval_bytes, required};
 
-/// A property that is what it says: its name and its text are readable for their lengths, and its members likewise.
+/// A valid property: its name and its text are readable for their lengths, and its members are valid, too.
 #[derive(Clone, Copy)]
 pub(super) struct Property<'a>(&'a AMFObjectProperty);
 
@@ -36,7 +36,7 @@ impl<'a> Property<'a> {
     #[inline]
     pub(super) fn text(self) -> Text<'a> {
         match self.0.p_type {
-            // SAFETY: this type says that the union holds a string, and any bits are a valid one.
+            // SAFETY: with this type the union holds a string, and any bits are a valid one.
             AMF_STRING => Text(unsafe { &self.0.p_vu.p_aval }),
             _ => Text(&NOTHING.0),
         }
@@ -52,7 +52,7 @@ impl Deref for Property<'_> {
     }
 }
 
-/// An object that holds as many properties as it says.
+/// An object that has as many properties as its count says.
 #[derive(Clone, Copy)]
 pub(super) struct Object<'a>(&'a AMFObject);
 
@@ -68,7 +68,7 @@ impl<'a> Object<'a> {
     /// Its properties; none if its count is not positive or its array is null.
     #[inline]
     pub(super) fn properties(self) -> Properties<'a> {
-        // SAFETY: the array of an initialised object holds as many properties as it says, and stays: see `from_raw`.
+        // SAFETY: the array of an initialised object has as many properties as its count says, and stays valid: see `from_raw`.
         Properties(unsafe { properties(self.0) }.iter())
     }
 }
@@ -118,7 +118,7 @@ impl<'a> Text<'a> {
     /// Its bytes: none when the pointer is null or the length is not positive.
     #[inline]
     pub(super) fn bytes(self) -> &'a [u8] {
-        // SAFETY: the string is readable for its length, and stays: see `from_raw`.
+        // SAFETY: the string is readable for its length, and stays valid: see `from_raw`.
         unsafe { aval_bytes(self.0) }
     }
 

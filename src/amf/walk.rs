@@ -1,12 +1,12 @@
-//! Visiting the properties of a tree depth first, without recursion: programs may build trees of any depth.
+//! Visits the properties of a tree depth first, without recursion: programs may build trees of any depth.
 
 use rtmp_core::{amf::stack::Stack, error::Result};
 
 use super::view::{Object, Properties, Property};
 
-/// What a walk comes across.
+/// A step of a walk.
 pub(super) enum Step<'a> {
-    /// A property; its members follow if the walk was told to enter it.
+    /// A property; its members follow if the walk enters it.
     Property(Property<'a>),
     /// The end of the members of an entered property, or of the whole walk's list.
     End,
@@ -24,7 +24,7 @@ impl<'a> Walk<'a> {
         Self { current: Some(object.properties()), outer: Stack::new() }
     }
 
-    /// Continues with the members of an object that the walk came across.
+    /// Continues with the members of an object that the walk has reached.
     pub(super) fn enter(&mut self, members: Object<'a>) -> Result<()> {
         match self.current.replace(members.properties()) {
             Some(outer) => self.outer.push(outer),

@@ -1,4 +1,4 @@
-//! What the two ends of a connection announce, and messages that the peer has to understand.
+//! The announcements of both ends of a connection, and messages that the peer has to understand.
 
 use std::ptr;
 
@@ -127,7 +127,7 @@ pub unsafe extern "C" fn RTMP_TakeConnect(r: *mut RTMP, packet: *const RTMPPacke
         let handle = unsafe { Handle::connected(r) }?;
         let body = match kind {
             MessageType::COMMAND => body,
-            // Behind a byte that says so there is AMF0.
+            // AMF0 follows a byte that names the format.
             MessageType::COMMAND_AMF3 => body.get(1..).unwrap_or_default(),
             _ => return Ok(FALSE),
         };
@@ -208,7 +208,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
         let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         if !handle.settings().enhanced.force {
             let peer = handle.core().session.peer().map(|peer| peer.capabilities.clone());
-            // What the program is told is the code; nothing is wrong with the connection.
+            // The program only gets the code; nothing is wrong with the connection.
             peer.unwrap_or_default().check(&message).map_err(|error| Failure::new(error, Phase::Call))?;
         }
         // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
@@ -258,7 +258,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendReconnect(
     })
 }
 
-/// What `look` finds in what the peer has said, if it has said anything.
+/// The result of `look` for the peer's announcement, if there is one.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

@@ -16,7 +16,7 @@ use crate::{
     ptr::{Out, required, required_mut},
 };
 
-/// How many tracks a message can have: as many as there are numbers.
+/// The limit of tracks of a message: track numbers have one byte.
 const MAX_TRACKS: usize = 256;
 
 /// Starts to read an audio or video message.
@@ -126,7 +126,7 @@ pub unsafe extern "C" fn RTMP_EncodeMedia(
             if p.is_null() || (end as usize).checked_sub(p as usize).is_none_or(|room| room < len) {
                 return Ok(None);
             }
-            // SAFETY: the bytes up to `end`, of which these are some, are writable; zeros make them initialised.
+            // SAFETY: the bytes up to `end` are writable, and these are some of them; zeros make them initialised.
             let room = unsafe {
                 ptr::write_bytes(p, 0, len);
                 slice::from_raw_parts_mut(p.cast(), len)
@@ -195,7 +195,7 @@ pub unsafe extern "C" fn RTMP_EncodeChannels(
     })
 }
 
-/// The tracks of a message to write, in memory that takes no allocation.
+/// The tracks of a message to write, without allocation.
 pub(super) struct Tracks<'a>([Track<'a>; MAX_TRACKS]);
 
 impl<'a> Tracks<'a> {
@@ -228,7 +228,7 @@ impl<'a> Tracks<'a> {
     }
 }
 
-/// The media that a message type stands for.
+/// The media of a message type.
 pub(super) fn medium(kind: u8) -> Option<Medium> {
     Medium::of(MessageType(kind))
 }
@@ -246,7 +246,7 @@ unsafe fn readable<'a>(body: *const c_char, size: u32) -> Option<&'a [u8]> {
     }
 }
 
-/// A track as C programs see it.
+/// A track in C's form.
 fn shown(track: &Track<'_>) -> RTMPTrack {
     let (t_codec, t_format) = match track.codec {
         Codec::Legacy { id, format } => (id, format),
@@ -312,7 +312,7 @@ fn packet_number(packet: Packet) -> u8 {
         Packet::Silence => RTMP_MEDIA_SILENCE,
         Packet::Command => RTMP_MEDIA_COMMAND,
         Packet::TsConfig => RTMP_MEDIA_TS_CONFIG,
-        // A packet of a later core that programs of this header do not know.
+        // A later core may have packets that this header does not define.
         _ => 0,
     }
 }

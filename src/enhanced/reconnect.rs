@@ -22,7 +22,7 @@ use crate::{
 };
 
 impl Handle {
-    /// The server has asked to connect again.
+    /// Stores the server's request to connect again.
     pub(crate) fn keep_reconnect(&self, request: Reconnect) {
         // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`), and the URL is
         // readable for its length.
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
         if handle.is_open() {
             return Err(Error::Invalid("the session to set up is connected").into());
         }
-        // What belongs to the old session alone stays there: callbacks have arguments about it.
+        // Settings of the old session alone are not copied: callbacks have arguments that belong to it.
         let Settings {
             local,
             tls,
@@ -128,8 +128,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
     })
 }
 
-/// Copies the settings, but for what the URL of the application says otherwise. Returns the memory that the strings
-/// are in.
+/// Copies the settings, except those that the URL of the application changes. Returns the memory of the strings.
 ///
 /// # Safety
 /// Both point to initialised `RTMP`s.
@@ -188,7 +187,7 @@ mod tests {
         setup::RTMP_SetupURL,
     };
 
-    /// A session that is set up for a URL, and was asked to connect again.
+    /// A session with a URL, and with a request to connect again.
     struct Asked {
         r: *mut RTMP,
         _url: CString,
@@ -221,7 +220,7 @@ mod tests {
     }
 
     fn free(r: *mut RTMP) {
-        // SAFETY: the session is initialised, and nobody uses it any more.
+        // SAFETY: the session is initialised, and is no longer used.
         unsafe {
             RTMP_Close(r);
             RTMP_Free(r);
@@ -239,7 +238,7 @@ mod tests {
         String::from_utf8(unsafe { aval_bytes(value) }.to_vec()).unwrap()
     }
 
-    /// Where a session is asked to go.
+    /// The target of a session's request.
     fn target(r: *mut RTMP) -> Option<String> {
         let (mut url, mut description) = (AVal::EMPTY, AVal::EMPTY);
         // SAFETY: the session is initialised and the places are writable.
@@ -280,7 +279,7 @@ mod tests {
 
     #[cfg(feature = "tls")]
     #[test]
-    fn what_leads_out_of_tls_or_nowhere_is_refused() {
+    fn requests_that_leave_tls_or_have_no_target_are_refused() {
         for (url, reference) in
             [("rtmps://one/app/name", "rtmp://two/app"), ("rtmp://one/app/name", "http://two/app")]
         {

@@ -1,18 +1,18 @@
-//! A server's request to connect again, as a session keeps it.
+//! A server's request to connect again, as stored in a session.
 
 use libc::c_int;
 use rtmp_core::{error::Result, session::Reconnect, text::Text};
 
 use crate::amf::AVal;
 
-/// A request, with what is needed to say where it leads.
+/// A request, with the values that its target depends on.
 #[derive(Debug)]
 pub(crate) struct Requested {
     request: Reconnect,
     /// The URL of the application at that time.
     current: Vec<u8>,
     is_tls: bool,
-    /// Where it leads; empty if that is refused.
+    /// The target; empty if it is refused.
     url: Vec<u8>,
 }
 
@@ -30,7 +30,7 @@ impl Requested {
         &self.request.description
     }
 
-    /// Where it leads, or why it leads nowhere.
+    /// The target, or the reason why it is refused.
     pub(crate) fn url(&self) -> Result<&[u8]> {
         if self.url.is_empty() {
             self.request.resolve(&self.current, self.is_tls)?;
@@ -39,7 +39,7 @@ impl Requested {
     }
 }
 
-/// Text as C sees it; programs expect a null pointer where there is none.
+/// Text in C's form; programs expect a null pointer if there is none.
 pub(crate) fn view(text: &[u8]) -> AVal {
     if text.is_empty() {
         return AVal::EMPTY;

@@ -1,4 +1,4 @@
-//! One descriptor in place of all that a session waits for, on systems that have such descriptors.
+//! One descriptor that replaces all descriptors of a session, on systems that have such descriptors.
 
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -17,7 +17,7 @@ use rustix::{
     },
 };
 
-/// A descriptor that is readable while a socket is ready or time is up.
+/// A descriptor that is readable while a socket is ready or a deadline has passed.
 pub(crate) struct Descriptor {
     epoll: OwnedFd,
     timer: OwnedFd,
@@ -29,7 +29,7 @@ pub(crate) struct Descriptor {
 #[derive(PartialEq, Eq)]
 struct Registered {
     number: c_int,
-    /// Tells it from another one with the same number.
+    /// Distinguishes it from another socket with the same number.
     identity: usize,
     flags: u32,
 }
@@ -49,7 +49,7 @@ impl Descriptor {
         self.epoll.as_raw_fd()
     }
 
-    /// Watches these sockets, and a moment.
+    /// Watches these sockets, and a deadline.
     pub(crate) fn watch(&mut self, interests: &[Interest], left: Option<Duration>) {
         let wanted: Vec<_> = interests
             .iter()
@@ -65,14 +65,14 @@ impl Descriptor {
             })
             .collect();
         for old in self.sockets.iter().filter(|old| !wanted.contains(old)) {
-            // One that was closed is gone already, and its number may be another's, which is added below.
-            // SAFETY: the number is used for this call only; it may stand for nothing, which is an error of the system.
+            // A closed socket has left the set already, and its number may belong to another, which is added below.
+            // SAFETY: the number is used only for this call; if it is not open, the system returns an error.
             let _ = epoll::delete(&self.epoll, unsafe { BorrowedFd::borrow_raw(old.number) });
         }
         for (new, interest) in wanted.iter().zip(interests) {
             let flags = epoll::EventFlags::from_bits_retain(new.flags);
             let data = epoll::EventData::new_u64(1);
-            // What cannot be watched is found out by the next step.
+            // The next step finds a socket that cannot be watched.
             if let Err(Errno::EXIST) = epoll::add(&self.epoll, interest.socket.as_fd(), data, flags) {
                 let _ = epoll::modify(&self.epoll, interest.socket.as_fd(), data, flags);
             }
@@ -86,12 +86,12 @@ impl Descriptor {
             return;
         }
         self.left = left;
-        // No time at all would stop the timer.
+        // A duration of zero would stop the timer.
         let value = left.map_or(Duration::ZERO, |left| left.max(Duration::from_nanos(1)));
         let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
         let it_value = Timespec::try_from(value).unwrap_or(zero);
         let timer = Itimerspec { it_interval: zero, it_value };
-        // It fails for times that make no sense only.
+        // It fails only for invalid times.
         let _ = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer);
     }
 }

@@ -1,4 +1,4 @@
-//! `loop.h`: numbers of sessions, and what programs with an event loop of their own need.
+//! `loop.h`: statistics of sessions, and functions for programs with their own event loop.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) mod descriptor;

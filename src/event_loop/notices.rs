@@ -1,4 +1,4 @@
-//! What a peer has said, as an event.
+//! A peer's notice as an event.
 
 use libc::c_int;
 use rtmp_core::{message::Message, session::Notice};
@@ -6,7 +6,7 @@ use rtmp_core::{message::Message, session::Notice};
 use super::{RTMP_EVENT_COMMAND, RTMP_EVENT_DATA, RTMP_EVENT_RECONNECT, RTMP_EVENT_STATUS, RTMPEvent};
 use crate::amf::AVal;
 
-/// What the peer has said, as programs see it. The strings are borrowed.
+/// The notice in the form that programs see. The strings are borrowed.
 pub(crate) fn event_of(notice: &Notice) -> RTMPEvent {
     let message = |kind, name: &[u8], message: &Message| RTMPEvent {
         e_name: borrowed(name),
@@ -33,12 +33,12 @@ pub(crate) fn event_of(notice: &Notice) -> RTMPEvent {
             e_description: borrowed(&reconnect.description),
             ..RTMPEvent::of(RTMP_EVENT_RECONNECT)
         },
-        // The core may learn of more than this library knows.
+        // The core may have notices that this library does not know.
         _ => RTMPEvent::of(0),
     }
 }
 
-/// A string that outlives the callback which it is handed to.
+/// A string that outlives the callback that receives it.
 fn borrowed(bytes: &[u8]) -> AVal {
     AVal {
         av_val: bytes.as_ptr().cast_mut().cast(),

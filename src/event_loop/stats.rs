@@ -67,7 +67,7 @@ pub unsafe extern "C" fn RTMP_GetStats(r: *mut RTMP, s: *mut RTMPStats) -> c_int
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetLastSystemError(r: *mut RTMP) -> c_int {
-    // Another thread may have to be waited for.
+    // This may wait for another thread.
     let _errno = Errno::keep();
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     unsafe { reason::last_system_code(r) }
@@ -102,7 +102,7 @@ fn milliseconds(time: Duration) -> u32 {
     u32::try_from(time.as_millis()).unwrap_or(u32::MAX)
 }
 
-/// A phase that the connection had is never 0, however short it was.
+/// A phase that has ended is never reported as 0, however short it was.
 fn phase(time: Duration) -> u32 {
     if time.is_zero() { 0 } else { milliseconds(time).max(1) }
 }

@@ -1,4 +1,4 @@
-//! Sessions that never wait: what they wait for in place of that, and their steps.
+//! Sessions that never wait: the descriptors and deadlines that they report instead, and their steps.
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use rustix::fd::AsRawFd;
 use super::descriptor::Descriptor;
 use crate::{
     FALSE, TRUE,
-    boundary::{Kind, boundary},
+    boundary::{Kind, attempt, boundary},
     carrier::Carrier,
     progress::{Input, Stage},
     reason::{self, Failure, Phase},
@@ -23,7 +23,7 @@ use crate::{
     state::Handle,
 };
 
-/// Bits that [`RTMP_Step`] returns, as the header has them.
+/// Bits that [`RTMP_Step`] returns, as in the header.
 const CONNECTED: c_int = 0x01;
 const STREAMING: c_int = 0x02;
 const READABLE: c_int = 0x04;
@@ -72,7 +72,7 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
         if handle.never_waits() == on {
             return Ok(TRUE);
         }
-        // SAFETY: `r` is initialised, as `from_raw` has found.
+        // SAFETY: `from_raw` has checked that `r` is initialised.
         let has_received = unsafe { shared::read(&raw const (*r).m_nBytesIn) } != 0;
         let has_begun = handle.is_dialled() || handle.is_opened() || handle.is_carried() || has_received;
         let is_opening = handle.never_waits() && handle.progress(|progress| progress.opening.is_some());
@@ -86,7 +86,9 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
 
 /// Writes the descriptors that a session waits for to `fds`, at most `size` of them.
 ///
-/// Wait until one of them is ready or `RTMP_GetPollTimeout` has passed, then call `RTMP_Step`. Every call about `r` can change
+/// Wait until one of them is ready or `RTMP_GetPollTimeout` has passed, then call `RTMP_Step`. A descriptor that is ready stays
+/// ready: a loop with edge-triggered events has to call `RTMP_Step` again when the peer has closed (`EPOLLRDHUP`), until a call
+/// that reads fails with another code than `RTMP_ERR_AGAIN`. Every call about `r` can change
 /// the set: it may have several descriptors while a host is looked up, addresses are tried in parallel, or an old connection
 /// closes. It is empty while the session waits for time only, and for a blocking session. `fds` belongs to the program.
 /// `revents` is set to 0 and never read.
@@ -98,23 +100,48 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
 /// `r` is null or points to an initialised `RTMP`; `fds` is null or writable for `size` entries.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c_int) -> c_int {
+    let room = usize::try_from(size).unwrap_or(0);
+    let fill = |handle: &Handle| {
+        let interests = interests(handle);
+        for (index, interest) in interests.iter().enumerate().take(room) {
+            // SAFETY: `fds` is writable for `size` entries, by the Safety section, and was found not to be null if that is more
+            // than 0.
+            unsafe { *fds.add(index) = entry(interest) };
+        }
+        interests.len() as c_int
+    };
+    if !fds.is_null() || room == 0 {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        if let Some(count) = unsafe { glance(r, fill) } {
+            return count;
+        }
+    }
     boundary(Kind::Session, -1, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe {
             reason::about(r)?;
             Handle::existing(r)
         };
-        let room = usize::try_from(size).unwrap_or(0);
         if fds.is_null() && room > 0 {
             return Err(Error::Invalid("fds is NULL").into());
         }
-        let Some(handle) = handle.filter(Handle::never_waits) else { return Ok(0) };
-        let interests = interests(&handle);
-        for (index, interest) in interests.iter().enumerate().take(room) {
-            // SAFETY: `fds` is writable for `size` entries, by the Safety section.
-            unsafe { *fds.add(index) = entry(interest) };
-        }
-        Ok(interests.len() as c_int)
+        Ok(handle.filter(Handle::never_waits).map_or(0, |handle| fill(&handle)))
+    })
+}
+
+/// Runs what only looks at a session that never waits: programs do that once or twice for each message. `None` leaves it to
+/// the general path.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+unsafe fn glance<T>(r: *mut RTMP, look: impl FnOnce(&Handle) -> T) -> Option<T> {
+    if reason::is_reporting() || reason::has_followers() {
+        return None;
+    }
+    attempt(|| {
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        let handle = unsafe { Handle::existing(r) }?;
+        handle.never_waits().then(|| look(&handle))
     })
 }
 
@@ -126,17 +153,23 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
+    let milliseconds = |handle: &Handle| {
+        left(handle).map_or(-1, |left| {
+            let rounded = left.as_nanos().div_ceil(1_000_000);
+            c_int::try_from(rounded).unwrap_or(c_int::MAX)
+        })
+    };
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    if let Some(left) = unsafe { glance(r, milliseconds) } {
+        return left;
+    }
     boundary(Kind::Session, -1, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe {
             reason::about(r)?;
             Handle::existing(r)
         };
-        let Some(handle) = handle.filter(Handle::never_waits) else { return Ok(-1) };
-        Ok(left(&handle).map_or(-1, |left| {
-            let rounded = left.as_nanos().div_ceil(1_000_000);
-            c_int::try_from(rounded).unwrap_or(c_int::MAX)
-        }))
+        Ok(handle.filter(Handle::never_waits).map_or(-1, |handle| milliseconds(&handle)))
     })
 }
 
@@ -220,6 +253,8 @@ pub unsafe extern "C" fn RTMP_Step(r: *mut RTMP) -> c_int {
 
 /// As [`RTMP_Step`].
 fn step(handle: &Handle) -> c_int {
+    // A socket may have become ready.
+    handle.progress(|progress| progress.drained = false);
     step_leaving(handle);
     match handle.go_on() {
         Err(_) => return 0,
@@ -229,13 +264,13 @@ fn step(handle: &Handle) -> c_int {
     bits(handle)
 }
 
-/// Keeps why a step has failed.
+/// Stores the reason why a step has failed.
 fn tell(failure: &Failure) {
     failure.log();
     failure.keep();
 }
 
-/// Sends, receives and waits for the stream, as far as that goes now.
+/// Sends, receives and waits for the stream, as far as is possible without waiting.
 fn step_connection(handle: &Handle) {
     let Some(carrier) = handle.carrier() else { return };
     let now = Instant::now();
@@ -244,7 +279,7 @@ fn step_connection(handle: &Handle) {
         if !is_direct || !error.is_end_of_connection() {
             return fail(handle, error);
         }
-        // What the peer sent before can still be read.
+        // Bytes that the peer sent before can still be read.
         handle.progress(|progress| progress.send_error = Some(error));
     }
     if let Err(error) = check_sending(handle, now) {
@@ -265,7 +300,7 @@ fn step_connection(handle: &Handle) {
     step_input(handle, &carrier, now);
 }
 
-/// Sending has failed.
+/// Handles a send error.
 fn fail(handle: &Handle, error: Error) {
     let first_chunk = handle.core().session.first_chunk_len();
     let error = handle.fail_sending(error, first_chunk).reported();
@@ -273,7 +308,7 @@ fn fail(handle: &Handle, error: Error) {
     handle.progress(|progress| progress.failed = true);
 }
 
-/// Fails when the peer has taken nothing for too long, and reports each second of it before that.
+/// Fails when the peer has accepted nothing for too long, and before that reports each second of the wait.
 fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
     handle.watch_backlog(now);
     let timeout = handle.timeout();
@@ -284,7 +319,7 @@ fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
     report.map_or(Ok(()), |stalled| handle.raise_stall(stalled))
 }
 
-/// Finds out whether a call that reads would find something.
+/// Finds out whether a call that reads would return something.
 fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     let input = handle.progress(|progress| progress.input);
     if input == Input::Some {
@@ -310,7 +345,7 @@ fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     });
 }
 
-/// What holds for the session now.
+/// The current bits of the session.
 fn bits(handle: &Handle) -> c_int {
     let (is_opening, is_starting, failed, is_leaving) = handle.progress(|progress| {
         (progress.is_opening(), progress.starting.is_some(), progress.failed, !progress.leaving.is_empty())
@@ -350,29 +385,33 @@ fn bits(handle: &Handle) -> c_int {
 
 /// The sockets that a session waits for.
 pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
-    let mut interests = Vec::new();
-    let mut is_opening = false;
-    let has_queued = !handle.core().session.unsent().is_empty();
-    let wants_input = handle.core().session.wants_input();
-    let (mut wants_read, mut carrier) = (true, None);
+    // Most sessions wait for one.
+    let mut interests = Vec::with_capacity(1);
+    let (has_queued, wants_input) = {
+        let core = handle.core();
+        (!core.session.unsent().is_empty(), core.session.wants_input())
+    };
+    let mut wants_read = true;
+    // As in `left`, links are looked at when the core is not locked any more.
+    let (mut carrier, mut others) = (handle.carrier(), Vec::new());
     handle.progress(|progress| {
-        for leaving in &progress.leaving {
-            leaving.carrier.lock().interests(ALL, &mut interests);
-        }
+        others.extend(progress.leaving.iter().map(|leaving| (leaving.carrier.clone(), ALL)));
         if let Some(opening) = progress.opening.as_ref().filter(|_| progress.is_opening()) {
-            is_opening = true;
             match &opening.stage {
                 Stage::Reaching(link) => link.interests(Wanted::default(), &mut interests),
                 Stage::Securing(carrier) | Stage::Admitting(carrier) => {
-                    carrier.lock().interests(Wanted::default(), &mut interests);
+                    others.push((carrier.clone(), Wanted::default()));
                 }
-                _ => carrier = handle.carrier(),
+                _ => return,
             }
+            carrier = None;
         } else {
-            carrier = handle.carrier();
             wants_read = progress.starting.is_some() || progress.input != Input::Some;
         }
     });
+    for (other, wanted) in others {
+        other.lock().interests(wanted, &mut interests);
+    }
     if let Some(carrier) = carrier {
         let wanted = Wanted { read: wants_read && wants_input, write: has_queued };
         carrier.lock().interests(wanted, &mut interests);
@@ -380,51 +419,84 @@ pub(super) fn interests(handle: &Handle) -> Vec<Interest> {
     interests
 }
 
-/// How long it is until a step has something to do although no socket is ready.
+/// The time until a step has something to do although no socket is ready.
 pub(super) fn left(handle: &Handle) -> Option<Duration> {
-    let now = Instant::now();
-    let timeout = handle.timeout();
-    let carrier = handle.carrier();
+    let (now, timeout) = (Instant::now(), handle.timeout());
     let (wants_events, is_aborted) = (handle.wants_events(), handle.is_aborted());
-    // A call that sends may have filled the queue since the last step.
-    handle.watch_backlog(now);
-    let moment = handle.progress(|progress| {
-        let mut moments = vec![progress.toggled];
-        // A step ends what has begun; before there is a connection, no socket tells of it.
+    // Links are looked at when the core is not locked: one may be in a function of the program.
+    let carried = handle.carrier().map(|carrier| {
+        let link = carrier.lock();
+        (link.deadline(), link.unsent())
+    });
+    let unsent = carried.map_or(0, |(_, unsent)| unsent);
+    let (queued_until, waiting, has_made) = {
+        let core = handle.core();
+        let session = &core.session;
+        (session.queued_until(), (session.queued() + unsent) as u64, !core.stream.pending().is_empty())
+    };
+    let has_unread = has_made || handle.inbox().extent().1 > 0;
+    let (mut soonest, mut others) = (Soonest::default(), Vec::new());
+    handle.progress(|progress| {
+        // A call that sends may have filled the queue since the last step.
+        progress.backlog.watch(queued_until.wrapping_sub(waiting), waiting > 0, now);
+        if progress.input == Input::Maybe && progress.drained && !has_unread {
+            // The last receive has shown that there is no more to read: no step is needed to find that out.
+            progress.input = Input::None;
+            progress.silent_since.get_or_insert(now);
+        }
+        soonest.at(progress.toggled);
+        // A step finishes what has begun; before there is a connection, no socket signals it.
         let has_begun = progress.is_opening() || progress.starting.is_some();
-        moments.push(Some(now).filter(|_| is_aborted && has_begun && !progress.failed));
-        // The peer may have been so fast that `RTMP_Close` has done everything: no socket is left to tell of it.
-        moments.push(Some(now).filter(|_| progress.closing && progress.leaving.is_empty()));
+        if is_aborted && has_begun && !progress.failed {
+            soonest.at(Some(now));
+        }
+        // The peer may have been so fast that `RTMP_Close` has finished: then no socket signals it.
+        if progress.closing && progress.leaving.is_empty() {
+            soonest.at(Some(now));
+        }
         for leaving in &progress.leaving {
-            moments.push(leaving.carrier.lock().deadline());
-            moments.push(Some(leaving.until));
+            others.push(leaving.carrier.clone());
+            soonest.at(Some(leaving.until));
         }
         let opening = progress.opening.as_ref().filter(|_| progress.is_opening());
         match opening.map(|opening| &opening.stage) {
-            Some(Stage::Reaching(link)) => moments.push(link.deadline()),
-            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => {
-                moments.push(carrier.lock().deadline());
-            }
-            Some(_) => moments.push(opening.and_then(|opening| opening.limit.moment())),
+            Some(Stage::Reaching(link)) => soonest.at(link.deadline()),
+            Some(Stage::Securing(carrier) | Stage::Admitting(carrier)) => others.push(carrier.clone()),
+            Some(_) => soonest.at(opening.and_then(|opening| opening.limit.moment())),
             None => {}
         }
-        if let Some(carrier) = carrier {
-            moments.push(carrier.lock().deadline());
-            moments.push(progress.stall_ends(timeout));
-            moments.push(progress.backlog.report_due().filter(|_| wants_events));
+        if let Some((deadline, _)) = carried {
+            soonest.at(deadline);
+            soonest.at(progress.stall_ends(timeout));
+            soonest.at(progress.backlog.report_due().filter(|_| wants_events));
             let is_reading = opening.is_none() && progress.starting.is_none();
-            moments.push(match progress.input {
+            soonest.at(match progress.input {
                 Input::None => progress.silence_ends(timeout),
-                // To find out, or to be told.
+                // To find out, or to be informed.
                 Input::Maybe if is_reading || opening.is_some() => Some(now),
                 Input::Some if is_reading && !progress.told => Some(now),
                 _ => None,
             });
-            moments.push(progress.starting.and_then(|limit| limit.moment()));
+            soonest.at(progress.starting.and_then(|limit| limit.moment()));
         }
-        moments.into_iter().flatten().min()
-    })?;
-    Some(moment.saturating_duration_since(now))
+    });
+    for other in others {
+        soonest.at(other.lock().deadline());
+    }
+    Some(soonest.0?.saturating_duration_since(now))
+}
+
+/// The earliest of several moments.
+#[derive(Default)]
+struct Soonest(Option<Instant>);
+
+impl Soonest {
+    /// A moment that may never come.
+    fn at(&mut self, moment: Option<Instant>) {
+        if let Some(moment) = moment {
+            self.0 = Some(self.0.map_or(moment, |soonest| soonest.min(moment)));
+        }
+    }
 }
 
 /// Both directions, for connections that are ending.

@@ -1,7 +1,8 @@
-//! `log.h`: levels, destinations and the printf-style functions of librtmp, and where the core's log goes.
+//! `log.h`: levels, destinations and the printf-style functions of librtmp, and the destination of the core's log.
 //!
-//! `variadic` is the Rust side of the printf-style exports in `variadic.c`, `writer` formats lines and owns the destination, `sink` turns records of the
-//! `log` crate into `RTMP_Log` calls and holds them back while a session is busy. The functions here are the other exports.
+//! `variadic` is the Rust side of the printf-style exports in `variadic.c`, `writer` formats lines and owns the destination,
+//! and `sink` turns records of the `log` crate into `RTMP_Log` calls and delays them while a session is locked. The functions
+//! here are the other exports.
 //!
 //! Everything is process-wide and may be used by any thread at any time. No lock is held while the application's
 //! callback runs, and `RTMP_LogPrintf` neither allocates nor waits for its own thread: programs call it in signal
@@ -103,7 +104,7 @@ pub extern "C" fn RTMP_LogGetLevel() -> RTMP_LogLevel {
     globals::debug_level()
 }
 
-/// What a dump reads.
+/// The bytes that a dump shows.
 ///
 /// # Safety
 /// `data` is readable for `len` bytes for as long as the result is used.
@@ -120,7 +121,7 @@ fn log_line(level: c_int, line: Vec<u8>) {
     variadic::report(level, &CString::new(line).unwrap_or_default());
 }
 
-/// Whether a character of the program's locale can be shown.
+/// Whether a character is printable in the program's locale.
 fn is_printable(byte: u8) -> bool {
     // SAFETY: `isprint` is defined for every value of an unsigned char.
     unsafe { libc::isprint(c_int::from(byte)) != 0 }

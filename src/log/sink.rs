@@ -1,8 +1,8 @@
-//! The core's log: records of the `log` crate become `RTMP_Log` calls, at once or when the session can stand it.
+//! The core's log: records of the `log` crate become `RTMP_Log` calls, at once, or later if the session is locked.
 //!
-//! A callback of the application may use the library, and close the very session that logs. So
-//! code that holds a lock or a borrow of a session also holds a [`Deferred`]; what the thread logs meanwhile is kept
-//! and delivered, in order, when the last one is dropped. Text from the core may quote a peer and is escaped here.
+//! A callback of the application may use the library, and even close the session that logs. So code that holds a lock or a
+//! borrow of a session also holds a [`Deferred`]. The thread's log lines are then kept, and delivered in order when the last
+//! `Deferred` is dropped. Text from the core may contain a peer's bytes and is escaped here.
 
 use std::{cell::RefCell, collections::VecDeque, ffi::CString, marker::PhantomData, sync::Once};
 
@@ -15,27 +15,27 @@ use super::{
 };
 use crate::{globals, hooks, reason::Report};
 
-/// Makes the core's records arrive here. Every export calls it first, through `boundary`.
+/// Installs this logger for the core's records. Every export calls it first, through `boundary`.
 ///
-/// A Rust program that has a logger of its own keeps it and finds the records there.
+/// A Rust program with its own logger keeps it and finds the records there.
 pub(crate) fn enter() {
     static INSTALL: Once = Once::new();
     INSTALL.call_once(|| {
         if log::set_logger(&Sink).is_ok() {
-            // `RTMP_debuglevel` may be assigned to at any time and is read at every record.
+            // `RTMP_debuglevel` may change at any time and is read for every record.
             log::set_max_level(LevelFilter::Trace);
         }
     });
 }
 
-/// Keeps this thread's log lines back until the last `Deferred` of the thread is dropped.
+/// Delays this thread's log lines until the last `Deferred` of the thread is dropped.
 ///
 /// Begin it before the lock or borrow it protects, so that it is dropped after it:
 /// ```text
 /// let _deferred = Deferred::begin();
 /// let mut session = lock(&shared);
 /// ```
-/// `RTMP_Log` calls of the application are never kept back: during a step the application does not run.
+/// `RTMP_Log` calls of the application are never delayed: the application does not run during a step.
 #[derive(Debug)]
 #[must_use = "lines are kept back only while this lives"]
 pub(crate) struct Deferred {
@@ -44,7 +44,7 @@ pub(crate) struct Deferred {
 }
 
 impl Deferred {
-    /// Starts keeping lines back. May be nested.
+    /// Starts delaying lines. May be nested.
     pub(crate) fn begin() -> Self {
         with_pending(|pending| pending.depth += 1);
         Self { _not_send: PhantomData }
@@ -60,14 +60,14 @@ impl Drop for Deferred {
         if deliver != Some(true) {
             return;
         }
-        // One line at a time and outside of the borrow: the callback may log, defer and deliver by itself.
+        // One line at a time and outside of the borrow: the callback may log, defer and deliver itself.
         while let Some((level, text)) = with_pending(Pending::next).flatten() {
             emit(level, text);
         }
     }
 }
 
-/// The `log` crate's way to `RTMP_Log`.
+/// Passes records of the `log` crate to `RTMP_Log`.
 struct Sink;
 
 impl Log for Sink {
@@ -80,7 +80,7 @@ impl Log for Sink {
             return;
         }
         let level = level_of(record.level());
-        // The arguments are code of the core that may log, too, so nothing is borrowed while they are formatted.
+        // Formatting the arguments runs code of the core that may log, too, so nothing is borrowed meanwhile.
         let text = line(record.args().to_string());
         let mut text = Some(text);
         with_pending(|pending| {
@@ -96,17 +96,17 @@ impl Log for Sink {
     fn flush(&self) {}
 }
 
-/// Lines that a thread keeps back.
+/// The delayed lines of a thread.
 struct Pending {
-    /// How many `Deferred` there are.
+    /// The number of `Deferred` values.
     depth: usize,
-    /// Whether lines are on their way already; what is logged meanwhile joins the queue, which keeps the order and
-    /// keeps a callback that uses the library from being called inside itself once per line.
+    /// Whether delivery is running: lines logged meanwhile join the queue. This keeps their order, and a callback that uses the
+    /// library is not called recursively once per line.
     delivering: bool,
     lines: VecDeque<(RTMP_LogLevel, String)>,
-    /// What they take.
+    /// Their total size.
     bytes: usize,
-    /// How many lines had to go, and the most important level among them.
+    /// The number of dropped lines, and the most important level among them.
     lost: Option<(usize, RTMP_LogLevel)>,
 }
 
@@ -118,7 +118,7 @@ impl Pending {
     }
 
     fn push(&mut self, level: RTMP_LogLevel, text: String) {
-        // A log is no reason to end a program whose memory has run out.
+        // If memory has run out, the program must not end because of a log line.
         if self.lines.try_reserve(1).is_err() {
             self.lose(level);
             return;
@@ -126,7 +126,7 @@ impl Pending {
         self.bytes += cost(&text);
         self.lines.push_back((level, text));
         while self.bytes > MAX_HELD_BACK {
-            // Details go first.
+            // The least important lines are dropped first.
             let oldest = self.lines.iter().position(|line| line.0 >= RTMP_LOGDEBUG).unwrap_or(0);
             let Some((level, text)) = self.lines.remove(oldest) else { break };
             self.bytes -= cost(&text);
@@ -139,14 +139,14 @@ impl Pending {
         self.lost = Some((count + 1, most_important.min(level)));
     }
 
-    /// Whether the caller has to deliver what is there.
+    /// Whether the caller has to deliver the lines.
     fn start_delivery(&mut self) -> bool {
         let start = !self.holds_back() && !self.lines.is_empty();
         self.delivering |= start;
         start
     }
 
-    /// The next line to deliver; none ends the delivery.
+    /// The next line to deliver; `None` ends the delivery.
     fn next(&mut self) -> Option<(RTMP_LogLevel, String)> {
         if let Some((count, level)) = self.lost.take() {
             return Some((level, format!("{count} log lines were dropped here")));
@@ -158,12 +158,12 @@ impl Pending {
     }
 }
 
-/// What a line takes while it is kept.
+/// The size of a line while it is kept.
 fn cost(text: &str) -> usize {
     size_of::<(RTMP_LogLevel, String)>() + text.len()
 }
 
-/// How many bytes of lines are kept. At level DEBUG2 a message of two megabytes in chunks of 128 bytes takes that.
+/// The limit of kept bytes. At level DEBUG2 a message of two megabytes in chunks of 128 bytes needs that much.
 const MAX_HELD_BACK: usize = 16 << 20;
 /// Bytes of a line; the built-in writer shows less.
 const MAX_LINE: usize = 4096;
@@ -172,8 +172,8 @@ thread_local! {
     static PENDING: RefCell<Pending> = const { RefCell::new(Pending::NOTHING) };
 }
 
-/// Runs `action` on the thread's pending lines. `None` if there are none to be had: while the thread ends, and in a
-/// signal handler that interrupted this very function. Lines are then delivered at once.
+/// Runs `action` on the thread's pending lines. `None` if they are not accessible: while the thread ends, and in a signal
+/// handler that interrupted this function. Lines are then delivered at once.
 fn with_pending<T>(action: impl FnOnce(&mut Pending) -> T) -> Option<T> {
     PENDING
         .try_with(|pending| pending.try_borrow_mut().ok().map(|mut pending| action(&mut pending)))
@@ -181,7 +181,7 @@ fn with_pending<T>(action: impl FnOnce(&mut Pending) -> T) -> Option<T> {
         .flatten()
 }
 
-/// Whether a record comes from this crate. What dependencies log is made for their developers.
+/// Whether a record comes from this crate. Log records of dependencies are for their developers.
 fn ours(target: &str) -> bool {
     const CRATE: &str = env!("CARGO_CRATE_NAME");
     target.strip_prefix(CRATE).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
@@ -197,7 +197,7 @@ fn level_of(level: Level) -> RTMP_LogLevel {
     }
 }
 
-/// A record as one line: cut, and escaped except for a newline at its end, which is the message's own.
+/// A record as one line: cut, and escaped except for a newline at its end, which belongs to the message.
 fn line(mut text: String) -> String {
     let newline = text.ends_with('\n');
     if newline {
@@ -242,12 +242,12 @@ mod tests {
     type Callback = unsafe extern "C" fn(c_int, *const c_char, *mut c_void);
 
     unsafe extern "C" {
-        // On the systems that run the tests a `va_list` is handed over as one pointer.
+        // On the systems that run the tests a `va_list` is passed as one pointer.
         fn vsnprintf(text: *mut c_char, size: usize, format: *const c_char, args: *mut c_void) -> c_int;
     }
 
     thread_local! {
-        /// What the callback got on this thread; other tests log as well.
+        /// The lines that the callback received on this thread; other tests log as well.
         static SEEN: RefCell<Vec<(c_int, String)>> = const { RefCell::new(Vec::new()) };
     }
 
@@ -261,7 +261,7 @@ mod tests {
 
     unsafe extern "C" fn collect(level: c_int, format: *const c_char, args: *mut c_void) {
         let mut text = [0; 8192];
-        // SAFETY: the size is that of the buffer, and format and arguments belong together.
+        // SAFETY: the size is that of the buffer, and the arguments match the format.
         unsafe { vsnprintf(text.as_mut_ptr(), text.len(), format, args) };
         // SAFETY: vsnprintf ends its result with a NUL.
         let text = unsafe { CStr::from_ptr(text.as_ptr()) };
@@ -367,7 +367,7 @@ mod tests {
     fn a_full_queue_drops_old_details_and_says_so() {
         let _setting = Setting::new(collect);
         let padding = "x".repeat(2000);
-        // As many details fit beside the important line.
+        // This many details fit beside the important line.
         let kept = (MAX_HELD_BACK - cost("important")) / cost(&format!("detail 10000 {padding}"));
         {
             let _step = Deferred::begin();
@@ -388,7 +388,7 @@ mod tests {
     fn a_callback_may_use_the_library() {
         static SESSION: Mutex<u32> = Mutex::new(0);
 
-        /// An export that works on the session, as a callback would call it.
+        /// An export that uses the session, as a callback would call it.
         fn export(what: &str) {
             let _step = Deferred::begin();
             let mut session = SESSION.try_lock().expect("no callback runs during a step");
@@ -413,7 +413,7 @@ mod tests {
             export("outer");
             export("outer");
         }
-        // The application's own line comes at once, those of the core stay in order.
+        // The application's own line comes at once; the core's lines keep their order.
         assert_eq!(texts(), ["outer 1", "own 7", "outer 2", "own 7", "inner 3", "inner 4"]);
         assert_eq!(*SESSION.lock().unwrap(), 4);
         info!("after");
@@ -440,7 +440,7 @@ mod tests {
             .collect();
         start.wait();
         loop {
-            // Below the lines' level now and then, so that the built-in writer stays silent.
+            // Sometimes below the lines' level, so that the built-in writer stays silent.
             globals::set_debug_level(RTMP_LOGERROR);
             set_callback(None);
             set_callback(Some(collect));

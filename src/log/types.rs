@@ -2,7 +2,7 @@
 
 use libc::c_uint;
 
-/// How much is logged: a message is dropped when its level is above `RTMP_debuglevel`.
+/// The log level: a message is dropped if its level is above `RTMP_debuglevel`.
 pub type RTMP_LogLevel = c_uint;
 /// The program cannot continue.
 pub const RTMP_LOGCRIT: RTMP_LogLevel = 0;

@@ -1,9 +1,9 @@
-//! Printf-style functions: what Rust and `variadic.c` know of each other.
+//! Printf-style functions: the interface between Rust and `variadic.c`.
 //!
-//! Rust cannot define a C-variadic function, so C does. The symbols of a C archive are not exported from a Rust shared library,
-//! so each exported symbol is one jump to a function of C, where the arguments arrive untouched. Compilers and architectures
-//! without naked functions (`build.rs`) let C export them in another way, which needs GNU ld. In the other direction C gets
-//! one table of functions from here.
+//! Rust cannot define a C-variadic function, so C does. A Rust shared library does not export the symbols of a C archive, so
+//! each exported symbol is one jump to a function of C, which receives the arguments unchanged. For compilers and architectures
+//! without naked functions (`build.rs`), C exports the symbols in another way, which needs GNU ld. In the other direction, C
+//! gets one table of functions from here.
 
 use std::{ffi::CStr, panic::catch_unwind};
 
@@ -17,7 +17,7 @@ mod exports {
 
     use super::{rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
 
-    /// The instruction that goes to the first operand and leaves every argument where it is.
+    /// The instruction that jumps to the first operand and leaves every argument in place.
     #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
     macro_rules! jump {
         () => {
@@ -73,12 +73,12 @@ unsafe extern "C" {
     fn rtmp_variadic_status(format: *const c_char, ...);
 }
 
-/// Makes one `RTMP_Log` call; callbacks see the format `%s`. A C++ exception that leaves the callback ends the process here:
-/// what is further out must not be unwound by it.
+/// Makes one `RTMP_Log` call; callbacks see the format `%s`. A C++ exception that leaves the callback ends the process here,
+/// because it must not unwind the frames outside.
 pub(super) fn report(level: c_int, text: &CStr) {
     // SAFETY: one `%s`, one string.
     let call = || unsafe { rtmp_variadic_log(level, c"%s".as_ptr(), text.as_ptr()) };
-    // This aborts for what is no panic.
+    // It aborts for anything that is not a panic.
     let _ = catch_unwind(call);
 }
 

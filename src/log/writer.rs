@@ -1,7 +1,6 @@
-//! The built-in writer: the output stream, the callback that replaces it, and what a line looks like.
+//! The built-in writer: the output stream, the callback that replaces it, and the format of a line.
 //!
-//! Programs print from signal handlers, so nothing here allocates, and the lock is one that its own thread passes
-//! while it holds it.
+//! Programs print from signal handlers, so nothing here allocates, and a thread that already holds the lock passes it.
 
 use std::{
     cell::Cell,
@@ -27,13 +26,13 @@ unsafe extern "C" {
 static CALLBACK: AtomicPtr<RTMP_LogCallback> = AtomicPtr::new(ptr::null_mut());
 /// The output stream; null means `stderr`.
 static OUTPUT: AtomicPtr<FILE> = AtomicPtr::new(ptr::null_mut());
-/// Whether the cursor stands behind a status.
+/// Whether the cursor is at the end of a status line.
 static AFTER_STATUS: AtomicBool = AtomicBool::new(false);
 
-/// What lines of each level start with.
+/// The prefix of the lines of each level.
 const NAMES: [&str; 6] = ["CRIT", "ERROR", "WARNING", "INFO", "DEBUG", "DEBUG2"];
 
-/// How the AMF dump names properties without a name; below `RTMP_LOGALL` nobody wants to see them.
+/// The AMF dump's name for properties without a name; they are shown only at `RTMP_LOGALL`.
 const UNNAMED: &[u8] = b"no-name";
 
 /// Replaces the callback.
@@ -41,13 +40,13 @@ pub(super) fn set_callback(callback: *mut RTMP_LogCallback) {
     CALLBACK.store(callback, Ordering::Release);
 }
 
-/// Replaces the stream. Nobody writes to the old one once this returns.
+/// Replaces the stream. Nothing is written to the old one after this returns.
 pub(super) fn set_output(file: *mut FILE) {
     let _writing = Writing::begin();
     OUTPUT.store(file, Ordering::Release);
 }
 
-/// Whether messages of this level pass.
+/// Whether messages of this level are shown.
 pub(super) extern "C" fn wanted(level: c_int) -> c_int {
     globals::logs(level).into()
 }
@@ -81,7 +80,7 @@ pub(super) unsafe extern "C" fn log(level: c_int, text: *const c_char) {
     writing.put(line.bytes());
 }
 
-/// Writes text as it is, on a line of its own if a status was there.
+/// Writes text unchanged, on a new line if a status was there.
 ///
 /// # Safety
 /// `text` is a string.
@@ -103,7 +102,7 @@ pub(super) unsafe extern "C" fn print(text: *const c_char) {
     }
 }
 
-/// Writes text that the next status overwrites and everything else leaves standing.
+/// Writes text that the next status overwrites; any other output leaves it in place.
 ///
 /// # Safety
 /// `text` is a string.
@@ -123,10 +122,10 @@ pub(super) unsafe extern "C" fn status(text: *const c_char) {
 struct Writing {
     /// Writing is a cancellation point.
     _shield: Shield,
-    /// `None` in a signal handler that interrupted a write of its own thread; then stdio's own lock has to do.
+    /// `None` in a signal handler that interrupted a write of its own thread; stdio's own lock then has to suffice.
     _lock: Option<MutexGuard<'static, ()>>,
     outermost: bool,
-    /// Programs log what went wrong before they look at `errno`, and signal handlers must not change it.
+    /// Programs log a failure before they check `errno`, and signal handlers must not change it.
     _errno: Errno,
 }
 
@@ -134,7 +133,7 @@ impl Writing {
     fn begin() -> Self {
         static LOCK: Mutex<()> = Mutex::new(());
         let shield = Shield::begin();
-        // Marked before the lock is taken, so that there is no moment at which a handler could wait for it in vain.
+        // Set before the lock is taken, so that a signal handler never waits for its own thread.
         let errno = Errno::keep();
         let outermost = !BUSY.replace(true);
         let lock = outermost.then(|| LOCK.lock().unwrap_or_else(PoisonError::into_inner));
@@ -147,14 +146,14 @@ impl Writing {
     }
 
     fn put(&self, bytes: &[u8]) {
-        // The test runner shows what tests print when they fail only, and knows nothing of C's `stderr`.
+        // The test runner shows the output of tests only if they fail, and does not capture C's `stderr`.
         #[cfg(test)]
         if OUTPUT.load(Ordering::Acquire).is_null() {
             eprint!("{}", String::from_utf8_lossy(bytes));
             return;
         }
-        // SAFETY: `RTMP_LogSetOutput` asks for a stream that is open until another one is set, which waits for us.
-        // A short write has nobody to be reported to.
+        // SAFETY: `RTMP_LogSetOutput` requires a stream that stays open until another one is set, which waits for this write. A
+        // short write cannot be reported to anyone.
         unsafe { libc::fwrite(bytes.as_ptr().cast(), 1, bytes.len(), self.stream()) };
     }
 
@@ -174,18 +173,18 @@ impl Drop for Writing {
 }
 
 thread_local! {
-    /// Whether this thread is in the writer already.
+    /// Whether this thread is in the writer.
     static BUSY: Cell<bool> = const { Cell::new(false) };
 }
 
-/// A line that is put together before it is written, so that lines of other threads cannot get into it.
+/// A line that is assembled before it is written, so that lines of other threads cannot get into it.
 struct Line {
     bytes: [u8; 2100],
     len: usize,
 }
 
 impl Line {
-    /// Appends what fits; texts arrive cut to 2046 characters, so everything does.
+    /// Appends what fits; texts are already cut to 2046 characters, so all of it fits.
     fn push(&mut self, text: &[u8]) {
         let room = &mut self.bytes[self.len..];
         let len = text.len().min(room.len());

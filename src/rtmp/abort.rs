@@ -62,7 +62,7 @@ mod tests {
             RTMP_SetupURL(r, first);
             (*r).Link.timeout = 60;
             assert_eq!(RTMP_Abort(r), TRUE);
-            // As often as the program tries, nobody is asked for anything.
+            // Repeated attempts make no request to a server.
             for _ in 0..3 {
                 assert_eq!(RTMP_Connect(r, ptr::null_mut()), FALSE);
             }
@@ -71,7 +71,7 @@ mod tests {
             RTMP_Close(r);
             RTMP_SetupURL(r, second);
             (*r).Link.timeout = 1;
-            // The connection is made, and nobody shakes hands.
+            // The connection is made, but nobody answers the handshake.
             assert_eq!(RTMP_Connect(r, ptr::null_mut()), FALSE);
             assert!(listener.accept().is_ok(), "somebody connected");
             RTMP_Close(r);

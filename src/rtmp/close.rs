@@ -1,4 +1,4 @@
-//! Ending a connection: what goes, what stays, and who frees it.
+//! Ends a connection: what is reset, what stays, and who frees it.
 
 use std::{
     io::IoSlice,
@@ -25,17 +25,17 @@ use crate::{
     valid::{Rtmp, field},
 };
 
-/// Whether the peer is told.
+/// Whether the peer is informed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Manner {
-    /// The stream is ended first.
+    /// End the stream first.
     Polite,
     /// Nothing can be sent any more.
     Abrupt,
 }
 
-/// Closes the connection and resets the fields that belong to it. Options stay, for the next connection. Does nothing if
-/// another call has closed it meanwhile.
+/// Closes the connection and resets the fields that belong to it. Options stay for the next connection. Does nothing if another
+/// call has closed it meanwhile.
 pub(crate) fn close(handle: &Handle, manner: Manner) {
     if handle.never_waits() {
         return close_now(handle, manner);
@@ -57,7 +57,7 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
     }
 }
 
-/// As [`close`], of a session that does not wait: the goodbye is left to steps.
+/// As [`close`], for a session that does not wait: later steps send the goodbye.
 fn close_now(handle: &Handle, manner: Manner) {
     if handle.is_open() && manner == Manner::Polite {
         handle.step(|session, wishes| session.close(wishes));
@@ -84,7 +84,7 @@ fn close_now(handle: &Handle, manner: Manner) {
             progress.forget_connection();
             progress.failed = manner == Manner::Abrupt;
             progress.closing = manner == Manner::Polite;
-            // A connection that was given up is cut here.
+            // A connection that was given up is closed here.
             if let (Some(carrier), Manner::Polite) = (carrier, manner) {
                 progress.leaving.push(Leaving { carrier, pipe, queue, sent: 0, publishes, until });
             }
@@ -93,16 +93,19 @@ fn close_now(handle: &Handle, manner: Manner) {
     step_leaving(handle);
 }
 
-/// Goes on with the goodbyes of a session that does not wait.
+/// Continues the goodbyes of a session that does not wait.
 pub(crate) fn step_leaving(handle: &Handle) {
-    let now = Instant::now();
     let mut leaving = handle.progress(|progress| mem::take(&mut progress.leaving));
+    if leaving.is_empty() {
+        return;
+    }
+    let now = Instant::now();
     leaving.retain_mut(|leaving| !leaving.has_left(now));
     handle.progress(|progress| progress.leaving.append(&mut leaving));
 }
 
 impl Leaving {
-    /// Does what can be done of a goodbye; true when it is over.
+    /// Does as much of a goodbye as is possible without waiting; true when it has finished.
     fn has_left(&mut self, now: Instant) -> bool {
         let result = self.step(now);
         if let Err(error) = &result {
@@ -116,7 +119,7 @@ impl Leaving {
         while self.sent < self.queue.len() {
             match self.carrier.send_now(&[IoSlice::new(&self.queue[self.sent..])])? {
                 0 => {
-                    // A peer that waits for us to read what it has to say does not read either.
+                    // A peer that waits until we read its data does not read ours.
                     let has_ended = matches!(self.carrier.receive_now(&mut [0; 4096])?, Received::End);
                     return Ok(has_ended);
                 }
@@ -125,7 +128,7 @@ impl Leaving {
         }
         let mut link = self.carrier.lock();
         link.finish(now);
-        // What was published last must not be lost.
+        // The last published bytes must not be lost.
         let is_read =
             || self.pipe.socket.as_ref().is_none_or(|socket| tcp_info::unsent(socket.as_fd()) == Some(0));
         if self.publishes && !is_read() {
@@ -135,7 +138,7 @@ impl Leaving {
     }
 }
 
-/// Closes what is left of a connection that has ended; `m_read` goes on to say how.
+/// Closes the rest of a connection that has ended; `m_read` still reports how it ended.
 pub(crate) fn close_quietly(handle: &Handle) {
     let status = field!(handle.rtmp(), m_read.status);
     let before = status.get();
@@ -143,7 +146,7 @@ pub(crate) fn close_quietly(handle: &Handle) {
     status.set(before);
 }
 
-/// Closes the connection without a word and gets ready for the next one to the same server, under the same names.
+/// Closes the connection without a goodbye, and prepares the next one to the same server, with the same names.
 pub(crate) fn close_to_reconnect(handle: &Handle) {
     let deferred = Deferred::begin();
     let mut core = handle.core();
@@ -154,14 +157,14 @@ pub(crate) fn close_to_reconnect(handle: &Handle) {
     handle.close_retired();
 }
 
-/// Says that the stream ends. A player waits for nothing with that; for a publisher all of it may take as long as one
-/// wait, because what was published last must not be lost with the server's acknowledgements, which were not read.
+/// Ends the stream. A player does not wait for the server. A publisher may wait for at most the timeout of one wait, because
+/// closing a socket with unread acknowledgements would lose the last published bytes.
 fn end_stream(handle: &Handle) {
     let publish = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_WRITE != 0;
     let longest = if publish { handle.timeout().unwrap_or(LONGEST_CLOSE) } else { Duration::ZERO };
     handle.set_limit(Deadline::after(Some(longest)));
     handle.step(|session, wishes| session.close(wishes));
-    // For a player another thread that is sending is not worth a wait.
+    // A player does not wait for another thread that is sending.
     let goodbye_sent = if publish { handle.flush() } else { handle.try_flush() };
     if let Err(error) = goodbye_sent {
         ::log::debug!("the peer closed the connection before our close message: {error}");
@@ -177,36 +180,36 @@ fn end_stream(handle: &Handle) {
     handle.set_limit(Deadline::NEVER);
 }
 
-/// Takes the connection off the session and resets fields. Returns the descriptor, if it is to be kept and there is one: the
-/// connection has ended then, too.
+/// Detaches the connection from the session and resets fields. Returns the descriptor if the caller keeps it and there is one:
+/// the connection has then ended, too.
 fn hang_up(handle: &Handle, core: &mut Core, reset: fn(Rtmp<'_>), keep: bool) -> Option<c_int> {
-    handle.set_carrier(None);
+    handle.put_carrier(core, None);
     core.stream.clear();
     core.further.clear();
     if let Some(writer) = &mut core.writer {
         writer.reset();
     }
     drop(take_unfinished(core, handle.rtmp()));
-    let socket = handle.hang_up(keep);
-    // The core is locked, which keeps the steps of other calls out.
+    let socket = handle.hang_up(core, keep);
+    // The lock on the core excludes steps of other calls.
     reset(handle.rtmp());
     socket
 }
 
-/// How long closing may take when there is no time-out.
+/// The limit for closing without a timeout.
 const LONGEST_CLOSE: Duration = Duration::from_secs(30);
 
-/// Resets what belongs to the connection, and frees the strings that are the library's.
+/// Resets the connection's fields, and frees the strings that belong to the library.
 fn reset(r: Rtmp<'_>) {
     reset_connection(r);
     let link = field!(r, Link);
-    // A stream name that came from the URL must not be used after it is gone.
+    // A stream name from the URL must not be used after it was freed.
     if field!(link, playpath.av_val).get() == field!(link, playpath0.av_val).get() {
         field!(link, playpath).put(AVal::EMPTY);
     }
     let flags = field!(link, lFlags).get();
-    // SAFETY: `playpath0` is the library's, and so are the other two if their flags say so, or the program allocated them with
-    // malloc and set the flag. Other calls do not use them: the core is locked, or there is none.
+    // SAFETY: `playpath0` belongs to the library. So do the other two if their flags are set, or the program allocated them
+    // with malloc and set the flag. Other calls do not use them: the core is locked, or there is none.
     unsafe {
         memory::release_string(field!(link, playpath0).as_ptr());
         if flags & RTMP_LF_FTCU != 0 {
@@ -219,7 +222,7 @@ fn reset(r: Rtmp<'_>) {
     field!(link, lFlags).set(flags & !(RTMP_LF_FTCU | RTMP_LF_FAPU));
 }
 
-/// Resets what belongs to the connection, which has no socket any more.
+/// Resets the connection's fields. There is no socket any more.
 fn reset_connection(r: Rtmp<'_>) {
     field!(r, m_sb.sb_size).set(0);
     field!(r, m_stream_id).set(-1);

@@ -52,7 +52,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect(r: *mut RTMP, cp: *mut RTMPPacket) 
             }
             connect(&handle, What::Connect, cp, || {
                 if handle.is_open() && (handle.is_dialled() || handle.is_hung_up()) {
-                    // Connected before, and not closed: that socket would be lost.
+                    // The session was connected before and not closed; its socket would leak.
                     close_to_reconnect(&handle);
                 }
                 Opening::reaching(&handle, What::Connect, Entry::Name)
@@ -108,7 +108,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket)
                 handle.set_dialled(false);
                 Ok(Opening::at(What::Begin, Stage::Connected))
             })?;
-            // Who brings a socket waits for it as well.
+            // A caller that passes a socket waits for it, too.
             let publishes = (*r).Link.protocol & RTMP_FEATURE_WRITE != 0;
             handle.watch(!handle.is_opened() && !publishes && !handle.never_waits());
             handle.settle();
@@ -117,8 +117,8 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket)
     })
 }
 
-/// Makes a connection, or goes on with one that a call which did not wait has begun. `cp`, if not NULL, is sent in place of
-/// the library's `connect` command.
+/// Makes a connection, or continues one that an earlier call without waiting has begun. `cp`, if not NULL, replaces the
+/// library's `connect` command.
 ///
 /// # Safety
 /// `cp` is null or points to a packet whose body is null or readable for `m_nBodySize` bytes.
@@ -144,13 +144,13 @@ unsafe fn connect(
     )
 }
 
-/// Connects again, with what a server that wants a publisher to log in asked for behind the application's name and URL.
+/// Connects again, and appends to the application's name and URL what the server requested for a publisher's login.
 pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<(), Failure> {
     handle.count_login()?;
     // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     let link = unsafe { &raw mut (*handle.raw()).Link };
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); a string that its flag
-    // marks is the library's to free.
+    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); a string with its flag set belongs
+    // to the library, which may free it.
     unsafe {
         append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
         (*link).lFlags |= RTMP_LF_FAPU;
@@ -189,7 +189,7 @@ unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// An address as C passes it.
+/// An address in C's form.
 ///
 /// # Safety
 /// `address` points to a socket address of its family's size.
@@ -201,7 +201,7 @@ unsafe fn socket_address(address: *const sockaddr) -> Result<SocketAddr> {
         _ => return Err(Error::Invalid("the address is neither IPv4 nor IPv6")),
     };
     let mut storage = SockAddrStorage::zeroed();
-    // SAFETY: both are at least `len` bytes, and a storage holds an address of any family.
+    // SAFETY: both have at least `len` bytes, and a storage holds an address of any family.
     let address = unsafe {
         ptr::copy_nonoverlapping(address.cast::<u8>(), (&raw mut storage).cast::<u8>(), len as usize);
         SockAddr::new(storage, len)

@@ -1,13 +1,14 @@
-//! What the fields of an `RTMP` are before a program sets them.
+//! The values of an `RTMP`'s fields before a program sets them.
 
 use libc::{c_double, c_int};
 
 use crate::valid::{Rtmp, field};
 
-/// Gives a session of zeros its defaults. Programs that allocate one with zeros and forget `RTMP_Init` would have
-/// descriptor 0 for a connection, and waits without an end. What they have set is kept.
+/// Sets the defaults of a session of zeros. A program that allocates zeros and forgets `RTMP_Init` would otherwise have
+/// descriptor 0 as its connection, and waits without limit. Values that it has set are kept.
 pub(crate) fn initialise_zeroed(r: Rtmp<'_>) {
-    // No session that was initialised or has a connection lacks all of them. The size of what is sent is a setting.
+    // An initialised or connected session has at least one of these. The outgoing chunk size does not count, because it is a
+    // setting.
     let sent = field!(r, m_outChunkSize).get();
     if field!(r, m_sb.sb_socket).get() != 0
         || field!(r, m_inChunkSize).get() != 0
@@ -33,7 +34,7 @@ pub(crate) fn initialise_zeroed(r: Rtmp<'_>) {
     field!(r, m_fVideoCodecs).set(VIDEO_CODECS);
 }
 
-/// `sb_socket` without a connection.
+/// The value of `sb_socket` without a connection.
 pub(super) const NO_SOCKET: c_int = -1;
 /// RTMP 1.0, 5.4.1.
 pub(super) const DEFAULT_CHUNK_SIZE: c_int = 128;
@@ -41,6 +42,6 @@ pub(super) const DEFAULT_CHUNK_SIZE: c_int = 128;
 const DEFAULT_WINDOW: c_int = 2_500_000;
 /// RTMP 1.0, 5.4.5: the limit type "dynamic".
 const DYNAMIC_LIMIT: u8 = 2;
-/// What Flash players put into connect: every audio codec but one, and every video codec from Sorenson H.263 on.
+/// The values that Flash players announce: every audio codec except one, and every video codec from Sorenson H.263 on.
 const AUDIO_CODECS: c_double = 3191.0;
 const VIDEO_CODECS: c_double = 252.0;

@@ -1,8 +1,8 @@
-//! Receiving straight into the body of a message, with one system call for that, the headers in between, and the start of
-//! what follows.
+//! Receives directly into the body of a message. One system call receives the body, the chunk headers within it, and the start
+//! of the next message.
 //!
-//! Where bytes belong is a guess: the message goes on in chunks with the shortest header. What comes instead moves to the
-//! caller's buffer, which has room for all that was guessed.
+//! The destinations are a guess: that the message continues in chunks with the shortest header. Anything else moves to the
+//! caller's buffer, which has room for all bytes whose place was guessed.
 
 use std::{array, mem::MaybeUninit, slice};
 
@@ -17,34 +17,33 @@ use socket2::MaybeUninitSlice;
 use super::{reservoir::Reservoir, sockbuf::Inbox};
 use crate::memory::Body;
 
-/// How much has to be missing to the end of a chunk for its bytes to come straight into the body. For less, what the system
-/// does for each piece of a scattered call costs more than copying the bytes; and far more bytes than that come with one call
-/// where there is a reservoir.
+/// The number of bytes that a chunk must lack for a direct receive. For fewer, a scattered system call costs more than copying
+/// the bytes; with a reservoir, one call brings far more bytes than that.
 pub(crate) const fn worthwhile(reservoir: Option<&Reservoir>) -> usize {
     if reservoir.is_some() { 48 << 10 } else { 8192 }
 }
 
-/// What came for a message on loan.
+/// The bytes received for a message on loan.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Arrived {
     /// Bytes that the message used, headers included.
     pub(crate) used: usize,
-    /// How many further chunks of the message began.
+    /// The number of further chunks of the message that began.
     pub(crate) chunks: usize,
     /// Whether there was no room for more.
     pub(crate) full: bool,
 }
 
-/// A further chunk, as far as there is room for it.
+/// A further chunk, as far as the body has room for it.
 #[derive(Debug, Default, Clone, Copy)]
 struct Ahead {
-    /// Where the payload lies in the body's spare room.
+    /// The offset of the payload in the body's spare room.
     start: usize,
     len: usize,
 }
 
-/// Waits for bytes of the message on loan; what follows it, or comes in between, is unread in the buffer afterwards, where
-/// nothing was unread before. `ahead` allows to go on behind the current chunk.
+/// Waits for bytes of the message on loan. Other bytes, after the message or between its chunks, are then unread in the buffer,
+/// which was empty before. `ahead` allows receiving beyond the current chunk.
 pub(crate) fn receive(
     inbox: &mut Inbox<'_>,
     loan: &mut Loan<Body>,
@@ -64,7 +63,7 @@ pub(crate) fn receive(
     })
 }
 
-/// As [`receive`] with `ahead`, but only what is there already; `None` if that is nothing.
+/// As [`receive`] with `ahead`, but only bytes that are available; `None` if there are none.
 pub(crate) fn receive_now(inbox: &mut Inbox<'_>, loan: &mut Loan<Body>) -> Result<Option<Arrived>> {
     let mut none = false;
     let fill = |fd: BorrowedFd<'_>, slices: &mut [MaybeUninitSlice<'_>]| {
@@ -76,7 +75,7 @@ pub(crate) fn receive_now(inbox: &mut Inbox<'_>, loan: &mut Loan<Body>) -> Resul
     Ok((!none).then_some(arrived))
 }
 
-/// Lets `fill` put bytes into a message on loan, and behind it into the buffer, where nothing is unread.
+/// Lets `fill` write bytes into a message on loan and then into the buffer, which has no unread bytes.
 fn fill_loan(
     inbox: &mut Inbox<'_>,
     loan: &mut Loan<Body>,
@@ -92,8 +91,8 @@ fn fill_loan(
     Ok(arrived)
 }
 
-/// Lets `fill` put bytes where they probably belong, and moves what belongs elsewhere to the start of `buffer`; returns
-/// what came for the message, and how much lies in `buffer`.
+/// Lets `fill` write bytes to their probable places, and moves bytes that belong elsewhere to the start of `buffer`; returns
+/// what arrived for the message, and the number of bytes in `buffer`.
 fn scatter(
     loan: &mut Loan<Body>,
     buffer: &mut [u8],
@@ -108,7 +107,7 @@ fn scatter(
     let spare_len = loan.body.spare().len();
     let first = loan.missing.min(spare_len);
 
-    // Everything behind the first piece has to fit into the buffer if it is none of this message's.
+    // Everything after the first piece has to fit into the buffer, in case it is not part of this message.
     let mut budget = buffer.len();
     let (mut planned, mut start, mut complete) = (0, first, first == loan.missing);
     while ahead && complete {
@@ -123,8 +122,8 @@ fn scatter(
         start += len;
         budget -= header.len() + len;
     }
-    // Messages of this length are there as a whole with every call, if the buffer takes them; longer ones are better off where
-    // they belong.
+    // A call receives messages of this length completely if the buffer has room for them. Longer ones are better received in
+    // their place.
     let several = loan.length + MAX_HEADER_LEN <= buffer.len();
     let tail = match complete {
         true if several => budget,
@@ -145,7 +144,7 @@ fn scatter(
             slices[used + 1] = MaybeUninitSlice::new(piece);
             used += 2;
         }
-        // SAFETY: what is written through this are bytes from the socket, so the buffer stays initialised.
+        // SAFETY: only bytes from the socket are written through this, so the buffer stays initialised.
         let room = unsafe { slice::from_raw_parts_mut(buffer.as_mut_ptr().cast(), tail) };
         slices[used] = MaybeUninitSlice::new(room);
         fill(&mut slices[..=used])?
@@ -164,7 +163,7 @@ fn scatter(
         if header_len == 0 {
             break;
         }
-        // SAFETY: bytes arrive in order, so this many of the header's were written.
+        // SAFETY: bytes arrive in order, so this many bytes of the header were written.
         let seen = unsafe { slice::from_raw_parts(room.as_ptr().cast::<u8>(), header_len) };
         if moved == 0 && seen == header {
             body_len += payload_len;
@@ -173,7 +172,7 @@ fn scatter(
             continue;
         }
         if moved == 0 {
-            // What comes last is in its place, but for what has to go in front of it.
+            // The last bytes are in their place, except for the bytes that go in front of them.
             buffer.copy_within(..tail_len, count - arrived.used - tail_len);
         }
         buffer[moved..moved + header_len].copy_from_slice(seen);
@@ -189,18 +188,18 @@ fn scatter(
     Ok((arrived, count - arrived.used))
 }
 
-/// Takes at most `most` off what is left.
+/// Takes at most `most` from `left`.
 fn take(left: &mut usize, most: usize) -> usize {
     let taken = most.min(*left);
     *left -= taken;
     taken
 }
 
-/// How many further chunks are guessed at most: bodies are lent for long chunks, of which the buffer takes two.
+/// The limit of further chunks that are guessed: bodies are lent for long chunks, and the buffer has room for two.
 const MAX_AHEAD: usize = 2;
 /// The longest header of a chunk in mid-message.
 const MAX_SHORT_HEADER: usize = 7;
-/// How much is taken of what follows a long message: enough for the next header, and for a few short messages.
+/// The number of bytes to receive after a long message: enough for the next header, and for a few short messages.
 const TAIL: usize = 1024;
 
 #[cfg(test)]
@@ -212,11 +211,11 @@ mod tests {
         message::MessageType,
     };
 
-    /// A time that needs the extended timestamp.
+    /// A timestamp that needs the extended form.
     const TIME: u32 = 0x0100_0000;
 
-    /// Bytes of some messages, of which short ones come between the chunks of long ones. What further chunks have for an extended
-    /// timestamp is `again`.
+    /// The bytes of some messages; short ones come between the chunks of long ones. Further chunks have `again` as the extended
+    /// timestamp.
     fn wire(
         chunk_size: u32,
         size: usize,

@@ -14,7 +14,7 @@ use crate::amf::{
     AMFPropertyValue, AVal, access::AMF_AddProp,
 };
 
-/// Appends a piece to the innermost open object; text stays where it is.
+/// Appends a value to the innermost open object. Text is not copied.
 ///
 /// # Safety
 /// `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built from it.
@@ -44,8 +44,8 @@ pub(super) unsafe fn append(link: *mut RTMP_LNK, item: Item<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The object that is reached through the last property of the last property, `depth` times. A program may have
-/// emptied the list, or put other values in it.
+/// The innermost open object: the last property of the last property, `depth` times. A program may have emptied the list, or
+/// stored other values in it.
 ///
 /// # Safety
 /// `object` points to a list whose arrays hold as many properties as their counts say.
@@ -96,7 +96,7 @@ fn property(name: Option<&[u8]>, p_type: AMFDataType, value: AMFPropertyValue) -
     Ok(AMFObjectProperty { p_name, p_type, p_vu: value, p_UTCoffset: 0 })
 }
 
-/// The string that `text` is a view of.
+/// The string to which `text` points.
 fn borrowed(text: &[u8]) -> Result<AVal> {
     let av_len = c_int::try_from(text.len()).map_err(|_| Error::TooLarge("the conn option"))?;
     Ok(AVal { av_val: ptr::from_ref(text).cast_mut().cast(), av_len })

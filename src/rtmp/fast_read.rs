@@ -1,11 +1,11 @@
-//! The fast path of reading: audio and video that needs no waiting, at little more than the cost of the system call and of the
-//! copy.
+//! The fast path of reading: audio and video that is available without waiting, for little more than the cost of the system
+//! call and the copy.
 //!
-//! An exception to the one way in, for the rows `RTMP_Read, 400-byte messages`, `RTMP_GetNextMediaPacket, 400-byte messages` and
-//! `RTMP_Read, chunks of 4096` of `make bench`. Short messages come by the dozen with one system call, and of long ones the rest is
-//! often on the socket already, so they cost what the library does for each of them: messages in chunks of 4096 took 1.6 times as long
-//! without the part that receives. All other messages, every wait, and every
-//! call that finds another call with the session, are left to the general path, which goes on where this has stopped.
+//! This is an exception to the one way of receiving, for the rows `RTMP_Read, 400-byte messages`, `RTMP_GetNextMediaPacket,
+//! 400-byte messages` and `RTMP_Read, chunks of 4096` of `make bench`. One system call receives dozens of short messages, and
+//! the rest of a long one is often on the socket already, so their cost is the library's work for each message: without the
+//! part that receives, messages in chunks of 4096 took 1.6 times as long. All other messages, every wait, and every call that
+//! finds another call using the session, go to the general path, which continues at the same position.
 
 use std::{mem::MaybeUninit, slice};
 
@@ -38,21 +38,21 @@ use crate::{
     valid::{Rtmp, Valid, field},
 };
 
-/// The result of the fast path: `None` leaves everything to the general path, and a failure all but the outcome.
+/// The result of the fast path. With `None`, the general path does everything; after a failure, it only reports the outcome.
 pub(super) type Attempt<T> = Option<Result<T, Box<Failure>>>;
 
-/// Puts the next message into `packet`, all of which but `m_chunk` is overwritten; the body is the caller's.
+/// Stores the next message in `packet` and overwrites all of it except `m_chunk`; the body belongs to the caller.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[inline(always)]
 pub(super) unsafe fn next(r: *mut RTMP, packet: *mut RTMPPacket) -> Attempt<()> {
-    // SAFETY: both are null or point to what they have to, by the Safety section.
+    // SAFETY: both are null or point to valid objects, by the Safety section.
     let (r, packet) = unsafe { (Rtmp::new(r)?, Valid::new(packet)?) };
     take(r, Packet(packet))
 }
 
-/// Puts the next message as an FLV tag into `buf`; returns how long the tag is.
+/// Stores the next message as an FLV tag in `buf`; returns the length of the tag.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
@@ -65,17 +65,17 @@ pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Attemp
     take(r, Tag { r, out })
 }
 
-/// Why the general path need not be tried.
+/// Why the general path is not needed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// What came makes no sense.
+    /// The received bytes are malformed.
     Decoding(Error),
-    /// Nothing more will come.
+    /// The connection has ended.
     Receiving(Error),
 }
 
 impl Failure {
-    /// Does what the general path does when it fails like this.
+    /// Does the same as the general path after this failure.
     pub(super) fn handle(self, handle: &Handle) -> Error {
         match self {
             Self::Decoding(error) => {
@@ -83,7 +83,7 @@ impl Failure {
                 error
             }
             Self::Receiving(error) => {
-                // The thread that ends a wait may shut the socket down, too.
+                // The thread that ends a wait may also shut the socket down.
                 let error = handle.check().err().unwrap_or(error);
                 handle.fail_receiving(&error);
                 error
@@ -92,24 +92,24 @@ impl Failure {
     }
 }
 
-/// What becomes of a message.
+/// The destination of a message.
 trait Place {
     type Made;
 
-    /// Copies a message that is in the buffer as a whole.
+    /// Copies a message that is completely in the buffer.
     fn copy(&mut self, ready: &Ready<'_>, flv: &flv::Stream<Body>, block: &mut Block) -> Option<Self::Made>;
 
-    /// Gets ready for a message of which more has to come; returns whether it may.
+    /// Prepares for an incomplete message; returns whether this destination accepts it.
     fn prepare(&mut self, decoder: &mut Decoder<Body>, flv: &flv::Stream<Body>) -> bool;
 
-    /// Whether a complete message is where it should be.
+    /// Whether a complete message is already in its place.
     fn fits(&self, kind: MessageType, body: &Body) -> bool;
 
     /// Takes a complete message that fits.
     fn keep(&mut self, message: Message<Body>, block: &mut Block) -> Option<Self::Made>;
 }
 
-/// A packet with a body of its own.
+/// A packet, whose body is allocated here.
 struct Packet<'a>(Valid<'a, RTMPPacket>);
 
 impl Place for Packet<'_> {
@@ -138,7 +138,7 @@ impl Place for Packet<'_> {
     }
 }
 
-/// Puts a message into a packet, field by field: most calls do this. C frees the body.
+/// Stores a message in a packet, field by field: most calls do this. C frees the body.
 #[inline(always)]
 pub(super) fn show(packet: Valid<'_, RTMPPacket>, message: Message<Body>) {
     let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
@@ -154,21 +154,21 @@ pub(super) fn show(packet: Valid<'_, RTMPPacket>, message: Message<Body>) {
     field!(packet, m_body).set(body.into_raw());
 }
 
-/// A tag in the memory of a caller of `RTMP_Read`, who lends it until the call ends.
+/// A tag in the memory of a caller of `RTMP_Read`, which is lent until the call ends.
 struct Tag<'a> {
     r: Rtmp<'a>,
     out: &'a mut [MaybeUninit<u8>],
 }
 
 impl Tag<'_> {
-    /// What a tag has around a body of `length` bytes, if that may be the next one.
+    /// The header and trailer of a tag around a body of `length` bytes, if that can be the next tag.
     #[inline(always)]
     fn header(&self, kind: MessageType, timestamp: u32, length: usize) -> Option<flv::TagHeader> {
         let live = field!(self.r, Link.lFlags).get() & RTMP_LF_LIVE != 0;
         with_read_state(self.r, |state| flv::plain_tag(state, kind, timestamp, length, live))
     }
 
-    /// Writes it; returns how long the tag is.
+    /// Writes the tag; returns its length.
     #[inline(always)]
     fn finish(&mut self, header: &flv::TagHeader, length: usize, block: &mut Block) -> Option<usize> {
         block.next(self.out.as_ptr().cast(), self.out.len());
@@ -180,13 +180,13 @@ impl Tag<'_> {
         Some(whole(length))
     }
 
-    /// The memory as a body, behind the header.
+    /// The memory after the header, as a body.
     ///
     /// # Safety
     /// As for [`Body::borrowed`]; the body is not used after the tag.
     #[inline(always)]
     unsafe fn body(&mut self) -> Body {
-        // SAFETY: nobody else uses the memory meanwhile, by the Safety section.
+        // SAFETY: nothing else uses the memory meanwhile, by the Safety section.
         unsafe { Body::borrowed(&mut self.out[TAG_HEADER_LEN..]) }
     }
 }
@@ -215,7 +215,8 @@ impl Place for Tag<'_> {
         if !in_order || !flv.pending().is_empty() || self.out.len() <= whole(0) {
             return false;
         }
-        // SAFETY: the memory is the caller's until the call ends; `Offered` takes the offer back before that, and it is not
+        // SAFETY: the memory belongs to the caller until the call ends; `Offered` withdraws the offer before that, and the
+        // memory has no other use until then.
         // used in another way until then.
         decoder.offer(unsafe { self.body() });
         true
@@ -233,17 +234,17 @@ impl Place for Tag<'_> {
     }
 }
 
-/// A decoder that may have an offer, which ends with this.
+/// A decoder that may have an offer, which ends when this is dropped.
 struct Offered<'d>(&'d mut Decoder<Body>);
 
 impl Drop for Offered<'_> {
     fn drop(&mut self) {
-        // Without effect if that was done before; else this is a panic, and the session's end.
+        // No effect if it was withdrawn before; otherwise this is a panic, which ends the session.
         let _ = self.0.withdraw();
     }
 }
 
-/// Lets `place` have the next message if it is plain audio or video and all of it is there.
+/// Passes the next message to `place` if it is plain audio or video and completely available.
 #[inline(always)]
 fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
     if field!(r, m_sb.sb_socket).get() == -1 || globals::dumps() || reason::is_reporting() {
@@ -261,7 +262,7 @@ fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
         place.copy(ready, stream, block)
     });
     let Some((consumed, made)) = ready else {
-        // Asking for bytes that are not there yet would be in vain.
+        // A request for bytes that are not there yet would be useless.
         if found.expects_wait() {
             return None;
         }
@@ -277,10 +278,10 @@ fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
     Some(Ok(made))
 }
 
-/// As [`take`], for a message of which something may be on the socket still.
+/// As [`take`], for a message whose rest may still be on the socket.
 #[inline(never)]
 fn take_arriving<P: Place>(r: Rtmp<'_>, mut found: Exclusive<'_>, place: &mut P) -> Attempt<P::Made> {
-    // That nothing is on the socket is an error for the system, and none for the caller.
+    // For the system it is an error that the socket has no bytes, but not for the caller.
     let _errno = Errno::keep();
     let _shield = Shield::begin();
     let before = load_for_media(r);
@@ -294,7 +295,7 @@ fn take_arriving<P: Place>(r: Rtmp<'_>, mut found: Exclusive<'_>, place: &mut P)
     made
 }
 
-/// Receives the next message as far as it is there, and lets `place` have it.
+/// Receives the available part of the next message, and passes it to `place`.
 fn receive<P: Place>(
     r: Rtmp<'_>,
     found: &mut Exclusive<'_>,
@@ -346,11 +347,10 @@ fn receive<P: Place>(
     }
 }
 
-/// How often one call receives here. A peer can begin message after message and finish none: that is for the general path to
-/// end.
+/// The limit of receives of one call here. A peer can begin message after message and finish none; the general path ends that.
 const MAX_RECEIVES: u32 = 64;
 
-/// Receives what is there; returns whether that was something.
+/// Receives available bytes; returns whether there were any.
 fn receive_more(
     inbox: &mut Inbox<'_>,
     decoder: &mut Decoder<Body>,
@@ -373,22 +373,22 @@ fn receive_more(
     result.map(|arrived| arrived.is_some())
 }
 
-/// Whether something is to be done after a message.
+/// Whether something has to be done after a message.
 #[inline(always)]
 fn is_due(r: Rtmp<'_>, state: &State) -> bool {
     let sb = field!(r, m_sb);
     state.owes_acknowledgement() || (field!(sb, sb_size).get() == 0 && sb.has_tls())
 }
 
-/// Does what is due after a message: the acknowledgement, and, when the buffer is empty, getting what TLS holds ready into
-/// it.
+/// Does what is due after a message: the acknowledgement, and, when the buffer is empty, moving the bytes that TLS has
+/// decrypted into it.
 #[cold]
 fn settle(r: Rtmp<'_>) {
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    // SAFETY: it is an initialised `RTMP`, until the call ends.
+    // SAFETY: `r` is an initialised `RTMP` until the call ends.
     let Ok(handle) = (unsafe { Handle::connected(r.as_ptr()) }) else { return };
-    // An error has closed the connection, which the next call will find. The message has arrived before.
+    // An error has closed the connection, and the next call reports it. The message arrived before it.
     let _ = handle.acknowledge_if_due();
     handle.settle();
 }

@@ -1,9 +1,9 @@
-//! The fast path of sending: messages that bypass the queue because nothing but the socket is in their way.
+//! The fast path of sending: messages that bypass the queue because the queue is empty and the socket is plain.
 //!
-//! An exception to the one way out, for the rows `RTMP_Write, 100-byte messages` and `RTMP_SendPacket, 300-byte messages` of
-//! `make bench`, which took 1.8 and 1.6 times as long without a fast
-//! path (measured when there was a second one for programs with one thread). Everything out of the ordinary, and every call that finds another thread using
-//! the session, is left to the general path, which starts from the beginning: here nothing has happened then.
+//! This is an exception to the one way of sending, for the rows `RTMP_Write, 100-byte messages` and `RTMP_SendPacket, 300-byte
+//! messages` of `make bench`, which took 1.8 and 1.6 times as long without a fast path (measured when there was a second one
+//! for programs with one thread). Anything unusual, and every call that finds another thread using the session, goes to the
+//! general path, which starts from the beginning, because nothing has been sent here in that case.
 
 use std::io;
 
@@ -31,7 +31,7 @@ use crate::{
     valid::{Rtmp, field},
 };
 
-/// Sends a packet; returns TRUE, or `failure` when the connection is gone.
+/// Sends a packet; returns TRUE, or `failure` if the connection was lost.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
@@ -43,7 +43,7 @@ pub(super) unsafe fn send(
     queue: bool,
     failure: c_int,
 ) -> Option<c_int> {
-    // SAFETY: both are null or point to what they have to, by the Safety section; this call has the packet for itself.
+    // SAFETY: both are null or point to valid objects, by the Safety section; only this call uses the packet.
     let (r, packet) = unsafe { (Rtmp::new(r)?, packet.as_mut()?) };
     let kind = MessageType(packet.m_packetType);
     if kind == MessageType::COMMAND && (queue || globals::logs_debug()) {
@@ -61,7 +61,7 @@ pub(super) unsafe fn send(
     }
 }
 
-/// Publishes a tag; returns `size`, or `failure` when the connection is gone.
+/// Publishes a tag; returns `size`, or `failure` if the connection was lost.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
@@ -88,10 +88,10 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
     }
 }
 
-/// What became of a message; `None` if nothing has happened.
+/// The result for a message; `None` if nothing has happened.
 type Attempt = Option<Result<u8, Box<Unsent>>>;
 
-/// Why a message was not sent, and the call in which that was.
+/// Why a message was not sent, and the call that failed.
 struct Unsent {
     error: Error,
     handle: Handle,
@@ -100,7 +100,7 @@ struct Unsent {
 /// Encodes a message and sends it; returns the header format. `None` if nothing has happened.
 #[inline(always)]
 fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>) -> Attempt {
-    // What the system does not take at once is an error for it, and none for the caller.
+    // A full send buffer is an error for the system, but not for the caller.
     let _errno = Errno::keep();
     if globals::dumps() || reason::is_reporting() {
         return None;
@@ -144,7 +144,7 @@ fn wait(
 #[inline(never)]
 fn fail(r: Rtmp<'_>, unsent: Unsent, message: &Outgoing<'_>, failure: c_int) -> c_int {
     boundary(Kind::Session, failure, |_| {
-        // SAFETY: it is an initialised `RTMP`, until the call ends.
+        // SAFETY: `r` is an initialised `RTMP` until the call ends.
         unsafe { reason::about(r.as_ptr()) }?;
         let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
         let Unsent { error, handle } = unsent;

@@ -68,7 +68,7 @@ pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: 
     count
 }
 
-/// The general path. `failure` is what is known to go wrong.
+/// The general path. `failure` is a failure that is already known.
 ///
 /// # Safety
 /// As for [`RTMP_Read`].
@@ -129,7 +129,7 @@ unsafe fn read_in_general(
     )
 }
 
-/// Lets the connection go that is kept for a reader who has not seen the end, unless this is the same block.
+/// Releases a connection that was kept for a reader that has not seen the end, unless this call continues the same block.
 fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
     let block = handle.core().block.next(buffer, size);
     if handle.is_hung_up() && !block.goes_on {
@@ -138,7 +138,8 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
     }
 }
 
-/// Reads into `out`; `None` when the stream failed before this call. `failure` is what is known to go wrong. `errno` says
+/// Reads into `out`; `None` if the stream failed before this call. `failure` is a failure that is already known. `errno` has
+/// the reason why nothing was read.
 /// why nothing was read.
 fn read(
     handle: &Handle,
@@ -175,6 +176,10 @@ fn read(
             }
             Step::Failed => return Ok(None),
             Step::NeedMessage => {}
+        }
+        if call.written() > 0 {
+            // The end may be there by now: a call that returns bytes reports it, too.
+            handle.progress_if_any(|progress| progress.drained = false);
         }
         let arrived = match failure.take() {
             None => reading.next_media(),
@@ -238,7 +243,7 @@ fn read(
                 let failure = handle.failure(error, Phase::Reading);
                 failure.keep();
                 let (error, _) = failure.into_parts();
-                // curl would take 0 for the end of the stream.
+                // curl would treat 0 as the end of the stream.
                 let failed = polls && matches!(error, Error::TimedOut);
                 let ending = if failed { Ending::Error } else { Ending::Eof };
                 why = Some(error);
@@ -249,24 +254,24 @@ fn read(
     }
 }
 
-/// Offers the caller's memory for the next message, in the place where a tag's body belongs.
+/// Offers the caller's memory for the body of the next message, where the tag's body belongs.
 fn offer(core: &mut Core, call: &mut Call<'_, MaybeUninit<u8>>, state: &ReadState<'_>, next: Step) -> Step {
     if next != Step::NeedMessage {
         return next;
     }
     if let Some(room) = core.stream.body_room(call, state) {
-        // SAFETY: the memory is the caller's for the length of the call, before the end of which `Placement` takes the
-        // offer back; it is not used in another way while the offer stands.
+        // SAFETY: the memory belongs to the caller for the length of the call. `Placement` withdraws the offer before its end,
+        // and the memory has no other use while the offer stands.
         core.session.decoder().offer(unsafe { Body::borrowed(room) });
     }
     next
 }
 
-/// The time in which a message may go straight into the caller's memory; a panic ends it as well.
+/// The time in which a message may be received directly into the caller's memory; a panic ends it as well.
 struct Placement<'h>(&'h Handle);
 
 impl Placement<'_> {
-    /// From now on no message uses the caller's memory. What has arrived of one is moved.
+    /// Withdraws the caller's memory: no later message uses it. The received part of a message is moved.
     fn end(&self) {
         let result = self.0.core().session.decoder().withdraw();
         if result.is_err() {
@@ -277,7 +282,7 @@ impl Placement<'_> {
 
 impl Drop for Placement<'_> {
     fn drop(&mut self) {
-        // Otherwise it has ended where the message was looked at.
+        // Otherwise it ended when the message was processed.
         if std::thread::panicking() {
             self.end();
         }
@@ -286,8 +291,8 @@ impl Drop for Placement<'_> {
 
 const NOT_FOUND: &str = "the stream does not go on where the file ends";
 
-/// How long a call passes over what is in front of the place to resume at: the time of one wait, and as long again as what was
-/// passed over would play. So a server may start from the beginning at the pace of the stream, and not be slower.
+/// The limit of the time in which a call skips media before the position to resume at: the time of one wait, plus the playing
+/// time of the skipped media. So a server may start from the beginning at the pace of the stream, but not more slowly.
 struct Search {
     began: Instant,
     timeout: Option<Duration>,
@@ -298,7 +303,7 @@ impl Search {
         Self { began: Instant::now(), timeout: handle.timeout() }
     }
 
-    /// Whether it does if the stream has come no further than this, which is in milliseconds.
+    /// Whether the limit has passed if the stream is at this timestamp, in milliseconds.
     fn takes_too_long(&self, timestamp: u32) -> bool {
         let played = Duration::from_millis(timestamp.into());
         self.timeout.is_some_and(|timeout| self.began.elapsed() > timeout + played)
@@ -307,8 +312,8 @@ impl Search {
 
 /// The time of one wait, for all waits of a call.
 ///
-/// A program that watches the socket of a tunnel comes because of replies that may be empty, and has limits of its own, which it
-/// cannot heed while it is in a call. So nothing that the server says besides media makes that longer.
+/// A program that watches the socket of a tunnel calls because of replies that may be empty. It has its own limits, and cannot
+/// check them while it is in a call. So nothing but media from the server extends this time.
 struct Limited<'h>(&'h Handle);
 
 impl<'h> Limited<'h> {
@@ -324,7 +329,7 @@ impl Drop for Limited<'_> {
     }
 }
 
-/// Keeps what the server said in the end.
+/// Keeps the server's last status.
 fn keep_ending(last: &Message<Body>) {
     ::log::debug!("Got Play.Complete or Play.Stop from server. Assuming stream is complete");
     match session::status_words(last.kind, last.body.as_ref()) {
@@ -339,7 +344,7 @@ fn keep_ending(last: &Message<Body>) {
     }
 }
 
-/// Runs a part of a read with what `m_read` says, and shows in `m_read` what came of it.
+/// Runs a part of a read with the values of `m_read`, and stores the new values there.
 fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> R) -> R {
     let _deferred = Deferred::begin();
     let mut core = handle.core();
@@ -425,7 +430,7 @@ unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_i
             format = Some(sent.inspect_err(|_| phase = Phase::SENDING)?);
             Ok(())
         });
-        // Also in front of bytes that are not FLV.
+        // Also before bytes that are not FLV.
         let result = match (result, batch.end()) {
             (Ok(_), Err(error)) => {
                 phase = Phase::SENDING;
@@ -438,7 +443,7 @@ unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_i
             (result, Ok(())) => result,
         };
         let mut core = handle.core();
-        // Another thread, or an error, may have closed the connection, and all of this with it.
+        // Another thread, or an error, may have closed the connection and discarded all of this.
         if handle.is_current() {
             mirror_writer(field!(rtmp, m_write), &writer, stream_id, format);
             show_unfinished(&mut core, rtmp, &mut writer);
@@ -449,10 +454,10 @@ unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_i
     })
 }
 
-/// Logs the first message that `input` makes, which cannot be sent, and returns how many bytes its first chunk would have.
+/// Logs the first message in `input`, which cannot be sent, and returns the length that its first chunk would have.
 fn log_unsent_tag(r: Rtmp<'_>, input: &[u8]) -> usize {
     let mut first_chunk = 0;
-    // Nothing is kept: the session may have no state of its own.
+    // Nothing is kept, because the session may have no state.
     let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
         first_chunk = log_unsent(r, &outgoing(field!(r, m_stream_id).get(), &message));
         Err(Error::NotConnected)

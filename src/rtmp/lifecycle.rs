@@ -1,4 +1,4 @@
-//! Making an `RTMP`, its defaults, and the functions that only read or write one field.
+//! Allocates an `RTMP`, sets its defaults, and has the functions that only read or write one field.
 
 use std::mem::size_of;
 
@@ -32,7 +32,7 @@ pub extern "C" fn RTMP_Alloc() -> *mut RTMP {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Free(r: *mut RTMP) {
     if reason::is_told(|told| told == r) {
-        // The call whose log callback this is goes on to use it.
+        // The call whose log callback this is still uses it.
         return;
     }
     // SAFETY: `r` is null or came from `RTMP_Alloc` or `malloc`, and nobody uses it any more, by the Safety section;
@@ -59,7 +59,7 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
             return Ok(());
         }
         if reason::is_told(|told| told == r) {
-            // SAFETY: a session of a call that runs is initialised.
+            // SAFETY: a session with a running call is initialised.
             unsafe { reason::about(r) }?;
         }
         // SAFETY: `r` points to writable memory of the size of an `RTMP`, by the Safety section; all-zero bytes are a valid

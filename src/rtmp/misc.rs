@@ -28,9 +28,9 @@ pub extern "C" fn RTMP_UserInterrupt() {
 #[cfg(unix)]
 fn milliseconds() -> u32 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `now` is writable; POSIX knows the clock, and on a failure `now` stays 0.
+    // SAFETY: `now` is writable; POSIX defines the clock, and on a failure `now` stays 0.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
-    // Cutting to 32 bits is the contract.
+    // The function returns 32 bits, so the value wraps.
     (now.tv_sec as u32).wrapping_mul(1000).wrapping_add((now.tv_nsec / 1_000_000) as u32)
 }
 

@@ -1,4 +1,4 @@
-//! `rtmp.h`: the session object and everything that is done with it.
+//! `rtmp.h`: the session object and all functions that use it.
 
 pub mod abort;
 pub mod close;

@@ -1,5 +1,5 @@
-//! Making a connection, on either side: what its calls have in common, step by step, so that one that may not wait can go on
-//! later where it has stopped.
+//! Makes a connection, on either side: the steps that all connecting calls share. A call that must not wait can continue at the
+//! step where it stopped.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -43,7 +43,7 @@ use crate::{
 };
 
 impl Opening {
-    /// Begins to connect to the server that `Link` names, or to the address `entry` of it or of its proxy.
+    /// Begins to connect to the server that `Link` names, or to `entry`, the address of that server or of its proxy.
     pub(super) fn reaching(handle: &Handle, what: What, entry: Entry) -> Result<Self, Failure> {
         handle.sb().set_timed_out(false);
         field!(handle.rtmp(), m_pausing).set(0);
@@ -55,7 +55,7 @@ impl Opening {
         Ok(Self::at(what, Stage::Reaching(Box::new(link))))
     }
 
-    /// Goes on with the socket that there is.
+    /// Continues with the existing socket.
     pub(super) fn at(what: What, stage: Stage) -> Self {
         Self {
             what,
@@ -69,7 +69,7 @@ impl Opening {
         }
     }
 
-    /// As a server that shakes hands in TLS with the client on the socket.
+    /// As a server that does the TLS handshake with the client on the socket.
     pub(crate) fn accepting_tls(handle: &Handle, context: &ServerContext) -> Result<Self> {
         tcp::add_missing_timeouts(handle.socket()?, handle.timeout());
         let shown = shown(handle)?;
@@ -78,7 +78,7 @@ impl Opening {
         Ok(Self::at(What::AcceptTls, Stage::Securing(carrier)))
     }
 
-    /// Goes on until the connection is made. [`Error::Again`] comes from sessions that do not wait, and leaves everything for
+    /// Continues until the connection is made. [`Error::Again`] comes from sessions that do not wait, and keeps everything for
     /// the next call; any other error ends the attempt.
     pub(crate) fn run(&mut self, handle: &Handle) -> Result<(), Failure> {
         let result = self.advance(handle);
@@ -108,7 +108,7 @@ impl Opening {
                     Stage::Connected
                 }
                 Stage::Connected => {
-                    // A socket of our own has them.
+                    // The library's own sockets have the options already.
                     if !handle.is_opened() {
                         let socket = handle.socket().during(Phase::Call)?;
                         tcp::add_missing_timeouts(socket, handle.timeout());
@@ -151,7 +151,7 @@ impl Opening {
                         let options = ServerOptions { time: RTMP_GetTime(), swf: handle.swf() };
                         Session::bare_server(options, &mut random::system)
                     } else {
-                        // Another connection has not been asked to go elsewhere.
+                        // A reconnect request applies only to the connection that received it.
                         if handle.settings().reconnect.is_some() {
                             handle.change_settings(|settings| settings.reconnect = None);
                         }
@@ -160,7 +160,7 @@ impl Opening {
                         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
                         let encrypted = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_ENC != 0;
                         let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
-                        // How long its phases may take is for the handle to say.
+                        // The handle decides how long its phases may take.
                         Session::client(options, None, &mut random::system, Instant::now())
                     };
                     let session = begun.map_err(|error| self.unshaken(handle, error))?;
@@ -209,22 +209,22 @@ impl Opening {
         }
         handle.show_tunnel(carrier);
         handle.core().phases.tls = carrier.phases().tls;
-        // The peer's first bytes may have come with the end of its handshake.
+        // The peer's first bytes may have arrived together with the end of its handshake.
         if !handle.is_carried() {
-            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); before the handshake
-            // nobody else uses the socket.
+            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); nothing else uses the
+            // socket before the handshake.
             handle.inbox().refill_from_pending();
         }
         Ok(())
     }
 
-    /// Sends what follows the handshake.
+    /// Sends the messages after the handshake.
     fn greet(&mut self, handle: &Handle) -> Result<(), Failure> {
         if self.what == What::Serve {
             let unshaken = |error| handle.failure(error, Phase::Handshake);
             self.announce_chunk_size(handle).map_err(unshaken)?;
             if self.waits_for_ever {
-                // Players have nothing to say while they play. How long to wait for them is for the caller to decide.
+                // Players send nothing while they play. The caller decides how long to wait for them.
                 tcp::wait_for_ever(handle.socket().map_err(unshaken)?);
             }
             return Ok(());
@@ -253,7 +253,7 @@ impl Opening {
             .map_err(|error| unsent(error.reported()))
     }
 
-    /// A handshake has failed.
+    /// Reports a failed handshake.
     fn unshaken(&self, handle: &Handle, error: Error) -> Failure {
         match error {
             Error::Again => Failure::new(error, Phase::Handshake),
@@ -262,17 +262,17 @@ impl Opening {
         }
     }
 
-    /// Tells the peer the chunk size that the program has asked for; an error has closed the connection.
+    /// Announces the chunk size that the program has set; an error has closed the connection.
     fn announce_chunk_size(&mut self, handle: &Handle) -> Result<()> {
         let Some(size) = self.chunk_size else { return Ok(()) };
         let announcement = command::set_chunk_size(size as u32);
         handle.send(|_, _| announcement).map_err(Error::reported)?;
-        // It holds from here on.
+        // The size applies from now on.
         self.restore_chunk_size(handle);
         Ok(())
     }
 
-    /// Puts the chunk size back that was there before the handshake, so that it holds for the next connection too, also if this
+    /// Restores the chunk size that was set before the handshake, so that it also applies to the next connection, even if this
     /// one has failed.
     fn restore_chunk_size(&mut self, handle: &Handle) {
         if let Some(size) = self.chunk_size.take() {
@@ -283,7 +283,7 @@ impl Opening {
 }
 
 impl Handle {
-    /// A session that does not wait and serves a client gets what carries its bytes.
+    /// A session that does not wait and serves a client gets the link that carries its bytes.
     pub(crate) fn carry_plainly(&self) -> Result<()> {
         if self.never_waits() && !self.is_carried() {
             self.carry_socket()?;
@@ -298,8 +298,8 @@ impl Handle {
         Ok(carry(self, link, shown, false))
     }
 
-    /// Makes a connection, as `begin` says, or goes on with one that a call which did not wait has begun; `finish` looks at it when
-    /// it is there.
+    /// Makes a connection with `begin`, or continues one that an earlier call without waiting has begun; `finish` runs when the
+    /// connection exists.
     pub(crate) fn make_connection(
         &self,
         what: What,
@@ -333,8 +333,8 @@ impl Handle {
         Ok(())
     }
 
-    /// Continues a connection that is being made, if there is one. The result is kept for the call that began it; returns
-    /// whether it has failed.
+    /// Continues a connection that is being made, if there is one. The call that began it gets the result; this returns whether
+    /// it has failed.
     pub(crate) fn go_on(&self) -> Result<bool> {
         let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(false) };
         let what = opening.what;
@@ -356,7 +356,7 @@ impl Handle {
     fn run_or_keep(&self, mut opening: Box<Opening>) -> Result<Box<Opening>, Failure> {
         match opening.run(self) {
             Ok(()) => {
-                // The server has its time again for what comes next.
+                // The next phase gets the full time again.
                 let limit = Deadline::after(self.timeout());
                 self.progress(|progress| progress.starting = progress.starting.map(|_| limit));
                 Ok(opening)
@@ -373,7 +373,7 @@ impl Handle {
 }
 
 impl FirstMessage {
-    /// A copy of what a program has in a packet.
+    /// A copy of a program's packet.
     ///
     /// # Safety
     /// The body of `packet` is null or readable for `m_nBodySize` bytes.
@@ -392,11 +392,11 @@ impl FirstMessage {
     }
 }
 
-/// The chunk size that a program set before the handshake, if it is another than both sides begin with.
+/// The chunk size that a program set before the handshake, if it is not the default.
 fn requested_chunk_size(handle: &Handle) -> Option<c_int> {
     // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     match field!(handle.rtmp(), m_outChunkSize).get() {
-        // 0 is what a program left there that cleared the struct.
+        // A program that cleared the struct leaves 0 here.
         0 | DEFAULT_CHUNK_SIZE => None,
         size if u32::try_from(size).is_ok_and(|size| size <= chunk::MAX_MESSAGE_LEN) => Some(size),
         size => {
@@ -406,11 +406,11 @@ fn requested_chunk_size(handle: &Handle) -> Option<c_int> {
     }
 }
 
-/// The server that `Link` names, and how it is reached.
+/// The server that `Link` names, and the way to it.
 fn target(handle: &Handle) -> Result<Target> {
     let link = field!(handle.rtmp(), Link);
     let (port, protocol) = (field!(link, port).get(), field!(link, protocol).get());
-    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and stay during the call.
+    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and stay valid during the call.
     let [host, proxy] =
         unsafe { [field!(link, hostname), field!(link, sockshost)].map(|text| aval_bytes(&text.copy())) };
     let proxy = match field!(link, socksport).get() {
@@ -433,8 +433,8 @@ fn target(handle: &Handle) -> Result<Target> {
     })
 }
 
-/// Puts TLS and the tunnel over the socket, if the protocol has them, and what carries a session that does not wait. They
-/// open when they are stepped. `None` if bytes go to the socket.
+/// Sets up TLS and the tunnel over the socket, if the protocol has them, and the link of a session that does not wait. Steps
+/// open them later. `None` if bytes go directly to the socket.
 fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
     handle.set_carrier(None);
     let mut target = target(handle)?;
@@ -450,7 +450,7 @@ fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
         return Ok(None);
     }
     if target.tunnelled && !handle.is_dialled() && !handle.is_opened() && target.proxy.is_none() {
-        // The program made the connection, and had its reasons: further ones lead from the same address to the same address.
+        // The program made the connection and chose its addresses: further connections use the same ones.
         match ends(handle.socket()?) {
             Some((here, there)) => {
                 target.entry = Entry::Address(there);
@@ -468,7 +468,7 @@ fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
     Ok(Some(carrier))
 }
 
-/// Lets a link carry the session: what is in TLS hangs on the socket.
+/// Lets a link carry the session; the TLS layer is stored with the socket.
 fn carry(handle: &Handle, link: Link, shown: Shown, is_tls: bool) -> Arc<Carrier> {
     let carrier = Arc::new(Carrier::new(link, shown));
     if !is_tls {
@@ -490,12 +490,12 @@ fn shown(handle: &Handle) -> Result<Shown> {
     Ok(Shown::new(unsafe { Socket::from_raw_fd(socket.as_raw_fd()) }))
 }
 
-/// Makes the socket of a link that has reached its target the session's. The link stays if it has TLS with a proxy.
+/// Gives the session the socket of a link that has reached its target. The link stays if it has TLS with a proxy.
 fn adopt(handle: &Handle, link: Link) -> Result<()> {
     let phases = link.phases();
     let (socket, link) = into_descriptor(link, !handle.never_waits())?;
     tcp::configure(socket.as_fd(), handle.timeout());
-    // What is left of a connection that was never closed is not for this socket.
+    // Data left from a connection that was never closed does not belong to this socket.
     drop(handle.sb().detach());
     handle.sb().set_size(0);
     {
@@ -513,19 +513,19 @@ fn adopt(handle: &Handle, link: Link) -> Result<()> {
     Ok(())
 }
 
-/// From where to where a connection leads; `None` if not over IP.
+/// The local and the remote address of a connection; `None` if it does not use IP.
 fn ends(socket: BorrowedFd<'_>) -> Option<(IpAddr, SocketAddr)> {
     let socket = SockRef::from(&socket);
     let (here, there) = (socket.local_addr().ok()?.as_socket()?, socket.peer_addr().ok()?.as_socket()?);
     Some((here.ip(), there))
 }
 
-/// The server was not reached.
+/// Reports that the server was not reached.
 fn unreached(handle: &Handle, error: Error) -> Error {
     if matches!(error, Error::Again) {
         return error;
     }
-    // As in librtmp, a host that is not known closes nothing: the stream name is still there for another try.
+    // As in librtmp, an unknown host closes nothing: the stream name is kept for another attempt.
     if !matches!(error, Error::Unresolved(_)) {
         handle.give_up();
     }
@@ -533,7 +533,7 @@ fn unreached(handle: &Handle, error: Error) -> Error {
     error.reported()
 }
 
-/// Logs what users of librtmp look for.
+/// Logs the words that users of librtmp search for.
 fn log_in_librtmps_words(error: &Error) {
     match error {
         Error::Unresolved(host) => log::error!("Problem accessing the DNS. (addr: {host})"),
@@ -542,7 +542,7 @@ fn log_in_librtmps_words(error: &Error) {
     }
 }
 
-/// The connection was made, and fails: closes it, unless there is only nothing to do without waiting.
+/// Reports the failure of an existing connection and closes it, unless the step only cannot continue without waiting.
 fn failed(handle: &Handle, what: &str, error: Error) -> Error {
     if matches!(error, Error::Again) {
         return error;

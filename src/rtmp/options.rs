@@ -1,4 +1,4 @@
-//! `RTMP_SetOpt`: where each option goes in an `RTMP`. Which options there are is said by the core's table.
+//! `RTMP_SetOpt`: the field of an `RTMP` for each option. The core's table lists the options.
 
 use libc::c_int;
 use rtmp_core::{
@@ -22,7 +22,7 @@ use crate::{
 pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
     // SAFETY: `arg` is readable for its length, by the Safety section.
     let setting = match options::read(name, unsafe { aval_bytes(&arg) }) {
-        // The log lists the options there are.
+        // The log lists the known options.
         Err(error @ Error::UnknownOption(_)) => return Err(error.reported()),
         setting => setting?,
     };
@@ -42,12 +42,12 @@ pub(super) fn bit(name: &[u8]) -> u64 {
     options::position(name).map_or(0, |position| 1 << position)
 }
 
-/// Stores a string whose old value `flag` may mark as the library's: that is freed, and the flag goes.
+/// Stores a string. If `flag` marks the old value as the library's, frees it and clears the flag.
 ///
 /// # Safety
 /// What the flag marks came from the C allocator, and nobody uses it any more.
 pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, value: AVal) {
-    // A caller may hand back what it found in the field: it stays as it is, and the library's.
+    // A caller may pass the field's own value: it stays, and still belongs to the library.
     if link.lFlags & flag != 0 && field(link).av_val != value.av_val {
         // SAFETY: what the flag marks came from the C allocator, and nobody uses it any more, by the Safety section.
         unsafe { memory::release_string(field(link)) };
@@ -59,7 +59,7 @@ pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, val
 /// One of the strings of the settings.
 pub(super) type Field = fn(&mut RTMP_LNK) -> &mut AVal;
 
-/// What an option is set in, and to what.
+/// The session, and the value, of an option.
 struct Target<'a> {
     r: Rtmp<'a>,
     arg: AVal,
@@ -104,20 +104,20 @@ impl Target<'_> {
         unsafe { &mut *field!(self.r, Link).as_ptr() }
     }
 
-    /// Stores the text as it came, with the caller's pointer.
+    /// Stores the text unchanged, with the caller's pointer.
     fn put(&mut self, field: Field) {
         let arg = self.arg;
         *field(self.link()) = arg;
     }
 
-    /// As `put`, for a field whose old value may be the library's.
+    /// As `put`, for a field whose old value may belong to the library.
     fn put_over(&mut self, field: Field, flag: c_int) {
         let arg = self.arg;
-        // SAFETY: the flag is set for what this library allocated, and by callers that used malloc.
+        // SAFETY: the flag is set only for strings that this library allocated, and by callers that used malloc.
         unsafe { replace(self.link(), field, flag, arg) };
     }
 
-    /// Sets a bit of `lFlags`; there is no way to clear one, as in librtmp.
+    /// Sets a bit of `lFlags`; as in librtmp, no option clears one.
     fn raise(&mut self, flag: c_int, yes: bool) {
         if yes {
             self.link().lFlags |= flag;
@@ -128,9 +128,9 @@ impl Target<'_> {
         field!(self.r, m_nBufferMS).set(milliseconds);
     }
 
-    /// Changes what has no field in the settings that callers see.
+    /// Changes settings that have no field visible to callers.
     fn settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
-        // SAFETY: it is an initialised `RTMP` until the exported function returns, and the handle ends here.
+        // SAFETY: it is an initialised `RTMP` until the exported function returns, and the handle is dropped here.
         unsafe { Handle::from_raw(self.r.as_ptr()) }?.change_settings(change)
     }
 

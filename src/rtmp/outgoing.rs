@@ -1,4 +1,4 @@
-//! Messages on their way out, from a packet or from FLV bytes, and what callers see of them.
+//! Messages to be sent, from a packet or from FLV bytes, and the fields that callers see of them.
 
 use std::ptr;
 
@@ -26,7 +26,7 @@ use crate::{
 /// The chunk stream that `RTMP_Write` sends on.
 const PUBLISHING: u32 = 4;
 
-/// Logs a message that cannot be sent, and returns how many bytes its first chunk would have.
+/// Logs a message that cannot be sent, and returns the length that its first chunk would have.
 pub(super) fn log_unsent(r: Rtmp<'_>, message: &Outgoing<'_>) -> usize {
     without_session(r, || {
         let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
@@ -36,9 +36,9 @@ pub(super) fn log_unsent(r: Rtmp<'_>, message: &Outgoing<'_>) -> usize {
     })
 }
 
-/// Returns what `log` returns, the length that could not be sent. Another call that is still closing the session, and
-/// frees strings of `Link`, is waited for; `log`'s records are delivered afterwards. In a log callback of the session nothing
-/// is logged, and the result is 0.
+/// Returns the result of `log`, the length that could not be sent. Waits for another call that is still closing the session and
+/// frees strings of `Link`; delivers the records of `log` afterwards. In a log callback of the session nothing is logged, and
+/// the result is 0.
 pub(super) fn without_session(r: Rtmp<'_>, log: impl FnOnce() -> usize) -> usize {
     if reason::is_told(|told| told == r.as_ptr()) {
         return 0;
@@ -49,7 +49,7 @@ pub(super) fn without_session(r: Rtmp<'_>, log: impl FnOnce() -> usize) -> usize
     log()
 }
 
-/// What a packet says.
+/// The message in a packet.
 ///
 /// # Safety
 /// The packet's body is null or readable for `m_nBodySize` bytes while the result is used.
@@ -76,7 +76,7 @@ pub(crate) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
     unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
 }
 
-/// Sends a packet; an error in sending has closed the connection.
+/// Sends a packet; a send error has closed the connection.
 ///
 /// # Safety
 /// The packet's body is null or readable for `m_nBodySize` bytes.
@@ -107,30 +107,30 @@ pub(crate) fn send_message(
     outcome(handle, message, result, encoded)
 }
 
-/// As [`send_message`], in a batch: the error may be about a message before this one.
+/// As [`send_message`], in a batch: the error may concern an earlier message.
 pub(super) fn send_in_batch(handle: &Handle, batch: &mut Batch<'_>, message: &Outgoing<'_>) -> Result<u8> {
     let mut encoded = None;
     let result = batch.transmit(message, &mut encoded);
     outcome(handle, message, result, encoded)
 }
 
-/// Returns the header format of a message; an error of sending it has closed the connection.
+/// Returns the header format of a message; a send error has closed the connection.
 fn outcome(handle: &Handle, message: &Outgoing<'_>, result: Result<()>, encoded: Option<u8>) -> Result<u8> {
     match (result, encoded) {
         (Ok(()), Some(format)) => Ok(format),
         (Err(error), Some(_)) => Err(report(handle, error, first_chunk_len(handle, message))),
         (Err(error), None) => Err(error),
-        // Nothing was encoded, and so nothing sent: `transmit_packet` does the one before the other.
+        // Nothing was encoded, and so nothing was sent: `transmit_packet` encodes first.
         (Ok(()), None) => Err(Error::Invalid("nothing was sent")),
     }
 }
 
-/// How many bytes the first chunk of a message has.
+/// The length of a message's first chunk.
 pub(super) fn first_chunk_len(handle: &Handle, message: &Outgoing<'_>) -> usize {
     message.first_len(session::chunk_size(field!(handle.rtmp(), m_outChunkSize).get()))
 }
 
-/// Says why a message could not be sent, of whose chunks the first has so many bytes, and closes the connection.
+/// Logs why a message could not be sent, with the length of its first chunk, and closes the connection.
 pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error {
     packet_log::log_failed_send(&error, first_chunk);
     handle.prepare_reset();
@@ -138,7 +138,7 @@ pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error
     error.reported()
 }
 
-/// The message that `input` makes if it is one tag.
+/// The message in `input`, if `input` is exactly one tag.
 pub(super) fn first_tag<'i>(r: Rtmp<'_>, input: &'i [u8]) -> Outgoing<'i> {
     let tag = flv::Writer::<Body>::default().whole(input);
     let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };
@@ -157,7 +157,7 @@ pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Ou
     }
 }
 
-/// Leaves the body of the tag in progress, if there is one, in `m_write`.
+/// Stores the body of the incomplete tag, if there is one, in `m_write`.
 pub(super) fn show_unfinished(core: &mut Core, r: Rtmp<'_>, writer: &mut flv::Writer<Body>) {
     let Some(body) = writer.take_body() else { return };
     let (shown, lent) = body.lend();
@@ -165,18 +165,18 @@ pub(super) fn show_unfinished(core: &mut Core, r: Rtmp<'_>, writer: &mut flv::Wr
     core.unfinished = Some(lent);
 }
 
-/// Takes the body of the tag in progress out of `m_write`; `None` if there is none, or if the caller has freed it.
+/// Takes the body of the incomplete tag from `m_write`; `None` if there is none, or if the caller has freed it.
 pub(super) fn take_unfinished(core: &mut Core, r: Rtmp<'_>) -> Option<Body> {
     let lent = core.unfinished.take()?;
     let field = field!(r, m_write.m_body);
     let shown = field.get();
     field.set(ptr::null_mut());
-    // SAFETY: `m_write` holds what `show_unfinished` left there, or what the program put in its place: null, or a body of its
-    // own.
+    // SAFETY: `m_write` holds the body that `show_unfinished` stored there, or one that the program stored: null, or a body of
+    // its own.
     unsafe { lent.take_back(shown) }
 }
 
-/// Shows in `m_write` where the writer is.
+/// Shows the position of the writer in `m_write`.
 pub(super) fn mirror_writer(
     shown: Valid<'_, RTMPPacket>,
     writer: &flv::Writer<Body>,

@@ -34,7 +34,7 @@ use crate::{
 pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
     // SAFETY: `p` is null or points to a packet that this call has for itself, by the Safety section.
     let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
-    // This comes with every message, and nothing in it fails.
+    // Every message needs this call, and nothing in it can fail.
     *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
 }
 
@@ -48,7 +48,7 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
         // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes, by
         // the Safety section.
         let packet = unsafe { required(p, "p") }?;
-        // RTMPPacket_Free leaves the size as it was.
+        // RTMPPacket_Free leaves the size unchanged.
         let first = if packet.m_body.is_null() {
             0
         } else {
@@ -105,7 +105,7 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
     // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind
     // the start of a block from `malloc`, by the Safety section.
     let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
-    // This comes with every message, and nothing in it fails.
+    // Every message needs this call, and nothing in it can fail.
     if !p.m_body.is_null() {
         // SAFETY: bodies lie that far into their blocks, by the Safety section.
         unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
@@ -130,7 +130,7 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 /// or points to an `RTMPChunk`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    // At the beginning: a body that the call returns would be lost.
+    // Here, because a cancellation later would leak a body that the call returns.
     cancel::act();
     let result = boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
@@ -174,7 +174,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
     result
 }
 
-/// Fills what the caller wants to know of a chunk.
+/// Fills in the caller's chunk.
 fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
     let header = chunk.header.as_bytes();
     shown.c_headerSize = header.len() as c_int;
@@ -188,7 +188,7 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
     };
     let offset = (chunk.received - chunk.payload) as usize;
     shown.c_chunk = match body {
-        // SAFETY: the chunk's payload are the last bytes of those received.
+        // SAFETY: the chunk's payload is the last part of the received bytes.
         Some(body) if chunk.payload > 0 => unsafe { body.as_ptr().add(offset) }.cast(),
         _ => ptr::null_mut(),
     };
@@ -318,7 +318,7 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
             stream_id: packet.m_nInfoField2 as u32,
             body,
         };
-        // What the server refuses is no message for the caller, and neither is what could not be answered.
+        // Messages that the server refuses, and those that could not be answered, are not for the caller.
         let outcome = handle.dispatch(&message);
         Ok(number(outcome.map_err(|error| handle.failure(error.reported(), Phase::Reading))?))
     })
@@ -333,7 +333,7 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
-    // At the beginning: a body that the call returns would be lost.
+    // Here, because a cancellation later would leak a body that the call returns.
     cancel::act();
     // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the
     // Safety section.
@@ -348,7 +348,7 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
     outcome
 }
 
-/// The general path. `failure` is what is known to go wrong.
+/// The general path. `failure` is a failure that is already known.
 ///
 /// # Safety
 /// As for [`RTMP_GetNextMediaPacket`].
@@ -378,14 +378,14 @@ unsafe fn next_media(
     })
 }
 
-/// Says what is wrong with an argument.
+/// Logs what is wrong with an argument.
 #[cold]
 #[inline(never)]
 fn refuse(why: &'static str) {
     boundary(Kind::Session, (), |_| Err(Error::Invalid(why).into()));
 }
 
-/// What `RTMP_ClientPacket` returns.
+/// The return value of `RTMP_ClientPacket`.
 fn number(outcome: Outcome) -> c_int {
     match outcome {
         Outcome::Handled => 0,

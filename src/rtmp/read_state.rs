@@ -1,4 +1,4 @@
-//! `m_read`: where the FLV stream that `RTMP_Read` makes stands, and which buffer its caller fills.
+//! `m_read`: the state of the FLV stream that `RTMP_Read` produces, and the buffer that its caller fills.
 
 use std::slice;
 
@@ -7,7 +7,7 @@ use rtmp_core::flv::{Flags, ReadState, Resume};
 
 use crate::valid::{Rtmp, field};
 
-/// Runs a step with what `m_read` says, and keeps what it changes.
+/// Runs a step with the values of `m_read`, and stores what it changes.
 #[inline(always)]
 pub(super) fn with_read_state<R>(r: Rtmp<'_>, step: impl FnOnce(&mut ReadState<'_>) -> R) -> R {
     let fields = field!(r, m_read);
@@ -45,22 +45,22 @@ pub(super) fn with_read_state<R>(r: Rtmp<'_>, step: impl FnOnce(&mut ReadState<'
     result
 }
 
-/// The buffer of a read call. Some programs fill a block with many calls, and hand it on when it is full or when a call
-/// returns 0; only the calls for the next block are to find the end.
+/// The buffer of a read call. Some programs fill a block with many calls, and process it when it is full or when a call returns
+/// 0; only the calls for the next block may report the end.
 ///
-/// GStreamer's rtmpsrc connects again if there is no connection any more when it begins a block.
+/// If there is no connection when a block begins, GStreamer's rtmpsrc connects again.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Block {
     start: usize,
     end: usize,
-    /// Whether this call is for the rest of a block.
+    /// Whether this call fills the rest of a block.
     pub(super) goes_on: bool,
     /// Whether such a call was ever made.
     fills: bool,
 }
 
 impl Block {
-    /// Goes to the buffer of the next call.
+    /// Continues with the buffer of the next call.
     pub(super) fn next(&mut self, buffer: *const c_char, size: usize) -> Self {
         let (start, end) = (buffer.addr(), buffer.addr().wrapping_add(size));
         let goes_on = end == self.end && start > self.start;
@@ -68,7 +68,7 @@ impl Block {
         *self
     }
 
-    /// Whether a call that got bytes, or got none, leaves a block that has to be handed on.
+    /// Whether a call, with or without bytes, leaves a block that the program still has to process.
     pub(super) fn is_unfinished(self, got_bytes: bool) -> bool {
         self.fills && (self.goes_on || got_bytes)
     }

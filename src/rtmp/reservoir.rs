@@ -1,7 +1,7 @@
-//! Memory for what a fast peer sends, larger than the buffer in the struct: one system call brings many messages, and that
-//! saves more than the copy out of here costs.
+//! A receive buffer larger than the one in the struct, for fast peers: one system call receives many messages, which saves more
+//! than the additional copy costs.
 //!
-//! A session has one while its peer is ahead of it. `sb_start` and `sb_size` still show callers what is unread.
+//! A session has one while its peer sends faster than it reads. `sb_start` and `sb_size` still show callers the unread bytes.
 
 use std::mem::MaybeUninit;
 
@@ -14,44 +14,44 @@ use socket2::MaybeUninitSlice;
 use super::sockbuf::{self, Inbox, SockBuf};
 use crate::valid::field;
 
-/// More memory did not make reading cheaper, and half of it made reading slower. Allocators keep blocks of this size at hand.
+/// A larger buffer did not make reading cheaper, and one of half the size made it slower. Allocators keep blocks of this size.
 const CAPACITY: usize = 96 << 10;
 
-/// How many receives in a row the struct's own buffer may have been enough for before the memory goes.
+/// The number of successive receives that would have fitted into the struct's own buffer, after which the memory is freed.
 const KEPT_FOR: u32 = 16;
 
-/// Bytes that were received ahead of need, besides those in the struct.
+/// Bytes that were received in advance, besides those in the struct.
 #[derive(Debug)]
 pub(crate) struct Reservoir {
     memory: Vec<u8>,
-    /// How many receives in a row brought no more than the struct has room for.
+    /// The number of successive receives that would have fitted into the struct.
     modest: u32,
 }
 
 impl Reservoir {
-    /// An empty one, or none if memory is short: it only saves time.
+    /// An empty buffer, or none if memory is short: it only saves time.
     fn new() -> Option<Box<Self>> {
         let mut memory = Vec::new();
         memory.try_reserve_exact(CAPACITY).ok()?;
         Some(Box::new(Self { memory, modest: 0 }))
     }
 
-    /// How far behind the start of the memory the unread bytes of `sb` begin, if they begin there.
+    /// The offset of the first unread byte of `sb` in this memory, if it is in it.
     fn offset(&self, sb: SockBuf<'_>) -> usize {
         field!(sb, sb_start).get().addr().wrapping_sub(self.memory.as_ptr().addr())
     }
 
-    /// The unread bytes of `sb`, if they all lie here.
+    /// The unread bytes of `sb`, if they are all in this memory.
     fn unread(&self, sb: SockBuf<'_>) -> Option<&[u8]> {
         self.memory.get(self.offset(sb)..)?.get(..sb.size())
     }
 
-    /// Whether a smaller place has been enough for so long that this one may go.
+    /// Whether the struct's buffer has been enough for so long that this memory can be freed.
     fn is_idle(&self) -> bool {
         self.modest >= KEPT_FOR
     }
 
-    /// Takes the unread bytes in, if they are in the struct, and moves them to the front.
+    /// Copies unread bytes from the struct into this memory, and moves them to the front.
     pub(crate) fn gather(&mut self, inbox: &Inbox<'_>) {
         let sb = inbox.sb();
         if self.unread(sb).is_some() {
@@ -66,7 +66,7 @@ impl Reservoir {
         self.show(sb);
     }
 
-    /// Shows callers all that is here, which was gathered before.
+    /// Makes all gathered bytes visible to callers.
     pub(crate) fn show(&self, sb: SockBuf<'_>) {
         sb.set_size(self.memory.len());
     }
@@ -74,7 +74,7 @@ impl Reservoir {
     /// Lets `receive` append to the gathered bytes; returns how many came.
     fn append(&mut self, receive: impl FnOnce(&mut [MaybeUninit<u8>]) -> Result<usize>) -> Result<usize> {
         let received = receive(self.memory.spare_capacity_mut())?;
-        // SAFETY: the system wrote that many bytes behind those that there were (`receive`).
+        // SAFETY: the system wrote that many bytes after the existing ones (`receive`).
         unsafe { self.memory.set_len(self.memory.len() + received) };
         if received > 0 {
             self.modest = if received > sockbuf::CAPACITY { 0 } else { self.modest.saturating_add(1) };
@@ -82,8 +82,8 @@ impl Reservoir {
         Ok(received)
     }
 
-    /// Waits for bytes and puts them behind the gathered ones, where nobody sees them before [`show`](Self::show): another
-    /// call may have closed the connection meanwhile. Nothing is between the socket and the buffer.
+    /// Waits for bytes and appends them to the gathered ones. They are invisible until [`show`](Self::show), because another
+    /// call may have closed the connection meanwhile. The socket's bytes need no decryption or unwrapping.
     pub(crate) fn fill(&mut self, sb: SockBuf<'_>, patience: &dyn Patience) -> Result<()> {
         sb.set_timed_out(false);
         let fd = sb.socket()?;
@@ -95,7 +95,7 @@ impl Reservoir {
         if received? == 0 { Err(Error::Closed) } else { Ok(()) }
     }
 
-    /// Gathers, receives what is on the socket already and shows it; returns whether that was something.
+    /// Gathers, receives the bytes that are available on the socket, and shows them; returns whether there were any.
     fn fill_now(&mut self, inbox: &Inbox<'_>) -> Result<bool> {
         let sb = inbox.sb();
         sb.set_timed_out(false);
@@ -115,7 +115,7 @@ pub(crate) fn unread<'r>(inbox: &'r Inbox<'_>, reservoir: Option<&'r Reservoir>)
     reservoir.and_then(|reservoir| reservoir.unread(inbox.sb())).unwrap_or_else(|| inbox.unread())
 }
 
-/// As [`unread`], to be changed.
+/// As [`unread`], mutable.
 pub(crate) fn unread_mut<'r>(inbox: &'r mut Inbox<'_>, reservoir: Option<&'r mut Reservoir>) -> &'r mut [u8] {
     let sb = inbox.sb();
     let place = reservoir.and_then(|reservoir| {
@@ -125,8 +125,7 @@ pub(crate) fn unread_mut<'r>(inbox: &'r mut Inbox<'_>, reservoir: Option<&'r mut
     place.unwrap_or_else(|| inbox.newest(usize::MAX))
 }
 
-/// Receives what is there behind the unread bytes; returns whether that was something. A reservoir comes and goes as it is
-/// needed.
+/// Receives available bytes after the unread ones; returns whether there were any. Creates or frees a reservoir as needed.
 pub(crate) fn fill_now(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) -> Result<bool> {
     release_idle(inbox, reservoir);
     if let Some(reservoir) = reservoir {
@@ -139,21 +138,21 @@ pub(crate) fn fill_now(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservo
     Ok(received)
 }
 
-/// Makes a reservoir unless there is one: the peer has more to say than there was room for.
+/// Creates a reservoir unless there is one: the peer has sent more than the buffer has room for.
 pub(crate) fn provide(reservoir: &mut Option<Box<Reservoir>>) {
     if reservoir.is_none() {
         *reservoir = Reservoir::new();
     }
 }
 
-/// Lets the memory go if it was of no use lately.
+/// Frees the memory if it was not useful lately.
 pub(crate) fn release_idle(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) {
     if reservoir.as_ref().is_some_and(|reservoir| reservoir.is_idle()) {
         release(inbox, reservoir);
     }
 }
 
-/// Lets the memory go, if what is unread has room in the struct.
+/// Frees the memory if the unread bytes fit into the struct.
 pub(crate) fn release(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) {
     if let Some(bytes) = reservoir.as_ref().and_then(|reservoir| reservoir.unread(inbox.sb())) {
         let Some(room) = inbox.whole_mut().get_mut(..bytes.len()) else { return };
@@ -165,31 +164,30 @@ pub(crate) fn release(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoi
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        cell::Cell,
-        io::Write,
-        os::{fd::AsRawFd, unix::net::UnixStream},
-        ptr, slice,
-        time::Duration,
-    };
+    use std::{cell::Cell, io::Write, ptr, slice, time::Duration};
 
     use libc::c_int;
+    use rustix::fd::AsFd;
+    use socket2::Socket;
 
     use super::*;
-    use crate::rtmp::RTMPSockBuf;
+    use crate::{
+        rtmp::RTMPSockBuf,
+        socket::{number_of, pair},
+    };
     use rtmp_core::transport::{deadline::Deadline, wait::Endless};
 
     /// A buffer on one end of a pair of sockets.
     struct Line {
         sb: Box<RTMPSockBuf>,
         reservoir: Option<Box<Reservoir>>,
-        near: UnixStream,
-        far: UnixStream,
+        near: Socket,
+        far: Socket,
         sent: usize,
         taken: usize,
     }
 
-    /// The byte that comes at a place of what is sent. The period is no power of two.
+    /// The byte at a position of the sent data. The period is not a power of two.
     fn byte_at(place: usize) -> u8 {
         (place % 251) as u8 ^ (place / 251) as u8
     }
@@ -202,10 +200,10 @@ mod tests {
 
     impl Line {
         fn new() -> Self {
-            let (near, far) = UnixStream::pair().unwrap();
+            let (near, far) = pair();
             // SAFETY: all-zero bytes are a valid `RTMPSockBuf`.
             let mut sb = Box::new(unsafe { std::mem::zeroed::<RTMPSockBuf>() });
-            sb.sb_socket = near.as_raw_fd();
+            sb.sb_socket = number_of(near.as_fd());
             Self { sb, reservoir: None, near, far, sent: 0, taken: 0 }
         }
 
@@ -215,7 +213,7 @@ mod tests {
             line
         }
 
-        /// Sends the next bytes, which the system has to have room for.
+        /// Sends the next bytes; the system must have room for them.
         fn send(&mut self, count: usize) {
             let bytes: Vec<u8> = (self.sent..self.sent + count).map(byte_at).collect();
             self.far.set_nonblocking(true).unwrap();
@@ -242,10 +240,10 @@ mod tests {
             unread(&inbox, self.reservoir.as_deref()).to_vec()
         }
 
-        /// What a program finds where the struct says that there is something.
+        /// The bytes that a program finds through the struct's fields.
         fn shown(&self) -> Vec<u8> {
             let size = usize::try_from(self.sb.sb_size).unwrap();
-            // SAFETY: that is what the struct says.
+            // SAFETY: the library keeps `sb_start` and `sb_size` so that they describe initialised bytes.
             unsafe { slice::from_raw_parts(self.sb.sb_start.cast::<u8>(), size) }.to_vec()
         }
 
@@ -254,7 +252,7 @@ mod tests {
             !(first..=first + sockbuf::CAPACITY).contains(&self.sb.sb_start.addr())
         }
 
-        /// Uses bytes, which have to be those that come next.
+        /// Uses bytes and checks that they are the next ones in order.
         fn take(&mut self, count: usize) {
             assert!(self.unread() == self.shown());
             let expected = (self.taken..self.taken + count).map(byte_at);
@@ -270,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_buffer_provides_and_what_was_in_it_comes_first() {
+    fn full_buffer_provides_a_larger_one_and_keeps_the_order() {
         let mut line = Line::new();
         line.send(40_000);
         assert!(line.fill_now() && line.reservoir.is_some() && !line.is_outside());
@@ -290,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_lost_or_repeated_whatever_comes_and_is_used() {
+    fn no_byte_is_lost_or_repeated() {
         const SIZES: [usize; 11] = [
             1,
             11,
@@ -314,7 +312,7 @@ mod tests {
                     } else {
                         assert!(line.fill_now());
                     }
-                    // A decoder that wants more has used what there was, but for a little.
+                    // A decoder that asks for more has used all bytes except a few.
                     let count = line.unread().len().saturating_sub(left.min(18));
                     line.take(count);
                 }
@@ -357,7 +355,7 @@ mod tests {
             if size > sockbuf::CAPACITY {
                 break;
             }
-            // That was one too many.
+            // That was one receive too many.
             line.send(100);
             assert!(line.fill_now() && line.reservoir.is_none() && !line.is_outside());
             line.take(100);
@@ -385,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_in_the_struct_keeps_it() {
+    fn bytes_that_do_not_fit_the_struct_keep_the_larger_buffer() {
         let mut line = Line::with_reservoir();
         line.send(sockbuf::CAPACITY + 1);
         assert!(line.fill_now());
@@ -398,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn time_that_is_up_is_told_and_nothing_is_lost() {
+    fn timeout_is_reported_without_losing_bytes() {
         let mut line = Line::with_reservoir();
         line.send(30);
         line.fill(&Endless).unwrap();
@@ -418,6 +416,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(windows, ignore = "Windows does not say whether a socket blocks")]
     fn a_socket_that_does_not_block_is_not_waited_for() {
         let mut line = Line::with_reservoir();
         line.near.set_nonblocking(true).unwrap();
@@ -431,7 +430,7 @@ mod tests {
     fn the_end_of_the_connection_comes_after_the_last_byte() {
         let mut line = Line::with_reservoir();
         line.send(30);
-        line.far = UnixStream::pair().unwrap().0;
+        line.far = pair().0;
         line.fill(&Endless).unwrap();
         line.take(20);
         assert!(!line.fill_now());
@@ -443,10 +442,10 @@ mod tests {
         assert_eq!(line.sb.sb_size, 0);
     }
 
-    /// Of a program that closes the connection while another thread waits.
+    /// A program that closes the connection while another thread waits.
     struct Closing<'a> {
         sb: *mut RTMPSockBuf,
-        far: &'a UnixStream,
+        far: &'a Socket,
         asked: Cell<u32>,
     }
 
@@ -470,21 +469,21 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_a_connection_is_closed_is_not_shown() {
+    fn bytes_received_while_a_connection_is_closed_are_not_shown() {
         let mut line = Line::with_reservoir();
         line.send(30);
         line.fill(&Endless).unwrap();
         let sb = &raw mut *line.sb;
         let mut reservoir = line.reservoir.take().unwrap();
         let closing = Closing { sb, far: &line.far, asked: Cell::new(0) };
-        // SAFETY: the buffer is initialised, and this thread's.
+        // SAFETY: the buffer is initialised, and only this thread uses it.
         unsafe {
             let inbox = inbox(sb);
             reservoir.gather(&inbox);
             assert_eq!((*sb).sb_size, 30);
             reservoir.fill(inbox.sb(), &closing).unwrap();
             assert!(closing.asked.get() > 0, "there was a wait");
-            // Where it is goes with the session.
+            // The memory is freed with the session.
             assert_eq!((*sb).sb_size, 0);
             reservoir.show(inbox.sb());
             assert_eq!((*sb).sb_size, 1030);
@@ -492,7 +491,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_that_make_no_sense_count_as_nothing() {
+    fn invalid_fields_count_as_empty() {
         let mut other = [0_u8; 64];
         for case in 0..9 {
             let mut line = Line::with_reservoir();
@@ -523,7 +522,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_may_pass_over_bytes_itself() {
+    fn programs_may_skip_bytes_themselves() {
         let mut line = Line::with_reservoir();
         line.send(50_000);
         assert!(line.fill_now());

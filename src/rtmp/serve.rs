@@ -27,7 +27,7 @@ use crate::{
     valid::field,
 };
 
-/// What becomes of a connection that joins a session.
+/// The result for a connection that joins a session.
 const JOINED: &str = "the connection belongs to a session that is served already";
 
 /// Does the RTMP handshake, as the server, with the client on `m_sb.sb_socket`. Then read what the client says with
@@ -76,7 +76,7 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
 }
 
 impl Handle {
-    /// Whether the client's first byte begins an HTTP request. No version of RTMP is a capital letter.
+    /// Whether the client's first byte begins an HTTP request. No version of RTMP has the value of a capital letter.
     pub(crate) fn speaks_http(&self) -> Result<bool> {
         let first = || self.inbox().unread().first().copied();
         if first().is_none() {
@@ -85,7 +85,7 @@ impl Handle {
         Ok(first().is_some_and(|byte| byte.is_ascii_uppercase()))
     }
 
-    /// Finds out which session the HTTP connection belongs to, which takes requests.
+    /// Reads requests until it knows which session the HTTP connection belongs to.
     pub(crate) fn begin_tunnel(&self) -> Result<Arc<Carrier>> {
         features::RTMPT.check()?;
         let mut inbox = self.inbox();
@@ -101,7 +101,8 @@ impl Handle {
         Ok(carrier)
     }
 
-    /// Goes on with the session that a connection has started; false if it has joined a session that is served already.
+    /// Continues with the session that a connection has started; false if the connection has joined a session that is already
+    /// served.
     pub(crate) fn finish_tunnel(&self, carrier: &Carrier) -> Result<bool, Failure> {
         match carrier.open(&self.patience()) {
             Ok(()) => {
@@ -114,7 +115,7 @@ impl Handle {
             }
             Err(_) if carrier.lock().has_joined() => {
                 self.set_carrier(None);
-                // The session has a descriptor of its own.
+                // The session has its own descriptor.
                 drop(self.take_pipe());
                 log::debug!("RTMP_Serve, {JOINED}");
                 reason::keep_as(Code::Joined, Phase::Tunnel, JOINED);
@@ -126,12 +127,12 @@ impl Handle {
 }
 
 impl Handle {
-    /// Gives the program a socket for the session: programs whose calls wait also wait for the socket themselves, and a session has
-    /// several connections.
+    /// Gives the program a socket for the session: programs whose calls wait also wait for the socket themselves, and the
+    /// session has several connections.
     fn bridge_tunnel(&self, carrier: &Carrier) -> Result<()> {
         let link = carrier.lock().take_served().ok_or(Error::NotConnected)?;
         self.set_carrier(None);
-        // The session has a descriptor of its own.
+        // The session has its own descriptor.
         drop(self.take_pipe());
         let stream = OwnedFd::from(bridge(link)?);
         tcp::add_missing_timeouts(stream.as_fd(), self.timeout());
@@ -140,7 +141,7 @@ impl Handle {
     }
 }
 
-/// The sessions in tunnels that this process serves.
+/// The tunnelled sessions of this process's server.
 fn tunnels() -> Tunnels {
     static TUNNELS: Mutex<Option<Tunnels>> = Mutex::new(None);
     TUNNELS.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default().clone()

@@ -1,4 +1,4 @@
-//! Filling the settings of an `RTMP` before it connects: from a URL with options, or from parts.
+//! Fills the settings of an `RTMP` before it connects: from a URL with options, or from parts.
 
 use std::{slice, sync::Arc};
 
@@ -63,14 +63,14 @@ pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) ->
         let (mut origin, is_new) = Origin::begin(r, text, head);
         // SAFETY: `url` is the string that was measured, writable from its first space on or not at all, by the Safety section.
         let result = unsafe { set_up(r, url, len, head, is_new, &mut origin) };
-        // Also what a text that is wrong has left.
+        // Also what an invalid text has set.
         origin.keep(r);
         result
     })
 }
 
-/// Fills the settings from a text of `len` bytes, which begins with a URL of `head` bytes, and notes in `origin` what has
-/// come from it, if the text is new.
+/// Fills the settings from a text of `len` bytes, which begins with a URL of `head` bytes, and notes in `origin` which settings
+/// the text has set, if it is new.
 ///
 /// # Safety
 /// `url` is such a text, writable from its first space on or not at all.
@@ -101,16 +101,16 @@ unsafe fn set_up(
         applied.during(Phase::Option)?;
     }
     let link = field!(r, Link);
-    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nobody else uses it during the call.
+    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nothing else uses it during the call.
     unsafe { complete_tc_url(link.as_ptr(), url, head_text, has_login) }.during(Phase::Url)?;
     let swf_url = field!(link, swfUrl).copy();
     if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.av_len > 0 {
         features::SWF.check().during(Phase::Call)?;
-        // SAFETY: it is an initialised `RTMP`, until the call ends.
+        // SAFETY: it is an initialised `RTMP` until the call ends.
         let handle = unsafe { Handle::from_raw(r.as_ptr()) }.during(Phase::Url)?;
         // SAFETY: strings of `Link` are readable for their lengths, as above.
         let (url, tls) = (unsafe { aval_bytes(&swf_url) }, handle.settings().tls);
-        // Why there is no hash was logged; the session then goes on without.
+        // The reason why there is no hash was logged; the session continues without one.
         if let Ok(swf) = hash_swf(url, field!(link, swfAge).get(), &tls, &handle.patience()) {
             field!(link, SWFSize).set(swf.size);
             field!(link, SWFHash).put(swf.hash);
@@ -128,13 +128,13 @@ unsafe fn set_up(
     Ok(TRUE)
 }
 
-/// The options that have no field and go with the text of a URL.
+/// The options that have no field and belong to the text of a URL.
 fn hidden_options(r: Rtmp<'_>) -> Hidden {
     let settings = Handle::of(r).map(|handle| handle.settings()).unwrap_or_default();
     Hidden { local: settings.local, tls: settings.tls, tuning: settings.tuning, enhanced: settings.enhanced }
 }
 
-/// Keeps what the options without a field were before a text changed them.
+/// Stores the values of the options without a field before a text changes them.
 fn keep_hidden_options(r: Rtmp<'_>, before: Hidden) {
     let changed = hidden_options(r) != before;
     if let Some(handle) = changed.then(|| Handle::of(r)).flatten() {
@@ -253,16 +253,15 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     })
 }
 
-/// Stores what a URL says, and returns whether it has user information.
-/// `head` is a view of the memory at `base`.
+/// Stores the parts of a URL, and returns whether it has user information. `head` is a view of the memory at `base`.
 fn apply_url(r: Rtmp<'_>, base: *mut c_char, head: &[u8]) -> Result<bool> {
-    // SAFETY: nobody else uses `Link` while a session is set up, a rule of `rtmp.h`; nothing is logged or called meanwhile.
+    // SAFETY: nothing else uses `Link` while a session is set up, a rule of `rtmp.h`; nothing is logged or called meanwhile.
     forget_stream(unsafe { &mut *field!(r, Link).as_ptr() });
     field!(r, Link.protocol).set(Protocol::RTMP.bits());
     let parsed = parse(head)?;
     let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(base, head, bytes));
     let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
-    // SAFETY: as above; `change_settings` does not look at it.
+    // SAFETY: as above; `change_settings` does not read it.
     let link = unsafe { &mut *field!(r, Link).as_ptr() };
     link.playpath0 = name;
     link.playpath = name;
@@ -277,7 +276,7 @@ fn apply_url(r: Rtmp<'_>, base: *mut c_char, head: &[u8]) -> Result<bool> {
         // Without the NUL.
         user = borrowed(login.user.as_ptr().cast_mut().cast(), login.user.len() - 1)?;
         password = borrowed(login.password.as_ptr().cast_mut().cast(), login.password.len() - 1)?;
-        // SAFETY: it is an initialised `RTMP`, until the call ends.
+        // SAFETY: it is an initialised `RTMP` until the call ends.
         unsafe { Handle::from_raw(r.as_ptr()) }?
             .change_settings(|settings| settings.login = Some(Arc::new(login)));
     }
@@ -290,19 +289,19 @@ fn apply_url(r: Rtmp<'_>, base: *mut c_char, head: &[u8]) -> Result<bool> {
     Ok(true)
 }
 
-/// Drops the stream and the application of a URL that was set up before.
+/// Removes the stream and the application of an earlier URL.
 fn forget_stream(link: &mut RTMP_LNK) {
     if link.playpath.av_val == link.playpath0.av_val {
         link.playpath = AVal::EMPTY;
     }
-    // SAFETY: the stream name of a URL is always ours, and the only other use of it is gone.
+    // SAFETY: the stream name of a URL always belongs to the library, and its only other use has ended.
     unsafe { memory::release_string(&mut link.playpath0) };
-    // SAFETY: the flag is set for what this library allocated, and by callers that used malloc.
+    // SAFETY: the flag is set only for strings that this library allocated, and by callers that used malloc.
     unsafe { replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY) };
 }
 
-/// Divides the text from `start` on into options and sets them. In a text that is not writable, names and values are not
-/// ended with a NUL.
+/// Splits the text from `start` on into options and sets them. In a text that is not writable, names and values get no NUL at
+/// their ends.
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, from `start` on writable if that is
@@ -322,13 +321,13 @@ unsafe fn apply_options(
             // SAFETY: `base` is readable for `len` bytes: they are the text that was just parsed.
             let rest = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) }.get(start..);
             if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
-                // It may be the rest of a secret with a blank in it.
+                // It may be the rest of a secret that contains a space.
                 ::log::warn!("the text behind the last option has no equals sign and is ignored");
             }
             return Ok(());
         };
-        // SAFETY: the pair lies between `start` and `len`, and the bytes behind its two parts are a separator or the
-        // NUL at the end, so writing a NUL there changes nothing else.
+        // SAFETY: the pair lies between `start` and `len`, and the bytes after its two parts are a separator or the NUL at the
+        // end, so writing a NUL there changes nothing else.
         unsafe {
             let value = base.add(pair.value.start);
             let mut value_len = pair.value.len();
@@ -374,7 +373,7 @@ unsafe fn complete_tc_url(
         }
     };
     let is_borrowed = tc_url.av_val == base;
-    // SAFETY: the flag is set for what this library allocated, and by callers that used malloc.
+    // SAFETY: the flag is set only for strings that this library allocated, and by callers that used malloc.
     unsafe { replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, tc_url) };
     if !is_borrowed {
         link.lFlags |= RTMP_LF_FTCU;
@@ -382,7 +381,7 @@ unsafe fn complete_tc_url(
     Ok(())
 }
 
-/// Where in the URL the application ends: at the end of the URL if there is none, nowhere if an option named it.
+/// The position in the URL where the application ends: the end of the URL if there is none, no position if an option named it.
 fn end_of_app(app: AVal, base: *mut c_char, head_len: usize) -> Option<usize> {
     let len = usize::try_from(app.av_len).ok().filter(|&len| len > 0);
     let Some(len) = len else { return Some(head_len) };
@@ -390,8 +389,7 @@ fn end_of_app(app: AVal, base: *mut c_char, head_len: usize) -> Option<usize> {
     Some(end).filter(|&end| end <= head_len)
 }
 
-/// `scheme://host:port/app`. Unlike librtmp, which writes port 0 for a URL without one, this names the port that is
-/// connected to.
+/// `scheme://host:port/app`. For a URL without a port, librtmp writes port 0; this library writes the port that it connects to.
 ///
 /// # Safety
 /// The strings are readable for their lengths.
@@ -406,8 +404,8 @@ unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
     [globals::protocol_scheme(link.protocol).to_bytes(), b"://", &authority, b"/", app].concat()
 }
 
-/// Takes the text of a proxy apart. What stands in front of the port stays together, and is understood when a connection
-/// is made. It is a copy, which librtmp's callers know to be never freed.
+/// Splits the text of a proxy into its port and the rest, which is parsed when a connection is made. The text is a copy; as
+/// with librtmp, it is never freed.
 ///
 /// # Safety
 /// `link` points to the settings of an initialised `RTMP`; `proxy` is readable for its length.
@@ -426,8 +424,8 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
     };
     let (host, port) = match parts.port.map(cut) {
         None => (parts.host, default_port),
-        // Port 0 means that there is no proxy. librtmp goes without one then, but the author of a URL cannot expect that:
-        // its text is stored so that no connection comes about.
+        // Port 0 means "no proxy", and librtmp then connects without one. The author of a URL does not expect that, so its text
+        // is stored in a way that makes connecting fail.
         Some(0) if parts.is_url => (text, default_port),
         Some(port) => (parts.host, port),
     };
@@ -474,7 +472,7 @@ fn default_port(link: Valid<'_, RTMP_LNK>) {
     }
 }
 
-/// A string argument that may be missing.
+/// A string argument that may be null.
 ///
 /// # Safety
 /// `value` is null or points to an `AVal`.

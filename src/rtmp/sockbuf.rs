@@ -1,5 +1,4 @@
-//! `RTMPSockBuf`: a socket, TLS over it if there is any, and the bytes received ahead of need, which callers count with
-//! `sb_size`.
+//! `RTMPSockBuf`: a socket, its TLS layer if there is one, and the bytes received in advance, which `sb_size` counts.
 
 use std::{
     io::{self, IoSlice},
@@ -29,25 +28,25 @@ use crate::{
     valid::{Valid, field},
 };
 
-/// The last byte of the buffer stays free, so that text in it can be ended with a NUL.
+/// The last byte of the buffer stays free, so that text in it can have a NUL at its end.
 pub(crate) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
 
-/// A descriptor that C keeps in an `int`.
+/// A descriptor that C stores in an `int`.
 fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
     if fd < 0 {
         return Err(Error::Closed);
     }
-    // SAFETY: a descriptor of the library's is closed by the last call that may use it (`Handle::hang_up`), and a program's
-    // own stays open during calls, which is a rule of `rtmp.h`.
+    // SAFETY: the last call that may use a descriptor of the library closes it (`Handle::hang_up`), and a program's own
+    // descriptor stays open during calls, which is a rule of `rtmp.h`.
     Ok(unsafe { socket::borrow(fd) })
 }
 
-/// An `RTMPSockBuf` that is known to be good.
+/// A valid `RTMPSockBuf`.
 pub(crate) type SockBuf<'a> = Valid<'a, RTMPSockBuf>;
 
 impl<'a> SockBuf<'a> {
-    /// Makes `sb_start` point into this buffer again, after its struct and all around it moved by assignment from one address
-    /// to another. A pointer that makes no sense is left to [`Inbox::extent`].
+    /// Makes `sb_start` point into this buffer again, after its struct moved by assignment from one address to another.
+    /// [`Inbox::extent`] handles an invalid pointer.
     pub(crate) fn follow(self, from: usize, to: usize) {
         let buffer = field!(self, sb_buf).as_ptr().cast::<c_char>();
         let there = buffer.addr().wrapping_sub(to).wrapping_add(from);
@@ -58,22 +57,22 @@ impl<'a> SockBuf<'a> {
         }
     }
 
-    /// Records whether the last wait for bytes ended because time was up.
+    /// Records whether the last wait for bytes ended with a timeout.
     pub(crate) fn set_timed_out(self, timed_out: bool) {
         field!(self, sb_timedout).set(timed_out.into());
     }
 
-    /// Records how many bytes are unread.
+    /// Records the number of unread bytes.
     pub(super) fn set_size(self, size: usize) {
         field!(self, sb_size).set(size as c_int);
     }
 
-    /// How many bytes are unread, as callers see it.
+    /// The number of unread bytes, as callers see it.
     pub(super) fn size(self) -> usize {
         usize::try_from(field!(self, sb_size).get()).unwrap_or(0)
     }
 
-    /// The socket, while there is one.
+    /// The socket, if there is one.
     pub(crate) fn socket(self) -> Result<BorrowedFd<'a>> {
         borrow(field!(self, sb_socket).get())
     }
@@ -83,65 +82,65 @@ impl<'a> SockBuf<'a> {
         !field!(self, sb_ssl).get().is_null()
     }
 
-    /// What carries bytes over the socket in TLS, if anything does; calls that are running keep it alive until they return.
+    /// The object that carries the bytes in TLS, if any; running calls keep it alive until they return.
     pub(crate) fn carrier(self) -> Option<Arc<Carrier>> {
         let carrier = field!(self, sb_ssl).get().cast::<Carrier>().cast_const();
         if carrier.is_null() {
             return None;
         }
-        // SAFETY: what is not null was put there by `attach` and holds a reference of its own; connections that another call
-        // closes are kept until this one has ended (`Handle::hang_up`).
+        // SAFETY: a pointer that is not null was stored by `attach` and holds a reference of its own; connections that another
+        // call closes are kept until this one has ended (`Handle::hang_up`).
         unsafe {
             Arc::increment_strong_count(carrier);
             Some(Arc::from_raw(carrier))
         }
     }
 
-    /// Puts what carries bytes in TLS on the socket, in place of what may be there.
+    /// Stores the object that carries the bytes in TLS, in place of an earlier one.
     pub(crate) fn attach(self, carrier: Arc<Carrier>) {
         drop(self.exchange(Arc::into_raw(carrier).cast_mut()));
     }
 
-    /// Takes what carries bytes in TLS off the socket.
+    /// Removes the object that carries the bytes in TLS.
     pub(crate) fn detach(self) -> Option<Arc<Carrier>> {
         self.exchange(std::ptr::null_mut())
     }
 
     fn exchange(self, carrier: *mut Carrier) -> Option<Arc<Carrier>> {
-        // SAFETY: the field outlives this value, and is used atomically only; a pointer is laid out like any other.
+        // SAFETY: the field outlives this value, and all accesses are atomic; all pointers have the same layout.
         let slot = unsafe { AtomicPtr::from_ptr(field!(self, sb_ssl).as_ptr().cast()) };
         let before = slot.swap(carrier, Ordering::AcqRel);
-        // SAFETY: what is not null was put there by `attach`; the slot's own reference is handed over.
+        // SAFETY: a pointer that is not null was stored by `attach`; this takes over the slot's own reference.
         (!before.is_null()).then(|| unsafe { Arc::from_raw(before) })
     }
 
-    /// Takes the socket and TLS off the buffer of an `RTMP` whose gate is held.
+    /// Detaches the socket and TLS from an `RTMP` whose gate is held.
     pub(crate) fn take_pipe(self, _: &Keeper<'_>) -> Pipe {
         let socket = field!(self, sb_socket);
         let number = socket.get();
         socket.set(-1);
-        // SAFETY: the session owns the descriptor, and gives it away.
+        // SAFETY: the session owns the descriptor, and passes it on.
         let socket = (number >= 0).then(|| unsafe { socket::from_c(number) });
         Pipe { carrier: self.detach(), socket }
     }
 
-    /// Whether a byte was left on the socket.
+    /// Whether a received byte was left on the socket.
     pub(crate) fn has_left_byte(self, left: &AtomicBool) -> bool {
         self.carrier().map_or_else(|| left.load(Ordering::Relaxed), |carrier| carrier.lock().has_left_byte())
     }
 
-    /// Takes the byte that was left on the socket.
+    /// Removes the byte that was left on the socket.
     pub(crate) fn drop_left_byte(self, fd: BorrowedFd<'_>, left: &AtomicBool) {
         if let Some(carrier) = self.carrier() {
             return carrier.lock().release_byte();
         }
         if left.swap(false, Ordering::Relaxed) {
-            // It is there, so this does not wait.
+            // The byte is available, so this does not wait.
             let _ = tcp::receive(fd, &mut [0], &globals::USER);
         }
     }
 
-    /// Waits for bytes from the socket, decrypted if there is TLS over it; 0 when the peer has closed.
+    /// Waits for bytes from the socket, decrypted if it has TLS; 0 when the peer has closed.
     pub(crate) fn receive_into(self, room: &mut [u8], patience: &dyn Patience) -> Result<usize> {
         let fd = self.socket()?;
         match self.carrier() {
@@ -150,8 +149,8 @@ impl<'a> SockBuf<'a> {
         }
     }
 
-    /// As [`Self::receive_into`], and leaves the last byte that came from the socket there, so that the socket stays readable
-    /// for a program that waits for it. `left` says whether it was done before.
+    /// As [`Self::receive_into`], but leaves the last received byte on the socket, so that the socket stays readable for a
+    /// program that waits for it. `left` says whether the last call did so.
     pub(crate) fn receive_leaving_one(
         self,
         room: &mut [u8],
@@ -160,14 +159,14 @@ impl<'a> SockBuf<'a> {
     ) -> Result<usize> {
         let fd = self.socket()?;
         if let Some(carrier) = self.carrier() {
-            // It leaves the byte itself.
+            // The carrier leaves the byte itself.
             return carrier.receive(room, patience);
         }
         self.drop_left_byte(fd, left);
         let count = tcp::peek(fd, room, patience)?;
         let mut taken = 1;
         while taken < count {
-            // These are the same bytes once more.
+            // These are the same bytes again.
             match tcp::receive(fd, &mut room[taken - 1..count - 1], patience)? {
                 0 => return Err(Error::Closed),
                 more => taken += more,
@@ -177,22 +176,22 @@ impl<'a> SockBuf<'a> {
         Ok(count)
     }
 
-    /// Whether TLS has received more than was put into the buffer.
+    /// Whether TLS has more bytes than were put into the buffer.
     pub(crate) fn tls_holds_more(self) -> bool {
         self.carrier().is_some_and(|carrier| carrier.holds_more())
     }
 
-    /// Sends bytes, over TLS if there is any.
+    /// Sends bytes, through TLS if there is any.
     pub(crate) fn send_all(self, bytes: &[u8], patience: &dyn Patience) -> Result<()> {
         let fd = self.socket()?;
         match self.carrier() {
             Some(carrier) => carrier.send_all(iter::once(bytes), patience),
-            // One piece needs no memory to be put together in.
+            // A single piece needs no memory to assemble it.
             None => tcp::send_all(fd, iter::once(bytes), &mut Vec::new(), patience),
         }
     }
 
-    /// Sends a message, over TLS if there is any.
+    /// Sends a message, through TLS if there is any.
     pub(crate) fn send_chunks(
         self,
         chunks: &Chunks<'_>,
@@ -235,7 +234,7 @@ impl<'a> SockBuf<'a> {
         rest.unwrap_or(Err(Error::Invalid("no pieces")))
     }
 
-    /// Tells the peer that nothing more will be sent, and waits until it has read what was, see [`tcp::linger`].
+    /// Informs the peer that nothing more follows, and waits until it has read everything, see [`tcp::linger`].
     pub(crate) fn linger(self, patience: &dyn Patience) {
         let (Ok(fd), carrier) = (self.socket(), self.carrier()) else { return };
         if let Some(carrier) = carrier {
@@ -245,7 +244,7 @@ impl<'a> SockBuf<'a> {
     }
 }
 
-/// The buffer of an `RTMPSockBuf`, for the thread that reads: the bytes that were received and are unread.
+/// The buffer of an `RTMPSockBuf`, for the thread that reads: the received bytes that are unread.
 pub(crate) struct Inbox<'a>(SockBuf<'a>);
 
 impl<'a> Inbox<'a> {
@@ -262,8 +261,8 @@ impl<'a> Inbox<'a> {
         self.0
     }
 
-    /// Where the unread bytes lie, as offset and length. A buffer whose fields make no sense, because its struct was moved
-    /// or never filled, counts as empty.
+    /// The offset and length of the unread bytes. A buffer with invalid fields, because its struct was moved or never filled,
+    /// counts as empty.
     #[inline(always)]
     pub(crate) fn extent(&self) -> (usize, usize) {
         let start = field!(self.0, sb_start).get();
@@ -287,18 +286,18 @@ impl<'a> Inbox<'a> {
 
     #[inline(always)]
     fn whole(&self) -> &[u8; CAPACITY] {
-        // SAFETY: `sb_buf` is an array of initialised bytes, one more than these, and only the thread that reads writes
-        // there (`of`).
+        // SAFETY: `sb_buf` is an array of initialised bytes, one more than these, and only the thread that reads writes to it
+        // (`of`).
         unsafe { &*self.start().cast() }
     }
 
-    /// All of the buffer. `RTMP_Init` has cleared that of an `RTMP`.
+    /// The whole buffer. `RTMP_Init` has cleared that of an `RTMP`.
     pub(super) fn whole_mut(&mut self) -> &mut [u8; CAPACITY] {
         // SAFETY: as in `whole`, and this value is borrowed exclusively.
         unsafe { &mut *self.start().cast() }
     }
 
-    /// Takes bytes that were used from the front of the unread ones. `count` is at most what is unread.
+    /// Removes used bytes from the front of the unread ones. `count` is at most the number of unread bytes.
     #[inline(always)]
     pub(crate) fn consume(&mut self, count: usize) {
         if count == 0 {
@@ -309,20 +308,20 @@ impl<'a> Inbox<'a> {
         self.0.set_size(self.0.size().saturating_sub(count));
     }
 
-    /// The last of the unread bytes, `count` of them or all there are.
+    /// The last `count` unread bytes, or all of them if there are fewer.
     pub(crate) fn newest(&mut self, count: usize) -> &mut [u8] {
         let (offset, size) = self.extent();
         let count = count.min(size);
         &mut self.whole_mut()[offset + size - count..offset + size]
     }
 
-    /// Says that the `size` bytes at the start of the buffer are those that are unread.
+    /// Records that the unread bytes are the first `size` bytes of the buffer.
     pub(super) fn show_front(&mut self, size: usize) {
         field!(self.0, sb_start).set(self.start().cast());
         self.0.set_size(size);
     }
 
-    /// Lets `receive` put more bytes behind those that are unread, which move to the front; returns how many came.
+    /// Moves the unread bytes to the front and lets `receive` append more; returns how many arrived.
     pub(crate) fn fill(&mut self, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         let received = self.append(receive).inspect_err(|error| {
             if matches!(error, Error::TimedOut) {
@@ -332,14 +331,14 @@ impl<'a> Inbox<'a> {
         if received == 0 { Err(Error::Closed) } else { Ok(received) }
     }
 
-    /// As [`Self::fill`], but only with what is on the socket already; returns whether that was something.
+    /// As [`Self::fill`], but only with bytes that are available on the socket; returns whether there were any.
     pub(crate) fn fill_now(&mut self) -> Result<bool> {
         let fd = self.0.socket()?;
         let received = self.append(|room| Ok(tcp::receive_now(fd, room)?.unwrap_or(0)))?;
         Ok(received > 0)
     }
 
-    /// Lets `receive` append to the unread bytes, which move to the front.
+    /// Moves the unread bytes to the front and lets `receive` append to them.
     fn append(&mut self, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         self.0.set_timed_out(false);
         let (offset, size) = self.extent();
@@ -352,18 +351,18 @@ impl<'a> Inbox<'a> {
         Ok(received)
     }
 
-    /// Receives behind the unread bytes; 0 when the peer has closed, or when there is no room or unread bytes are elsewhere.
+    /// Receives after the unread bytes; 0 when the peer has closed, or when there is no room or unread bytes are elsewhere.
     fn receive(&mut self) -> Result<usize> {
         let (offset, size) = self.extent();
         if size == 0 {
             if self.0.size() > 0 && !field!(self.0, sb_start).get().is_null() {
-                // They are in a session's reservoir. To start over would lose them.
+                // The bytes are in a session's reservoir. Starting over would lose them.
                 return Ok(0);
             }
             self.show_front(0);
         }
         let end = offset + size;
-        // SAFETY: these bytes lie behind the unread ones in `sb_buf`. A program that made the struct itself may not have
+        // SAFETY: these bytes follow the unread ones in `sb_buf`. A program that made the struct itself may not have
         // initialised them.
         unsafe { self.start().add(end).write_bytes(0, CAPACITY - end) };
         let sb = self.0;
@@ -376,8 +375,8 @@ impl<'a> Inbox<'a> {
         Ok(received)
     }
 
-    /// Puts what TLS has decrypted already into a buffer with nothing unread, without waiting; returns how much that was.
-    /// Callers wait for the socket when `sb_size` is 0, so this comes after each time it may have become that.
+    /// Moves the bytes that TLS has already decrypted into a buffer without unread bytes, without waiting; returns how many
+    /// these were. Callers wait for the socket when `sb_size` is 0, so this runs each time it may have become 0.
     pub(crate) fn refill_from_pending(&mut self) -> usize {
         if !self.0.has_tls() || self.extent().1 > 0 {
             return 0;
@@ -439,7 +438,7 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int 
         refuse_in_callback(sb)?;
         // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
         let sb = unsafe { SockBuf::new(sb) };
-        // SAFETY: the program reads from it in this call, which it may do in one thread.
+        // SAFETY: the program reads from the buffer in this call, which it may do in one thread only.
         let received = with_socket(sb).and_then(|sb| unsafe { Inbox::of(sb) }.receive());
         if let Err(error) = &received {
             errno.set_from(error);
@@ -502,7 +501,7 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int
         if socket == -1 {
             return Ok(0);
         }
-        // SAFETY: the descriptor is the caller's to close.
+        // SAFETY: the caller may close the descriptor.
         let closed = unsafe { socket::close(socket) };
         if closed == -1 {
             errno.take_current();
@@ -511,7 +510,7 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int
     })
 }
 
-/// A buffer of a caller who has a socket.
+/// The buffer of a caller that has a socket.
 fn with_socket(sb: Option<SockBuf<'_>>) -> Result<SockBuf<'_>> {
     let sb = sb.ok_or(Error::Invalid("sb"))?;
     if field!(sb, sb_socket).get() < 0 { Err(Error::NotConnected) } else { Ok(sb) }

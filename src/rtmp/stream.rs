@@ -1,4 +1,4 @@
-//! Streams and what is said about them: starting, pausing, seeking, control messages.
+//! Streams and their control messages: starting, pausing and seeking.
 
 use std::{
     mem,
@@ -25,7 +25,7 @@ use crate::{
     valid::{Rtmp, field},
 };
 
-/// How long `RTMP_ToggleStream` leaves the stream paused.
+/// The duration for which `RTMP_ToggleStream` pauses the stream.
 const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Waits until the server has accepted the connection and the stream plays or may be published. `seekTime` above 0 is
@@ -51,7 +51,7 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
             field!(handle.rtmp(), Link.seekTime).set(seekTime);
         }
         handle.show_data_option();
-        // What went wrong was logged where it was seen.
+        // The error was logged where it occurred.
         handle.connect_stream().map_err(|error| handle.failure(error.reported(), Phase::Call))?;
         handle.settle();
         Ok(TRUE)
@@ -105,7 +105,7 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
     boundary(Kind::Waits, (), |errno| {
         // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
         if unsafe { Rtmp::new(r) }.is_some_and(|r| field!(r, m_stream_id).get() < 0) {
-            // Nothing to send is nothing that the system could refuse.
+            // Without anything to send, the system can refuse nothing.
             errno.leave_unchanged();
         }
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
@@ -279,7 +279,7 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
     })
 }
 
-/// As `RTMP_ToggleStream`, of a session that does not wait: the stream goes on with a later call.
+/// As `RTMP_ToggleStream`, for a session that does not wait: a later call resumes the stream.
 fn toggle_later(handle: &Handle) -> Result<c_int, Failure> {
     let now = Instant::now();
     let until = handle.progress(|progress| progress.toggled.take());
@@ -334,18 +334,18 @@ pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int)
         drop(core);
         let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
         if freeit != 0 {
-            // SAFETY: names of entries come from malloc: from the library, or from a program that put them there.
+            // SAFETY: names of entries come from malloc: from the library, or from a program that stored them.
             unsafe { release(name.av_val) };
         }
         Ok(())
     })
 }
 
-/// Makes a command of a session.
+/// Builds a command of a session.
 type Build<'b> = dyn FnMut(Rtmp<'_>, &mut Session<Body>) -> Command + 'b;
 
-/// Logs a command that cannot be sent, and returns how many bytes its first chunk would have. The session, which may have no
-/// state of its own yet, stays as it is.
+/// Logs a command that cannot be sent, and returns the length that its first chunk would have. The session, which may have no
+/// state of its own yet, stays unchanged.
 fn log_unsent(r: Rtmp<'_>, build: &mut Build<'_>) -> usize {
     without_session(r, || {
         let mut session = Session::default();

@@ -36,37 +36,37 @@ impl Handle {
         }
     }
 
-    /// Has a carrier hand its bytes to the program, if that wants them.
+    /// Lets a carrier pass its bytes to the program's send function, if there is one.
     pub(crate) fn send_through_hook(&self, carrier: &Carrier) {
         let hook = self.send_hook().map(|hook| {
             SendHook::new(move |bytes| {
                 let r = reason::session();
-                // SAFETY: a link is used in calls about its session, which is initialised until the call of this
-                // thread returns (`reason::about`).
+                // SAFETY: a link is used only in calls with its session, which stays initialised until the call of this thread
+                // returns (`reason::about`).
                 unsafe { hook.send(r, bytes) }.map(|()| bytes.len())
             })
         });
         carrier.lock().send_through(hook);
     }
 
-    /// Keeps what the peer has said for the end of the step.
+    /// Keeps the peer's notices until the end of the step.
     pub(crate) fn keep_notices(&self, notices: Vec<Notice>) {
         if !notices.is_empty() {
             self.notices.borrow_mut().extend(notices);
         }
     }
 
-    /// What was kept.
+    /// The kept notices.
     pub(crate) fn take_notices(&self) -> Vec<Notice> {
         self.notices.take()
     }
 
-    /// Whether the program wants to know of events.
+    /// Whether the program receives events.
     pub(crate) fn wants_events(&self) -> bool {
         self.private.hooked.load(Ordering::Relaxed) & hooks::EVENT != 0
     }
 
-    /// What replaces `send`, if the program has set that.
+    /// The program's replacement for `send`, if it has set one.
     pub(crate) fn send_hook(&self) -> Option<Hook<RTMP_SendCallback>> {
         if self.private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0 {
             return None;
@@ -74,7 +74,7 @@ impl Handle {
         self.settings().hooks.send
     }
 
-    /// Tells the program of an event; an error if it gives up.
+    /// Reports an event to the program; an error if the program gives up.
     pub(crate) fn raise(&self, event: &RTMPEvent) -> Result<()> {
         // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
         unsafe { self.private.raise(self.raw(), event) }
@@ -82,7 +82,7 @@ impl Handle {
 }
 
 impl Private {
-    /// Tells the program of an event; an error if it gives up.
+    /// Reports an event to the program; an error if the program gives up.
     ///
     /// # Safety
     /// `r` points to an initialised `RTMP`, whose private state this is.
@@ -95,10 +95,10 @@ impl Private {
     }
 }
 
-/// Tells the program of a socket, in the thread that connects.
+/// Reports a socket to the program, in the thread that connects.
 pub(super) fn raise_socket(socket: BorrowedFd<'_>) -> Result<()> {
     let event = RTMPEvent { e_socket: socket::number_of(socket), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
-    // SAFETY: the session of the call that this thread is in is initialised until the call returns (`reason::about`).
+    // SAFETY: the session of this thread's current call is initialised until the call returns (`reason::about`).
     let handle = unsafe { Handle::existing(reason::session()) };
     handle.map_or(Ok(()), |handle| handle.raise(&event))
 }

@@ -1,38 +1,52 @@
-//! Protocol state of a session, which callers never see, and the queue that it sends from.
+//! Protocol state of a session, which callers never see, and its send queue.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem, sync::Arc};
 
 use rtmp_core::{flv, session as protocol, stats::Phases};
 
+use super::{patience::Blocked, settings::Settings};
 use crate::{
+    carrier::Carrier,
     memory::{Body, Lent},
     outbox::{Queue, Turn},
+    pipe::Pipe,
+    progress::Progress,
     rtmp::{read_state::Block, reservoir::Reservoir},
 };
 
-/// Protocol state that callers never see.
+/// What is behind the one lock of a session, which is held for short steps only and never while a call waits.
 #[derive(Default)]
 pub(crate) struct Core {
     /// The protocol.
     pub(crate) session: protocol::Session<Body>,
-    /// Room for what a fast peer sends, while there is one.
+    /// The larger receive buffer for a fast peer, if there is one.
     pub(crate) reservoir: Option<Box<Reservoir>>,
-    /// Behind `m_read`: FLV bytes that were made but not read.
+    /// For `m_read`: FLV bytes that were produced and not read.
     pub(crate) stream: flv::Stream<Body>,
-    /// Where the last read call was told to put its bytes.
+    /// The block that the last read call filled.
     pub(crate) block: Block,
-    /// Behind `m_write`: the tag that is being written. Most connections write none.
+    /// For `m_write`: the tag that is being written. Most connections write none.
     pub(crate) writer: Option<Box<flv::Writer<Body>>>,
     /// The body of that tag, which `m_write` holds between calls: the caller may free it.
     pub(crate) unfinished: Option<Lent>,
-    /// The tags that are being written on further streams, by message stream.
+    /// The incomplete tags of further streams, by message stream.
     pub(crate) further: BTreeMap<u32, flv::Writer<Body>>,
-    /// The further stream whose answer a session that does not wait will look for again: its name, and its key.
+    /// The further stream whose answer a later call of a session that does not wait will check: its name, and its key.
     pub(crate) opening: Option<(Vec<u8>, i32)>,
-    /// How often a server made this session log in.
+    /// The number of logins that a server requested from this session.
     pub(super) logins: u32,
-    /// How long the phases of connecting took that are below the protocol.
+    /// The durations of the connection phases below the protocol.
     pub(crate) phases: Phases,
+    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
+    pub(super) carrier: Option<Arc<Carrier>>,
+    /// What calls that do not wait have begun.
+    pub(super) progress: Option<Box<Progress>>,
+    /// Few programs change any.
+    pub(super) settings: Option<Box<Settings>>,
+    /// Connections that were given up. Other calls may be using them; the last of all closes them.
+    pub(super) retired: Vec<Pipe>,
+    /// How long sending has waited for room.
+    pub(super) blocked: Blocked,
 }
 
 /// Keeps other threads from sending.
@@ -50,8 +64,15 @@ impl Queue for Core {
 }
 
 impl Core {
-    /// Forgets a connection; the next one may belong to the same block of a read call.
+    /// Forgets a connection; the next one may continue the same block of a read call.
     pub(crate) fn forget_connection(&mut self) {
-        *self = Self { block: self.block, ..Self::default() };
+        *self = Self {
+            block: self.block,
+            progress: self.progress.take(),
+            settings: self.settings.take(),
+            retired: mem::take(&mut self.retired),
+            blocked: self.blocked,
+            ..Self::default()
+        };
     }
 }

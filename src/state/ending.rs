@@ -2,13 +2,13 @@
 
 use std::{
     mem::{self, ManuallyDrop},
-    sync::{Arc, PoisonError, atomic::Ordering},
+    sync::{Arc, atomic::Ordering},
 };
 
 use libc::c_int;
 
 use super::{
-    Handle, Private, lock,
+    Core, Handle, Private,
     settings::Settings,
     slot::{hangs_on, put},
 };
@@ -25,19 +25,19 @@ impl Handle {
         self.private.closings.load(Ordering::Relaxed) == self.closings
     }
 
-    /// Says that the connection was closed, which was taken off the struct before. The protocol state is locked.
+    /// Records that the connection was closed, after it was detached from the struct. The protocol state is locked.
     pub(crate) fn mark_closed(&self) {
         self.private.closings.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes the socket and TLS off the struct.
+    /// Detaches the socket and TLS from the struct.
     pub(crate) fn take_pipe(&self) -> Pipe {
         self.sb().take_pipe(&self.gate().hold())
     }
 
-    /// Takes the connection off the struct. It is closed by the last call that may be using it; if its descriptor is to be
-    /// kept, the connection ends, and that is the caller's.
-    pub(crate) fn hang_up(&self, keep: bool) -> Option<c_int> {
+    /// Detaches the connection from the struct. The last call that may be using it closes it. With `keep`, the connection ends,
+    /// and the descriptor goes to the caller.
+    pub(crate) fn hang_up(&self, core: &mut Core, keep: bool) -> Option<c_int> {
         let keeper = self.gate().hold();
         let mut pipe = self.sb().take_pipe(&keeper);
         let alone = self.is_alone(&keeper);
@@ -47,12 +47,12 @@ impl Handle {
             pipe.shut_down();
         }
         let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
-        lock(&self.private.retired).push(pipe);
+        core.retired.push(pipe);
         self.private.has_retired.store(true, Ordering::Relaxed);
         kept
     }
 
-    /// Closes connections that were taken off the struct before, unless another call may be using them.
+    /// Closes detached connections, unless another call may be using them.
     pub(crate) fn close_retired(&self) {
         let keeper = self.gate().hold();
         if self.is_alone(&keeper) {
@@ -62,7 +62,7 @@ impl Handle {
         }
     }
 
-    /// Whether this is the only call. No other begins while the gate is held.
+    /// Whether this is the only call. No other call begins while the gate is held.
     fn is_alone(&self, keeper: &Keeper<'_>) -> bool {
         let on_slot = hangs_on(self.rtmp(), &self.private, keeper);
         Arc::strong_count(&self.private) == 1 + usize::from(on_slot)
@@ -70,11 +70,10 @@ impl Handle {
 }
 
 impl Drop for Handle {
-    /// The last call of a session that was closed cleans up. Without a connection a session owns nothing but options. If
-    /// there are none either, callers that free the struct without `RTMP_Close`, because they never got a connection, lose
-    /// nothing.
+    /// The last call of a closed session cleans up. Without a connection a session owns only options. If there are none either,
+    /// callers that free the struct without `RTMP_Close`, because they never got a connection, leak nothing.
     fn drop(&mut self) {
-        // SAFETY: the handle ends here, and nothing of it is used afterwards.
+        // SAFETY: the handle ends here, and none of its parts is used afterwards.
         let private = unsafe { ManuallyDrop::take(&mut self.private) };
         let is_open = || field!(self.sb(), sb_socket).get() != -1;
         let stays = || is_open() || private.never_waits.load(Ordering::Relaxed);
@@ -88,7 +87,7 @@ impl Drop for Handle {
         let keeper = self.gate().hold();
         let on_slot = hangs_on(self.rtmp(), &private, &keeper);
         if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
-            // Before the gate is let go: of two calls that end at once, the second has to find itself the last.
+            // Before the gate is released: of two calls that end at the same time, the second has to see that it is the last.
             drop(private);
             drop(keeper);
             return;
@@ -99,10 +98,10 @@ impl Drop for Handle {
         }
         let mut retired = Vec::new();
         let mut is_worn = false;
-        // What other calls did with it is over.
+        // Synchronises with the end of other calls.
         if let Some(private) = only.as_mut().and_then(Arc::get_mut) {
             *private.has_retired.get_mut() = false;
-            retired = mem::take(private.retired.get_mut().unwrap_or_else(PoisonError::into_inner));
+            retired = mem::take(&mut private.outbox.get_mut().retired);
             is_worn = *private.closings.get_mut() > 0;
         }
         if on_slot {
@@ -119,17 +118,17 @@ impl Drop for Handle {
     }
 }
 
-/// Takes the socket and TLS off an `RTMP` that no other call uses.
+/// Detaches the socket and TLS from an `RTMP` that no other call uses.
 pub(crate) fn take_pipe(r: Rtmp<'_>) {
     field!(r, m_sb).take_pipe(&Gate::of(r).hold()).say_goodbye();
 }
 
-/// Ends the waits of everybody who uses an `RTMP`, now and until it is closed.
+/// Ends the waits of all calls with an `RTMP`, until it is closed.
 pub(crate) fn abort(r: Rtmp<'_>) {
     Gate::of(r).abort();
 }
 
-/// Makes the calls of an `RTMP` work again.
+/// Clears the abort of an `RTMP`, so that its calls work again.
 pub(crate) fn clear_abort(r: Rtmp<'_>) {
     Gate::of(r).clear_abort();
 }

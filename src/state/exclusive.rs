@@ -16,7 +16,7 @@ use crate::{
     valid::{Rtmp, field},
 };
 
-/// A session that no other call uses, for a step that waits for nothing. A call that finds it so needs no lock but the gate.
+/// A session that no other call uses, for a step without waiting. A call in this situation needs no lock except the gate.
 pub(crate) struct Exclusive<'a> {
     rtmp: Rtmp<'a>,
     private: &'a mut Private,
@@ -24,7 +24,7 @@ pub(crate) struct Exclusive<'a> {
 }
 
 impl Exclusive<'_> {
-    /// Protocol state, and the bytes that were received.
+    /// Protocol state, and the received bytes.
     #[inline]
     pub(crate) fn core_and_inbox(&mut self) -> (&mut Core, Inbox<'_>) {
         // SAFETY: no other call uses the session, and a call uses one of these at a time.
@@ -32,13 +32,13 @@ impl Exclusive<'_> {
         (self.private.outbox.get_mut(), inbox)
     }
 
-    /// Whether bytes had to be waited for last time.
+    /// Whether the last call had to wait for bytes.
     #[inline]
     pub(crate) fn expects_wait(&mut self) -> bool {
         *self.private.expects_wait.get_mut()
     }
 
-    /// Whether bytes come as they are, from the socket or from TLS.
+    /// Whether bytes come directly from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {
         !self.private.outbox.get_mut().session.is_encrypted() && !*self.private.carried.get_mut()
@@ -54,20 +54,20 @@ impl Drop for Exclusive<'_> {
     }
 }
 
-/// The session of an `RTMP`, if no other call uses it. `None` also if there is none, if its struct has moved, if a panic left it
-/// unusable, and if the program waits for the socket itself or does not wait at all.
+/// The session of an `RTMP`, if no other call uses it. `None` also if there is none, if its struct has moved, if a panic left
+/// it unusable, and if the program waits for the socket itself or does not wait at all.
 #[inline]
 pub(crate) fn exclusive(r: Rtmp<'_>) -> Option<Exclusive<'_>> {
     let keeper = Gate::of(r).hold();
     let slot = slot(r, &keeper)?;
-    // SAFETY: what is on the slot holds a reference of its own, which this leaves to it.
+    // SAFETY: the pointer in the slot holds a reference of its own, and `ManuallyDrop` leaves it there.
     let owner = ManuallyDrop::new(unsafe { Arc::from_raw(slot) });
     if Arc::strong_count(&owner) != 1 {
         return None;
     }
-    // What other calls did with it is over.
+    // Synchronises with the end of other calls.
     fence(Ordering::Acquire);
-    // SAFETY: there is no reference but the slot's own, and while the gate is held no call gets another. This call has no other
+    // SAFETY: the slot's reference is the only one, and no call gets another while the gate is held. This call has no other
     // handle of the session.
     let private = unsafe { &mut *slot.cast_mut() };
     let in_place = *private.home.get_mut() == r.as_ptr()

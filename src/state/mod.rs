@@ -1,7 +1,7 @@
-//! The session behind an `RTMP`: what callers never see.
+//! The private state of the session behind an `RTMP`.
 //!
-//! It lives in [`Private`], which hangs on a pointer of the struct that librtmp used for a table of its own. Nothing can
-//! be appended to the struct, and callers move and clear it.
+//! It is in [`Private`], to which a pointer in the struct leads that librtmp used for its own table. Nothing can be appended to
+//! the struct, and callers move and clear it.
 
 mod callbacks;
 mod core;
@@ -19,7 +19,7 @@ use std::{
     mem::{self, ManuallyDrop},
     ptr::NonNull,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, MutexGuard,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
     time::Instant,
@@ -34,6 +34,7 @@ use rtmp_core::{
 };
 use rustix::fd::BorrowedFd;
 
+use self::slot::{attached, put};
 pub(crate) use self::{
     core::{Core, Sending},
     ending::{abort, clear_abort, take_pipe},
@@ -42,16 +43,10 @@ pub(crate) use self::{
     never_waits::forget_progress,
     settings::{Hidden, Login, Settings},
 };
-use self::{
-    patience::Blocked,
-    slot::{attached, put},
-};
 use crate::{
-    carrier::Carrier,
     gate::{Gate, Keeper},
     outbox::Outbox,
     pipe::Pipe,
-    progress::Progress,
     reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
@@ -63,52 +58,42 @@ use crate::{
     valid::{Rtmp, field},
 };
 
-/// What a session owns besides the fields of its `RTMP`.
+/// The state of a session besides the fields of its `RTMP`.
 #[derive(Default)]
 pub(crate) struct Private {
-    /// Protocol state, which is locked for short steps only, with the bytes it has to send, and the turn to send them.
+    /// All that is not said at once, behind one lock, with the bytes to send, and the turn to send them.
     outbox: Outbox<Core>,
-    /// Whether bytes came into the buffer after the last step that looked at it: there is no need to wait for more.
+    /// Whether bytes were added to the buffer after the last step that read it: a call need not wait for more.
     refilled: AtomicBool,
-    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
-    carrier: Mutex<Option<Arc<Carrier>>>,
-    /// Whether there is one.
+    /// Whether something else than the socket and TLS over it carries bytes.
     carried: AtomicBool,
     /// Whether calls never wait.
     never_waits: AtomicBool,
     /// Whether a connection of a session that never waits is being made.
     opening: AtomicBool,
-    /// What calls that do not wait have begun.
-    progress: Mutex<Option<Box<Progress>>>,
-    /// Whether this library made the connection, and may make another in its place.
+    /// Whether this library made the connection, and may replace it by another.
     dialled: AtomicBool,
     /// Whether this library made the socket.
     opened: AtomicBool,
-    /// Whether the socket is the caller's own, who waits for it to become readable and then reads once.
+    /// Whether the socket belongs to the caller, who waits for it to become readable and then reads once.
     watched: AtomicBool,
     /// Whether a byte that was received is still on the socket.
     left: AtomicBool,
-    /// Whether a panic left the protocol state half done without a lock to tell.
+    /// Whether a panic left the protocol state unfinished while no lock was held that would be poisoned.
     broken: AtomicBool,
-    /// Whether bytes had to be waited for last time.
+    /// Whether the last call had to wait for bytes.
     expects_wait: AtomicBool,
-    /// Whether the end of the connection keeps the descriptor, because a reader does not know of the end yet.
+    /// Whether the end of the connection keeps the descriptor, because a reader has not seen the end yet.
     keeps_descriptor: AtomicBool,
-    /// Whether the connection has ended and only its descriptor is left.
+    /// Whether the connection has ended and only its descriptor remains.
     hung_up: AtomicBool,
-    /// Few programs change any.
-    settings: Mutex<Option<Box<Settings>>>,
-    /// Where the struct was when it was last used: callers move it by assignment.
+    /// Address of the `RTMP` at the last call; differs after the caller has moved it.
     home: AtomicPtr<RTMP>,
-    /// Connections that were given up. Other calls may be using them; the last of all closes them.
-    retired: Mutex<Vec<Pipe>>,
-    /// Whether there are any.
+    /// Whether there are connections that were given up.
     has_retired: AtomicBool,
-    /// How many times the connection was closed. A call that began before the last time is not current.
+    /// The number of times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
-    /// How long sending has waited for room.
-    blocked: Mutex<Blocked>,
-    /// Which hooks `settings` has, see [`Hooks::bits`].
+    /// The hooks in `settings`, see [`Hooks::bits`].
     hooked: AtomicU8,
     /// `timeoutMs` of `settings`; 0 if there is none.
     timeout_ms: AtomicU32,
@@ -118,40 +103,41 @@ pub(crate) struct Private {
 
 /// An `RTMP` in use by an exported function.
 ///
-/// The private state leaves the struct only when the last handle is dropped, so all calls of a session share one state and
-/// its locks. Closing the connection changes that state; it does not replace it.
+/// The private state is detached from the struct only when the last handle is dropped, so all calls of a session share one
+/// state and its locks. Closing the connection changes that state; it does not replace it.
 pub(crate) struct Handle {
     raw: NonNull<RTMP>,
     private: ManuallyDrop<Arc<Private>>,
-    /// What `Private::closings` was when this call began.
+    /// The value of `Private::closings` when this call began.
     closings: u32,
-    /// How often this call has received, and since when, if its session does not wait.
+    /// The number of receives of this call, and the time of the first, if its session does not wait.
     receives: Cell<u32>,
     receives_since: Cell<Option<Instant>>,
-    /// When all waits of this call end, besides each of them in its own time.
+    /// The time at which all waits of this call end, in addition to the timeout of each wait.
     limit: Cell<Deadline>,
-    /// What the connection was at when something failed: the core's errors do not carry it.
+    /// The phase in which the connection failed: the core's errors do not contain it.
     failed_in: Cell<Option<Phase>>,
-    /// What the peer has said and the program was not told of.
+    /// The peer's notices that were not yet reported to the program.
     notices: RefCell<Vec<Notice>>,
 }
 
 impl Private {
     fn with_settings(settings: Settings) -> Self {
-        let private = Self::default();
+        let mut private = Self::default();
         private.note(&settings);
-        Self { settings: Mutex::new(Some(Box::new(settings))), ..private }
+        private.outbox.get_mut().settings = Some(Box::new(settings));
+        private
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
     fn take_retired(&self) -> Vec<Pipe> {
-        // What other calls did with them is over.
+        // Synchronises with the end of other calls.
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
-        mem::take(&mut *self.retired.lock().unwrap_or_else(PoisonError::into_inner))
+        mem::take(&mut self.core().retired)
     }
 
-    /// Keeps what is asked for often where it takes no lock.
+    /// Copies frequently used settings to fields that need no lock.
     fn note(&self, settings: &Settings) {
         self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
         let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
@@ -164,7 +150,7 @@ impl Private {
     }
 
     fn settings(&self) -> Settings {
-        self.settings.lock().unwrap_or_else(PoisonError::into_inner).as_deref().cloned().unwrap_or_default()
+        self.core().settings.as_deref().cloned().unwrap_or_default()
     }
 }
 
@@ -187,7 +173,7 @@ impl Handle {
         unsafe { Rtmp::new(r) }.and_then(Self::of)
     }
 
-    /// As `existing`, for a struct that is known to be good. Handles end with the call that made them, and so before the struct.
+    /// As `existing`, for a struct that is valid. A handle ends with the call that made it, and so before the struct.
     pub(crate) fn of(r: Rtmp<'_>) -> Option<Self> {
         let raw = NonNull::new(r.as_ptr())?;
         let keeper = Gate::of(r).hold();
@@ -202,7 +188,8 @@ impl Handle {
         Self { raw, private, closings, receives, receives_since, limit, failed_in, notices }
     }
 
-    /// As `from_raw`; if there `has_to_be` a connection, none is made without one: a call that fails leaves nothing behind.
+    /// As `from_raw`; with `has_to_be`, no session is created for a struct without a connection, so that a call that fails
+    /// leaves nothing behind.
     ///
     /// # Safety
     /// As for `from_raw`.
@@ -215,10 +202,10 @@ impl Handle {
         let gate = Gate::of(rtmp);
         defaults::initialise_zeroed(rtmp);
         single_thread::ask();
-        // Connections are taken off the struct while the gate is held.
+        // Connections are detached from the struct while the gate is held.
         let is_missing = || has_to_be && field!(rtmp, m_sb.sb_socket).get() == -1;
         let find = |keeper: &Keeper<'_>| {
-            // The count is read while no other call closes this connection.
+            // The count is read while no other call can close this connection.
             let found = attached(rtmp, keeper);
             if is_missing() && !found.as_ref().is_some_and(|private| private.opening.load(Ordering::Relaxed))
             {
@@ -230,7 +217,7 @@ impl Handle {
         let handle = match found {
             Some(handle) => handle,
             None => {
-                // Without private state there is no connection of the library's.
+                // Without private state, the library has no connection.
                 let origin = Origin::in_struct(rtmp);
                 let fresh = Arc::new(if origin == Origin::default() {
                     Private::default()
@@ -264,19 +251,19 @@ impl Handle {
     /// The struct.
     #[inline(always)]
     pub(crate) fn rtmp(&self) -> Rtmp<'_> {
-        // SAFETY: it is initialised and stays where it is while the handle exists (`from_raw`).
+        // SAFETY: it is initialised and does not move while the handle exists (`from_raw`).
         unsafe { Rtmp::from_non_null(self.raw) }
     }
 
-    /// The socket and what belongs to it.
+    /// The socket and its buffer.
     #[inline(always)]
     pub(crate) fn sb(&self) -> SockBuf<'_> {
         field!(self.rtmp(), m_sb)
     }
 
-    /// The bytes that were received and are unread, for calls that read; a call uses one of these at a time.
+    /// The received bytes that are unread, for calls that read; a call uses only one of these at a time.
     pub(crate) fn inbox(&self) -> Inbox<'_> {
-        // SAFETY: one thread at a time reads from a session, which is a rule of `rtmp.h` for programs.
+        // SAFETY: only one thread at a time reads from a session, which is a rule of `rtmp.h` for programs.
         unsafe { Inbox::of(self.sb()) }
     }
 
@@ -285,7 +272,7 @@ impl Handle {
         self.private.core()
     }
 
-    /// The socket, while there is one.
+    /// The socket, if there is one.
     pub(crate) fn socket(&self) -> Result<BorrowedFd<'_>> {
         match field!(self.sb(), sb_socket).get() {
             -1 => Err(Error::NotConnected),
@@ -297,7 +284,7 @@ impl Handle {
         Gate::of(self.rtmp())
     }
 
-    /// As `from_raw`, and there has to be a connection.
+    /// As `from_raw`, for a session that must have a connection.
     ///
     /// # Safety
     /// As for `from_raw`.
@@ -306,7 +293,7 @@ impl Handle {
         // the Safety section.
         let handle = unsafe { Self::open(r, true) }?;
         if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
-            // A panic left the protocol state half done. That is the end of this session, and of nothing else.
+            // A panic left the protocol state unfinished. Only this session ends.
             handle.give_up();
             return Err(Error::NotConnected);
         }
@@ -316,7 +303,7 @@ impl Handle {
         Ok(handle)
     }
 
-    /// As [`Self::connected`], without going on with what a call has begun; `None` if there is no connection.
+    /// As [`Self::connected`], but does not continue the unfinished work of earlier calls; `None` if there is no connection.
     ///
     /// # Safety
     /// As for `from_raw`.
@@ -331,22 +318,22 @@ impl Handle {
         Some(handle)
     }
 
-    /// Notes what the connection was at when something failed in it, or in a new login.
+    /// Notes the phase in which something failed, also during a new login.
     pub(crate) fn note_failed(&self, phase: Phase) {
         self.failed_in.set(Some(phase));
     }
 
-    /// The failure of a call that was at `phase`, unless something else was noted.
+    /// The failure of a call in `phase`, unless another phase was noted.
     pub(crate) fn failure(&self, error: Error, phase: Phase) -> Failure {
         Failure::new(error, self.failed_in.take().unwrap_or(phase))
     }
 
-    /// Whether the program wants the calls of this session to end.
+    /// Whether the program has aborted the calls of this session.
     pub(crate) fn is_aborted(&self) -> bool {
         self.gate().is_aborted()
     }
 
-    /// Protocol state with the bytes it has to send, and the turn to send them.
+    /// Protocol state with the bytes to send, and the turn to send them.
     pub(super) fn outbox(&self) -> &Outbox<Core> {
         &self.private.outbox
     }
@@ -356,14 +343,14 @@ impl Handle {
         auth::count_login(&mut self.core().logins)
     }
 
-    /// The SWF file that a signed handshake vouches for, if the caller has one.
+    /// The SWF file that a signed handshake verifies, if the caller has one.
     pub(crate) fn swf(&self) -> Option<Swf> {
         let (size, hash) =
             (field!(self.rtmp(), Link.SWFSize).get(), field!(self.rtmp(), Link.SWFHash).copy());
         (size != 0).then_some(Swf { size, hash })
     }
 
-    /// Starts with bytes in the struct and without a cipher, whatever an earlier connection had.
+    /// Starts with an empty buffer in the struct and without a cipher, whatever an earlier connection had.
     pub(crate) fn forget_session(&self) {
         reservoir::release(&mut self.inbox(), &mut self.core().reservoir);
         let session = &mut self.core().session;
@@ -372,22 +359,18 @@ impl Handle {
         session.set_starting(is_starting);
     }
 
-    /// Shows what a handshake has agreed on.
+    /// Shows the result of a handshake in the struct.
     pub(crate) fn show_handshake(&self, encrypted: bool, swf_response: Option<handshake::Response>) {
         let r = self.rtmp();
         if let Some(response) = swf_response {
             field!(r, Link.SWFVerificationResponse).put(response.map(|byte| byte as c_char));
         }
         if encrypted {
-            // Callers look whether these are null, and at nothing behind them.
+            // Callers check whether these are null, and do not follow them.
             let mark = field!(r, Link.SWFVerificationResponse).as_ptr().cast();
             field!(r, Link.dh).set(mark);
             field!(r, Link.rc4keyIn).set(mark);
             field!(r, Link.rc4keyOut).set(mark);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,7 @@
-//! Sessions whose calls never wait: what they have begun and not finished.
+//! Sessions whose calls never wait: the work that they have begun and not finished.
 
 use std::{
-    sync::{
-        PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -17,7 +14,7 @@ impl Handle {
         self.private.never_waits.load(Ordering::Relaxed)
     }
 
-    /// Says whether calls wait.
+    /// Sets whether calls wait.
     pub(crate) fn set_never_waits(&self, never: bool) {
         let before = self.private.never_waits.swap(never, Ordering::Relaxed);
         match (before, never) {
@@ -26,15 +23,15 @@ impl Handle {
             _ => {}
         }
         if !never {
-            *self.private.progress.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            self.core().progress = None;
             self.private.opening.store(false, Ordering::Relaxed);
         }
     }
 
-    /// What calls that do not wait have begun.
+    /// The unfinished work of calls that do not wait.
     pub(crate) fn progress<R>(&self, look: impl FnOnce(&mut Progress) -> R) -> R {
-        let mut progress = self.private.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        let progress = progress.get_or_insert_default();
+        let mut core = self.core();
+        let progress = core.progress.get_or_insert_default();
         let result = look(progress);
         self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
         result
@@ -47,7 +44,7 @@ impl Handle {
         }
     }
 
-    /// How many bytes may wait for the peer of a session that does not wait.
+    /// The limit of bytes that may wait for the peer of a session that does not wait.
     pub(crate) fn queue_limit(&self) -> usize {
         match self.private.queue_limit.load(Ordering::Relaxed) {
             0 => MAX_QUEUE,
@@ -55,7 +52,7 @@ impl Handle {
         }
     }
 
-    /// Counts a receive of this call; returns how many there were, and how long ago the first one was.
+    /// Counts a receive of this call; returns the number of receives, and the time since the first.
     pub(crate) fn count_receive(&self, now: Instant) -> (u32, Duration) {
         let receives = self.receives.get() + 1;
         self.receives.set(receives);
@@ -65,12 +62,12 @@ impl Handle {
     }
 }
 
-/// How many bytes may wait for the peer of a session that does not wait, unless `sendQueue` says otherwise.
+/// The limit of bytes that may wait for the peer of a session that does not wait, unless `sendQueue` sets another.
 const MAX_QUEUE: usize = 4 << 20;
-/// How many sessions of this process never wait.
+/// The number of sessions of this process that never wait.
 static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Drops what a session that never waits has not finished, before its memory is freed.
+/// Drops the unfinished work of a session that never waits, before its memory is freed.
 ///
 /// # Safety
 /// `r` points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any more.

@@ -1,25 +1,25 @@
-//! What is known of a connection, each by itself: who made it, and what has become of it.
+//! Facts about a connection: who made it, and how it ended.
 
 use std::sync::{
-    Arc, PoisonError,
+    Arc,
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{Handle, Private, lock, patience::Blocked};
+use super::{Core, Handle, Private, patience::Blocked};
 use crate::carrier::Carrier;
 
 impl Handle {
-    /// Says that bytes came into the buffer after the last step that looked at it.
+    /// Notes that bytes were added to the buffer after the last step that read it.
     pub(crate) fn mark_refilled(&self) {
         self.private.refilled.store(true, Ordering::Relaxed);
     }
 
-    /// Says that the peer is ahead of this side, so that bytes need not be waited for.
+    /// Notes that the peer sends faster than this side reads, so that the next call need not wait for bytes.
     pub(crate) fn expect_bytes(&self) {
         self.private.expects_wait.store(false, Ordering::Relaxed);
     }
 
-    /// Whether that was said since this was asked last.
+    /// Whether that was noted since the last call of this function.
     pub(crate) fn take_refilled(&self) -> bool {
         self.private.refilled.swap(false, Ordering::Relaxed)
     }
@@ -29,15 +29,15 @@ impl Handle {
         self.private.dialled.load(Ordering::Relaxed)
     }
 
-    /// Says who made the connection.
+    /// Sets who made the connection.
     pub(crate) fn set_dialled(&self, dialled: bool) {
         self.private.dialled.store(dialled, Ordering::Relaxed);
     }
 
-    /// Says that this library made the socket.
+    /// Notes that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.private.opened.store(true, Ordering::Relaxed);
-        *lock(&self.private.blocked) = Blocked::default();
+        self.core().blocked = Blocked::default();
         self.private.hung_up.store(false, Ordering::Relaxed);
     }
 
@@ -46,12 +46,12 @@ impl Handle {
         self.private.opened.load(Ordering::Relaxed)
     }
 
-    /// Says whether the socket was there before this library knew of it.
+    /// Sets whether the socket existed before this library received it.
     pub(crate) fn set_watched(&self, watched: bool) {
         self.private.watched.store(watched, Ordering::Relaxed);
     }
 
-    /// Whether the socket has to stay readable as long as there is something to read.
+    /// Whether the socket has to stay readable while there is something to read.
     pub(crate) fn is_watched(&self) -> bool {
         self.private.watched.load(Ordering::Relaxed)
     }
@@ -61,7 +61,7 @@ impl Handle {
         &self.private.left
     }
 
-    /// Says whether the end of the connection keeps the descriptor.
+    /// Sets whether the end of the connection keeps the descriptor.
     pub(crate) fn keep_descriptor(&self, keep: bool) {
         self.private.keeps_descriptor.store(keep, Ordering::Relaxed);
     }
@@ -71,18 +71,18 @@ impl Handle {
         self.private.keeps_descriptor.load(Ordering::Relaxed)
     }
 
-    /// Says that of the connection only the descriptor is left.
+    /// Notes that only the descriptor of the connection remains.
     pub(crate) fn mark_hung_up(&self) {
         self.forget_connection();
         self.private.hung_up.store(true, Ordering::Relaxed);
     }
 
-    /// Whether of the connection only the descriptor is left.
+    /// Whether only the descriptor of the connection remains.
     pub(crate) fn is_hung_up(&self) -> bool {
         self.private.hung_up.load(Ordering::Relaxed)
     }
 
-    /// Forgets what was noted of a connection.
+    /// Resets the facts about a connection.
     pub(crate) fn forget_connection(&self) {
         let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
             &**self.private;
@@ -91,22 +91,27 @@ impl Handle {
         }
     }
 
-    /// Whether bytes go through something else than the socket and TLS over it.
+    /// Whether bytes pass through a carrier, and not only through the socket and its TLS.
     pub(crate) fn is_carried(&self) -> bool {
         self.private.carried.load(Ordering::Acquire)
     }
 
-    /// What carries bytes, unless that is the socket and TLS over it.
+    /// The carrier, unless bytes pass only through the socket and its TLS.
     pub(crate) fn carrier(&self) -> Option<Arc<Carrier>> {
         if !self.is_carried() {
             return None;
         }
-        self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.core().carrier.clone()
     }
 
-    /// Sends everything from now on through a carrier, or no longer.
+    /// From now on sends everything through a carrier, or directly again.
     pub(crate) fn set_carrier(&self, carrier: Option<Arc<Carrier>>) {
+        self.put_carrier(&mut self.core(), carrier);
+    }
+
+    /// As [`Self::set_carrier`], for a caller that has locked the core.
+    pub(crate) fn put_carrier(&self, core: &mut Core, carrier: Option<Arc<Carrier>>) {
         self.private.carried.store(carrier.is_some(), Ordering::Release);
-        *self.private.carrier.lock().unwrap_or_else(PoisonError::into_inner) = carrier;
+        core.carrier = carrier;
     }
 }

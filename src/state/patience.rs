@@ -1,4 +1,4 @@
-//! How long calls wait, and what is known of waits for the peer.
+//! The limits of waits, and statistics of waits for the peer.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},
@@ -11,7 +11,7 @@ use rtmp_core::{
     transport::{deadline::Deadline, wait::Patience},
 };
 
-use super::{Handle, Private, lock};
+use super::{Handle, Private};
 use crate::{
     event_loop::{RTMP_EVENT_STALL, RTMPEvent},
     gate::Gate,
@@ -20,23 +20,23 @@ use crate::{
     valid::field,
 };
 
-/// How long sending has waited for the peer to take bytes.
+/// The time for which sending has waited for the peer to accept bytes.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Blocked {
-    /// In waits that have ended.
+pub(crate) struct Blocked {
+    /// The total of the waits that have ended.
     pub(super) before: Duration,
-    /// When the wait began that goes on.
+    /// The beginning of the current wait.
     pub(super) since: Option<Instant>,
-    /// How many of its seconds the program was told of.
+    /// The number of its seconds that were reported to the program.
     told: u64,
 }
 
-/// How long a call waits: as long as it may, unless the user or the program wants it to end.
+/// The limit of a call's waits: its timeout, unless the user or the program ends them earlier.
 pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
     expects_wait: &'a AtomicBool,
-    /// What waits for room tell of; `None` where nothing is sent.
+    /// Where waits for room are counted; `None` where nothing is sent.
     private: Option<&'a Private>,
 }
 
@@ -61,7 +61,7 @@ impl Patience for Patient<'_> {
         let Some(private) = self.private else { return };
         let waited = begun.elapsed();
         {
-            let mut blocked = lock(&private.blocked);
+            let blocked = &mut private.core().blocked;
             if blocked.since != Some(begun) {
                 (blocked.since, blocked.told) = (Some(begun), 0);
             }
@@ -79,7 +79,7 @@ impl Patience for Patient<'_> {
 
     fn unblocked(&self, begun: Instant) {
         if let Some(private) = self.private {
-            let mut blocked = lock(&private.blocked);
+            let blocked = &mut private.core().blocked;
             blocked.before += begun.elapsed();
             blocked.since = None;
         }
@@ -95,7 +95,7 @@ impl Patience for Patient<'_> {
 }
 
 impl Handle {
-    /// What ends this call's waits.
+    /// The conditions that end this call's waits.
     pub(crate) fn patience(&self) -> Patient<'_> {
         Patient {
             gate: self.gate(),
@@ -105,7 +105,7 @@ impl Handle {
         }
     }
 
-    /// Says when all waits of this call end, besides each of them in its own time.
+    /// Sets when all waits of this call end, in addition to the timeout of each wait.
     pub(crate) fn set_limit(&self, limit: Deadline) {
         self.limit.set(limit);
     }
@@ -115,12 +115,12 @@ impl Handle {
         self.limit.get()
     }
 
-    /// Whether the last wait for bytes ended because time was up.
+    /// Whether the last wait for bytes ended with a timeout.
     pub(crate) fn timed_out(&self) -> bool {
         field!(self.sb(), sb_timedout).get() != 0
     }
 
-    /// How long a wait may last; `None` for ever.
+    /// The limit of a wait; `None` for no limit.
     pub(crate) fn timeout(&self) -> Option<Duration> {
         let milliseconds = self.private.timeout_ms.load(Ordering::Relaxed);
         if milliseconds > 0 {
@@ -132,7 +132,7 @@ impl Handle {
             .map(Duration::from_secs)
     }
 
-    /// The numbers of the connection; zeros if there is none.
+    /// The statistics of the connection; zeros if there is none.
     pub(crate) fn stats(&self) -> Stats {
         let Ok(socket) = self.socket() else { return Stats::default() };
         let TcpInfo { unsent, round_trip, retransmissions } = TcpInfo::of(socket);
@@ -144,7 +144,7 @@ impl Handle {
             stats.queued += self.carrier().map_or(0, |carrier| carrier.unsent_if_idle()) as u64;
             self.progress(|progress| progress.backlog.fill_in(&mut stats, Some(Instant::now())));
         } else {
-            let Blocked { before, since, .. } = *lock(&self.private.blocked);
+            let Blocked { before, since, .. } = self.core().blocked;
             let stalled = since.map_or(Duration::ZERO, |since| since.elapsed());
             (stats.stalled, stats.blocked) = (stalled, before + stalled);
         }
@@ -155,7 +155,7 @@ impl Handle {
         stats
     }
 
-    /// Tells the program how long the peer has taken nothing; an error if it gives up.
+    /// Reports to the program for how long the peer has accepted nothing; an error if the program gives up.
     pub(crate) fn raise_stall(&self, stalled: Duration) -> Result<()> {
         let e_stalled = u32::try_from(stalled.as_millis()).unwrap_or(u32::MAX);
         self.raise(&RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) })

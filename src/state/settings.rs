@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, PoisonError, atomic::AtomicU8},
+    sync::{Arc, atomic::AtomicU8},
 };
 
 use libc::c_char;
@@ -20,30 +20,30 @@ use rtmp_core::{
 use super::{Handle, callbacks::raise_socket};
 use crate::{enhanced::requested::Requested, hooks::Hooks, rtmp::origin::Origin, valid::field};
 
-/// Options for which `Link` has no field. Text is copied. They are set before the connection, hold for every
-/// connection after that, and go when the program calls `RTMP_Close`; a connection that fails by itself keeps them, so
-/// that trying again does not leave by another way or trust another server than was asked for.
+/// Options for which `Link` has no field. Text is copied. They are set before the connection, apply to every later connection,
+/// and are reset when the program calls `RTMP_Close`. A connection that fails keeps them, so that another attempt uses the same
+/// route and trusts the same servers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    /// Where connections leave from, and which addresses they may go to: the options `bind` and `ipv`.
+    /// The local address of connections, and the permitted addresses of servers: the options `bind` and `ipv`.
     pub(crate) local: Local,
-    /// Whom to trust: the options `tlsVerify` and `tlsCA`.
+    /// The trusted certificates: the options `tlsVerify` and `tlsCA`.
     pub(crate) tls: TlsOptions,
-    /// What to announce of Enhanced RTMP.
+    /// The announcement of Enhanced RTMP.
     pub(crate) enhanced: Enhanced,
-    /// How the connection behaves: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
+    /// The connection's behaviour: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
     pub(crate) tuning: Tuning,
-    /// These as they were before the text of the URL changed them.
+    /// The values of these before the text of the URL changed them.
     pub(crate) before_url: Option<Box<Hidden>>,
-    /// What the login in the URL means.
+    /// The decoded login from the URL.
     pub(crate) login: Option<Arc<Login>>,
-    /// What the server has asked for last.
+    /// The server's last reconnect request.
     pub(crate) reconnect: Option<Arc<Requested>>,
     /// Reconnect requests that led here.
     pub(crate) history: History,
     /// The strings of `Link`, if they are copies for a reconnect request.
     pub(crate) texts: Option<Arc<[u8]>>,
-    /// What else came from the URL.
+    /// Other settings that came from the URL.
     pub(crate) origin: Origin,
     /// Functions of the program.
     pub(crate) hooks: Hooks,
@@ -59,13 +59,13 @@ pub(crate) struct Hidden {
 }
 
 impl Settings {
-    /// Where the options are stored that Rust programs have as well.
+    /// The places of the options that Rust programs have as well.
     pub(crate) fn common(&mut self) -> Common<'_> {
         let Self { local, tls, tuning, enhanced, .. } = self;
         Common { local, tls, tuning, enhanced }
     }
 
-    /// Whether there is anything that the struct has no place for.
+    /// Whether any value has no place in the struct.
     pub(crate) fn is_needed(&self) -> bool {
         let Self {
             local,
@@ -93,7 +93,7 @@ impl Settings {
     }
 }
 
-/// A user name and a password that the fields of `Link` show. Programs may write to what is there.
+/// A user name and a password that the fields of `Link` show. Programs may write to these bytes.
 #[derive(Default)]
 pub(crate) struct Login {
     /// With a NUL at the end.
@@ -127,14 +127,14 @@ impl Handle {
 
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
-        let mut settings = self.private.settings.lock().unwrap_or_else(PoisonError::into_inner);
-        let settings = settings.get_or_insert_default();
+        let mut core = self.core();
+        let settings = core.settings.get_or_insert_default();
         let result = change(settings);
         self.private.note(settings);
         result
     }
 
-    /// Has readers get every data message if the option `data` says so.
+    /// Lets readers receive every data message if the option `data` is set.
     pub(crate) fn show_data_option(&self) {
         if self.settings().tuning.all_data {
             let flags = field!(self.rtmp(), m_read.flags);
@@ -142,14 +142,14 @@ impl Handle {
         }
     }
 
-    /// Has closing reset the connection if the option `closeReset` says so.
+    /// Makes closing reset the connection if the option `closeReset` is set.
     pub(crate) fn prepare_reset(&self) {
         if let (true, Ok(socket)) = (self.settings().tuning.resets, self.socket()) {
             tcp::reset_at_close(socket);
         }
     }
 
-    /// Where connections leave from, with the event that each of their sockets is.
+    /// The local address of connections, with a function that reports each of their sockets as an event.
     pub(crate) fn local(&self) -> Local {
         let mut local = self.settings().local;
         if self.wants_events() {

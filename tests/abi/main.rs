@@ -49,7 +49,7 @@ fn symbol_list_matches_the_reference_library() {
 }
 
 #[test]
-fn soname_is_that_of_librtmp() {
+fn soname_matches_librtmp() {
     let dynamic = run(Command::new("readelf").arg("-dW").arg(ours()));
     assert!(dynamic.contains("Library soname: [librtmp.so.1]"), "{dynamic}");
 }

@@ -331,7 +331,7 @@ fn overview(items: &[Item]) -> String {
 }
 
 #[test]
-fn committed_manual_pages_are_what_the_headers_say() {
+fn committed_manual_pages_match_the_headers() {
     let pages = pages();
     let directory = package().join("man/man3");
     if env::var_os("WRITE_HEADERS").is_some() {

@@ -3,7 +3,8 @@
  *   many PLAYERS ROUNDS SIZE [stalled]   sessions that never wait, in one thread; with "stalled" the first player stops to read
  *   many PLAYERS ROUNDS SIZE blocking    the same with calls that wait, in one thread for each side
  *
- * In each round every player is sent one message of SIZE bytes. Prints one line of figures: CPU of both sides together, memory
+ * In each round every player is sent one message of SIZE bytes; when all are sent, they are received, so that both ways meet
+ * the same memory in the same order. Prints one line of figures: CPU of both sides together, memory
  * of both ends of a connection, and how long messages took (the one that stalls left out). */
 #define _GNU_SOURCE
 #include <librtmp/log.h>
@@ -48,6 +49,7 @@ struct end {
 static struct end *players, *guests, **due;
 static int count, rounds, size, accepted, ready, due_count, poller, listener, port;
 static long dropped, arrived;
+static int rounds_sent; /* while calls wait */
 static char *body;
 static unsigned *delays; /* microseconds */
 static size_t delay_count;
@@ -339,6 +341,7 @@ static void *serve_blocking(void *unused)
     for (int round = 0; round < rounds; round++) {
         for (int i = 0; i < count; i++)
             check(send_one(&guests[i], round));
+        __atomic_store_n(&rounds_sent, round + 1, __ATOMIC_RELEASE);
         while (__atomic_load_n(&arrived, __ATOMIC_RELAXED) < (long)count * (round + 1))
             usleep(50);
     }
@@ -360,6 +363,8 @@ static void blocking(void)
     for (int round = 0; round < rounds; round++) {
         if (round == WARM_UP)
             computing = cpu();
+        while (__atomic_load_n(&rounds_sent, __ATOMIC_ACQUIRE) <= round)
+            usleep(50);
         for (int i = 0; i < count; i++) {
             while (players[i].received <= round) {
                 RTMPPacket packet = {0};

@@ -155,7 +155,7 @@ fn server_announces_its_chunk_size_after_the_handshake() {
 }
 
 #[test]
-fn real_servers_record_what_is_published_with_a_requested_chunk_size() {
+fn real_servers_record_streams_with_a_requested_chunk_size() {
     let clip = need!(clip::flv());
     let film = flv::readable(&flv::load(&clip));
     let program = need!(Program::test("chunk_size"));

@@ -155,7 +155,7 @@ fn server(announced: Option<Capabilities>) -> rtmp_core::Server {
 }
 
 #[test]
-fn a_client_sends_what_the_server_has_announced() {
+fn client_sends_only_announced_features() {
     let mut announced = Capabilities::default();
     announced.set_codec(Kind::Video, FourCc::HEVC, ability::DECODE);
     announced.set_codec(Kind::Audio, FourCc::OPUS, ability::FORWARD);
@@ -377,7 +377,7 @@ fn odd_messages() -> Vec<(u8, Vec<u8>)> {
 }
 
 #[test]
-fn odd_messages_are_handed_out_as_they_are_and_the_session_goes_on() {
+fn odd_messages_are_delivered_unchanged_and_the_session_continues() {
     let directory = TempDir::new("odd-media");
     let file = directory.join("odd.flv");
     let messages = odd_messages();

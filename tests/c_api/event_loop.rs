@@ -217,7 +217,7 @@ fn number_behind(text: &str, word: &str) -> Option<f64> {
 }
 
 #[test]
-fn a_stall_is_reported_once_a_second_and_numbers_are_those_of_the_system() {
+fn stall_is_reported_once_a_second_and_statistics_match_the_system() {
     let program = need!(Program::test_of_ours("event_loop"));
     need!(require::program("ss"));
     let (ended, end) = mpsc::channel();

@@ -140,7 +140,7 @@ fn a_connection_that_is_not_answered() {
 }
 
 #[test]
-fn a_proxy_that_says_nothing() {
+fn silent_proxy() {
     for url in [
         "rtmp://192.0.2.1/app/stream socks=127.0.0.1:PORT",
         "rtmp://192.0.2.1/app/stream socks=http://127.0.0.1:PORT",

@@ -23,7 +23,7 @@ fn socket(options: &str) -> Option<String> {
 }
 
 #[test]
-fn a_socket_has_what_its_options_say() {
+fn socket_has_the_requested_options() {
     let idle = |text: &str| text.split_whitespace().last().unwrap_or_default().to_owned();
     let usual = need!(socket(""));
     assert!(usual.starts_with("nodelay 1 keepalive 0 "), "{usual}");

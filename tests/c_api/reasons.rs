@@ -205,7 +205,7 @@ fn http_tunnels() {
 }
 
 #[test]
-fn what_a_server_refuses() {
+fn requests_that_a_server_refuses() {
     let refuse = |command: &'static str, code: &'static str| {
         move |peer: &mut Peer| {
             peer.accept_connect();
@@ -329,7 +329,7 @@ fn malformed_chunks() {
 }
 
 #[test]
-fn packets_and_flv_that_make_no_sense() {
+fn invalid_packets_and_flv() {
     assert_failures_with(
         Peer::accept_publish,
         &publish(

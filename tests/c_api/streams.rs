@@ -81,7 +81,7 @@ fn eight_streams_go_over_one_connection_each_as_it_was_written() {
 }
 
 #[test]
-fn a_stream_that_is_refused_leaves_the_others_alone() {
+fn refused_stream_does_not_affect_the_others() {
     let program = need!(Program::test_of_ours("streams"));
     let directory = TempDir::new("streams");
     let file = directory.join("short.flv");
@@ -181,7 +181,7 @@ fn each_stream_of_a_connection_has_its_players_on_our_server() {
 }
 
 #[test]
-fn a_server_with_one_stream_for_each_connection_says_so_and_records_the_first() {
+fn server_with_one_stream_per_connection_refuses_the_second_and_records_the_first() {
     let clip = need!(clip::flv());
     let film = flv::readable(&flv::load(&clip));
     let program = need!(Program::test_of_ours("streams"));

@@ -117,7 +117,7 @@ fn plain_and_compressed_files_have_the_recorded_hash() {
 }
 
 #[test]
-fn files_packed_with_lzma_have_the_hash_of_what_is_in_them() {
+fn files_packed_with_lzma_have_the_hash_of_their_contents() {
     // The original hashes them as they come, and no server can do anything with that.
     let program = need!(Program::test("http_hash_swf"));
     let site = Site::of_file(include_bytes!("../vectors/packed.swf"));
@@ -226,7 +226,7 @@ fn silent_server_changes_no_entry() {
 }
 
 #[test]
-fn failures_say_what_failed() {
+fn failures_name_the_failed_step() {
     let program = need!(Program::test("http_hash_swf"));
     // The original crashes when the first piece of a body has less than 8 bytes.
     let body = "<html>sorry</html>";
@@ -255,7 +255,7 @@ fn failures_say_what_failed() {
 }
 
 #[test]
-fn a_https_server_that_is_not_there_is_reported_once() {
+fn unreachable_https_server_is_reported_once() {
     let program = need!(Program::test("http_hash_swf"));
     let output = User::new(&program, Library::Ours).hash(30, "https://127.0.0.1:1/x.swf");
     assert_eq!(output.matches("ERROR").count(), 1, "{output}");

@@ -84,8 +84,11 @@ impl Target {
             for file in ["librtmp.dll", "bcryptprimitives.dll"] {
                 fs::copy(self.library.join(file), dir.join(file)).expect("`make windows` has made it");
             }
-        } else if links {
+        } else if links && self.library.join("librtmp.a").exists() {
             command.arg(self.library.join("librtmp.a")).args(["-lpthread", "-lm", "-ldl"]);
+        } else if links {
+            let library = self.library.display();
+            command.arg(format!("-L{library}")).arg(format!("-Wl,-rpath,{library}")).arg("-lrtmp");
         }
         run(&mut command);
         program
@@ -236,7 +239,7 @@ fn refused_connection_is_reported() {
 }
 
 #[test]
-fn what_a_build_leaves_out_fails_and_names_its_feature() {
+fn omitted_parts_fail_and_name_their_feature() {
     let portable = need!(Portable::new("cross-features"));
     let lacks = |said: &str, what: &str, feature: &str| {
         let built = portable.target.has(feature);

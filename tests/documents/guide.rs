@@ -98,7 +98,7 @@ fn chapters_and_readme() -> Vec<PathBuf> {
 }
 
 #[test]
-fn code_in_the_guide_is_that_of_the_files() {
+fn code_in_the_guide_matches_the_files() {
     for path in chapters_and_readme() {
         let chapter = fs::read_to_string(&path).expect("it is readable");
         let expected = with_sources(&chapter);
@@ -475,7 +475,7 @@ fn command_lines_of_the_tools_work() {
 }
 
 #[test]
-fn the_programs_of_the_guide_do_what_they_say() {
+fn programs_of_the_guide_work_as_described() {
     let clip = need!(clip::flv());
     let directory = TempDir::new("guide");
     fs::copy(&clip, directory.join("film.flv")).expect("the build directory is writable");
@@ -688,7 +688,7 @@ fn a_film_can_be_sought_in_and_paused() {
 
 /// What an encoder makes plays, and says what it is.
 #[test]
-fn what_an_encoder_makes_is_published_as_h264_and_aac() {
+fn encoder_output_is_published_as_h264_and_aac() {
     let ffmpeg = need!(require::program("ffmpeg"));
     let ffprobe = need!(require::program("ffprobe"));
     let directory = TempDir::new("guide-encoder");
@@ -729,7 +729,7 @@ fn what_an_encoder_makes_is_published_as_h264_and_aac() {
 }
 
 #[test]
-fn the_small_server_plays_and_takes_what_is_published() {
+fn small_server_plays_and_accepts_streams() {
     let directory = TempDir::new("guide-serve");
     let port = free_port();
     let mut command = need!(need!(guide("serve")).command(Library::Ours));

@@ -66,6 +66,11 @@ fn more_flags() -> Vec<String> {
     sanitizers.split_whitespace().chain(own.split_whitespace()).map(str::to_owned).collect()
 }
 
+/// The C compiler: that of another system if the environment variable `RTMP_TEST_CC` names one.
+fn compiler() -> Option<PathBuf> {
+    require::program(&std::env::var("RTMP_TEST_CC").unwrap_or_else(|_| "cc".to_owned()))
+}
+
 impl Program {
     /// Compiles `tests/c/<name>.c`. `None` when there is no C compiler or nothing to link with.
     pub fn test(name: &str) -> Option<Self> {
@@ -165,7 +170,7 @@ impl Program {
         if let Some(program) = done.get(source) {
             return Some(program.clone());
         }
-        let compiler = require::program("cc")?;
+        let compiler = compiler()?;
         let directory = library::scratch().join(format!("c-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("the build directory is writable");
         let binary = directory.join(source.file_stem().expect("a source file has a name"));
@@ -210,7 +215,7 @@ impl Program {
 fn stepping() -> Option<PathBuf> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || {
-        let compiler = require::program("cc")?;
+        let compiler = compiler()?;
         let directory = library::scratch().join(format!("c-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("the build directory is writable");
         let object = directory.join("stepping.so");
@@ -256,7 +261,7 @@ impl LoaderLog {
 
 /// A command for any program that loads `librtmp.so.1`, made to load `library`. With the environment variable
 /// `RTMP_TEST_VALGRIND`, programs on our library run under valgrind, which ends them with status 99 if it finds fault. With
-/// `RTMP_TEST_STEPPING`, they run as on [`Library::Stepping`].
+/// `RTMP_TEST_STEPPING`, they run as on [`Library::Stepping`]. `RTMP_TEST_RUNNER` is what runs programs of another system.
 pub fn on_library(program: &Path, library: Library) -> Option<Command> {
     let mut command = match std::env::var_os("RTMP_TEST_VALGRIND") {
         Some(_) if library != Library::Original => {
@@ -267,7 +272,13 @@ pub fn on_library(program: &Path, library: Library) -> Option<Command> {
             valgrind.arg(program);
             valgrind
         }
-        _ => Command::new(program),
+        _ => {
+            let runner = std::env::var("RTMP_TEST_RUNNER").unwrap_or_default();
+            let mut words = runner.split_whitespace().map(Path::new).chain([program]);
+            let mut command = Command::new(words.next().expect("there is a program"));
+            command.args(words);
+            command
+        }
     };
     command.env("LD_LIBRARY_PATH", library.directory()?);
     let all_step = library == Library::Ours && std::env::var_os("RTMP_TEST_STEPPING").is_some();

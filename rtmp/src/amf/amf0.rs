@@ -1,4 +1,4 @@
-//! The AMF0 decoder: which bytes make which value, and what is refused.
+//! The AMF0 decoder: which bytes make which value, and which are refused.
 //!
 //! It is as lenient as librtmp: lists may end with the data instead of an end marker, at every level.
 
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::error::Result;
 
-/// Decodes values up to an end marker or the end of the input and returns how many bytes they took. With `named` each
-/// value has a name in front. On failure the values before the offending one stay in `list`.
+/// Decodes values up to an end marker or the end of the input and returns how many bytes they took. With `named`, each value
+/// has a name before it. On failure the values before the invalid one stay in `list`.
 pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], named: bool) -> Result<usize> {
     read(list, input, Shape::Members { named, ecma: false })
 }
 
-/// Decodes exactly `count` values and returns how many bytes they took; an end marker is not looked for. On failure
-/// the values before the offending one stay in `list`.
+/// Decodes exactly `count` values and returns how many bytes they took, without looking for an end marker. On failure the
+/// values before the invalid one stay in `list`.
 pub fn decode_array_into<'a, L: List<'a>>(
     list: &mut L,
     input: &'a [u8],
@@ -29,8 +29,8 @@ pub fn decode_array_into<'a, L: List<'a>>(
     read(list, input, Shape::Elements { named, left: count })
 }
 
-/// As [`decode_into`] without names, for data of any sender: typed objects and references do not end it, and any AMF3
-/// value may stand where one of AMF0 could.
+/// As [`decode_into`] without names, for data of any sender: typed objects and references do not end it, and an AMF3 value may
+/// take the place of an AMF0 value.
 pub(super) fn decode_generously<'a, L: List<'a>>(list: &mut L, input: &'a [u8]) -> Result<()> {
     let shape = Shape::Members { named: false, ecma: false };
     read_with(Reader::generous(input), list, shape).map(drop)
@@ -48,7 +48,7 @@ fn read_with<'a, L: List<'a>>(mut reader: Reader<'a>, list: &mut L, shape: Shape
     }
 }
 
-/// Reads on in a list, which AMF3 values may stand in.
+/// Continues to read a list that may contain AMF3 values.
 fn step<'a, L: List<'a>>(list: &mut L, shape: &mut Shape<'a>, reader: &mut Reader<'a>) -> Parse<Pause<'a>> {
     match shape {
         Shape::Amf3(members) => amf3::read_scalars(list, members, reader),
@@ -66,8 +66,7 @@ fn read_scalars<'a, L: List<'a>>(
         let named = match shape {
             Shape::Members { .. } if reader.is_empty() => return Ok(Pause::End),
             Shape::Members { named, .. } => {
-                // The marker counts even without names, where a number could begin with the same bytes: librtmp does
-                // so.
+                // The marker counts even without names, although a number could begin with the same bytes: librtmp does so.
                 if let Some(rest) = reader.rest.strip_prefix(&END_OF_LIST) {
                     reader.rest = rest;
                     return Ok(Pause::End);
@@ -112,12 +111,12 @@ fn nested<'a>(marker: u8, reader: &mut Reader<'a>) -> Parse<Shape<'a>> {
     match marker {
         OBJECT => Ok(Shape::Members { named: true, ecma: false }),
         ECMA_ARRAY => {
-            // The count is only a hint; senders get it wrong.
+            // The count is only a hint, because some senders get it wrong.
             reader.u32()?;
             Ok(Shape::Members { named: true, ecma: true })
         }
         STRICT_ARRAY => {
-            // A count beyond what C's int holds stands for no elements, as librtmp has it.
+            // A count that C's `int` cannot hold means no elements, as in librtmp.
             let left = usize::try_from(i32::from_be_bytes(reader.array()?)).unwrap_or(0);
             Ok(Shape::Elements { named: false, left })
         }
@@ -158,7 +157,7 @@ const FORMAT: &str = "AMF0";
 
 /// An empty name and the object-end marker.
 pub(super) const END_OF_LIST: [u8; 3] = [0, 0, 9];
-/// The fewest bytes in which librtmp looks for a name and a value.
+/// librtmp looks for a name and a value in no fewer bytes than this.
 const SHORTEST_NAMED: usize = 4;
 
 // Type markers (AMF 0 specification, 2.1).

@@ -1,8 +1,8 @@
 //! The AMF3 decoder, as far as RTMP servers need it: objects with members of simple types.
 //!
-//! C programs get what librtmp gives them: a reference to an earlier string, object or class reads as empty, and arrays
-//! and byte arrays are refused. What the session itself reads may refer to strings and classes of the same value, and be
-//! of any kind.
+//! C programs get the same as from librtmp: a reference to an earlier string, object or class reads as empty, and arrays and
+//! byte arrays are refused. Values for the session itself may refer to strings and classes of the same value, and may be of any
+//! kind.
 
 use log::{debug, error};
 
@@ -16,8 +16,8 @@ use crate::error::Result;
 /// The name of an externalizable object's only member.
 pub const DEFAULT_ATTRIBUTE: &[u8] = b"DEFAULT_ATTRIBUTE";
 
-/// Decodes one object and returns how many bytes it took. With `marked` the object's type marker is in front. On
-/// failure the members before the offending one stay in `list`.
+/// Decodes one object and returns how many bytes it took. With `marked`, the object's type marker comes first. On failure the
+/// members before the invalid one stay in `list`.
 pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], marked: bool) -> Result<usize> {
     let mut reader = Reader::new(input);
     let result = Members::open(&mut reader, marked)
@@ -28,8 +28,8 @@ pub fn decode_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], marked: bool)
     }
 }
 
-/// Decodes one value and with `named` a name in front of it, and returns how many bytes they took. After an empty name
-/// comes no value, and nothing is appended to `list`.
+/// Decodes one value, with `named` after a name, and returns how many bytes they took. After an empty name there is no value,
+/// and nothing is appended to `list`.
 pub fn decode_property_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], named: bool) -> Result<usize> {
     let mut reader = Reader::new(input);
     match level::read(list, &mut reader, Shape::Amf3(Members::One { named }), step) {
@@ -38,23 +38,23 @@ pub fn decode_property_into<'a, L: List<'a>>(list: &mut L, input: &'a [u8], name
     }
 }
 
-/// Reads on in a list that is all AMF3.
+/// Continues to read a list that is entirely AMF3.
 fn step<'a, L: List<'a>>(list: &mut L, shape: &mut Shape<'a>, reader: &mut Reader<'a>) -> Parse<Pause<'a>> {
     match shape {
         Shape::Amf3(members) => read_scalars(list, members, reader),
-        // Nothing in AMF3 has these shapes.
+        // AMF3 does not have these shapes.
         Shape::Members { .. } | Shape::Elements { .. } => Ok(Pause::End),
     }
 }
 
-/// A value that was read, or the start of one with members.
+/// A complete value, or the start of one with members.
 pub(super) enum Found<'a, L> {
     Value(Value<'a, L>),
     Nested(Shape<'a>),
 }
 
 impl<'a> Members<'a> {
-    /// Reads what stands in front of an object's members.
+    /// Reads the header before an object's members.
     pub(super) fn open(reader: &mut Reader<'a>, marked: bool) -> Parse<Self> {
         if marked && reader.u8()? != OBJECT {
             error!("AMF3 Object encapsulated in AMF stream does not start with AMF3_OBJECT!");
@@ -71,7 +71,7 @@ impl<'a> Members<'a> {
                 None => Self::Done,
             });
         }
-        // A count with all its bits in use is negative and stands for no members, as librtmp has it.
+        // A count with all its bits set is negative and means no members, as in librtmp.
         let left = usize::try_from(header >> 4).unwrap_or(0);
         let (externalizable, dynamic) = (header & EXTERNALIZABLE != 0, header & DYNAMIC != 0);
         let Some((class, names)) = class_definition(reader, left)? else {
@@ -106,7 +106,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Goes to the next member and returns its name; `None` behind the last one.
+    /// Goes to the next member and returns its name; `None` after the last one.
     fn next(&mut self, reader: &mut Reader<'a>) -> Parse<Option<&'a [u8]>> {
         loop {
             match self {
@@ -173,7 +173,7 @@ pub(super) fn read_scalars<'a, L: List<'a>>(
     Ok(Pause::End)
 }
 
-/// Reads a value that stands among those of AMF0.
+/// Reads a value among AMF0 values.
 pub(super) fn first_value<'a, L>(reader: &mut Reader<'a>) -> Parse<Found<'a, L>> {
     if let Some(tables) = &mut reader.tables {
         *tables = Tables::default();
@@ -224,7 +224,7 @@ fn sized<'a, L>(marker: u8, reader: &mut Reader<'a>) -> Parse<Found<'a, L>> {
     let left = usize::try_from(header >> 1).map_err(|_| NEGATIVE_LENGTH)?;
     let items = |left| Ok(Found::Nested(Shape::Amf3(Members::Items { left, keyed: false })));
     let bytes = |reader: &mut Reader<'a>, size: usize| {
-        // Whether it may grow.
+        // Whether the array may grow.
         reader.u8()?;
         reader.bytes(left.saturating_mul(size))?;
         Ok(Found::Value(Value::Invalid))
@@ -236,7 +236,7 @@ fn sized<'a, L>(marker: u8, reader: &mut Reader<'a>) -> Parse<Found<'a, L>> {
         VECTOR_DOUBLE => bytes(reader, 8),
         VECTOR_OBJECT => {
             reader.u8()?;
-            // The name of their class.
+            // The name of the class of the elements.
             reader.text()?;
             items(left)
         }
@@ -254,7 +254,7 @@ fn sized<'a, L>(marker: u8, reader: &mut Reader<'a>) -> Parse<Found<'a, L>> {
 
 /// The names of a class's members.
 enum ClassNames<'a> {
-    /// A reader in front of the first, which is read again beside the values.
+    /// A reader at the first name; the names are read again next to the values.
     First(Reader<'a>),
     /// All of them, which may be references.
     All(Vec<&'a [u8]>),
@@ -273,7 +273,7 @@ fn class_definition<'a>(reader: &mut Reader<'a>, count: usize) -> Parse<Option<(
         }
         return Ok(Some((class, ClassNames::All(names))));
     }
-    // Nothing is stored: the names are read again beside their values.
+    // Nothing is stored: the names are read again next to their values.
     let names = reader.clone();
     for _ in 0..count {
         if reader.text().is_err() {
@@ -290,7 +290,7 @@ fn give_up(reader: &mut Reader<'_>) {
     reader.rest = &[];
 }
 
-/// An integer of up to 29 bits and how many bytes it took; `next` gives the bytes one by one.
+/// An integer of up to 29 bits and its length in bytes; `next` returns the bytes one by one.
 pub fn integer<E>(mut next: impl FnMut() -> std::result::Result<u8, E>) -> std::result::Result<(i32, u8), E> {
     let mut value = 0;
     for used in 1..4 {
@@ -309,7 +309,7 @@ pub fn integer<E>(mut next: impl FnMut() -> std::result::Result<u8, E>) -> std::
 
 /// What a string's header says about it.
 pub enum StringHeader {
-    /// The string was sent before; its place in the order of strings.
+    /// The string was sent before; this is its position in the order of strings.
     Reference(i32),
     /// That many bytes follow; negative lengths come from broken senders.
     Inline(i32),

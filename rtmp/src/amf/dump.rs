@@ -1,4 +1,4 @@
-//! Decoded values as lines of the log, in librtmp's words.
+//! Decoded values as log lines, in librtmp's words.
 
 #![forbid(unsafe_code)]
 
@@ -9,15 +9,15 @@ use log::{Level, debug, log_enabled};
 use super::{MAX_DEPTH, Properties, Value};
 use crate::text::Text;
 
-/// In front of the members of an object or array.
+/// The line before the members of an object or array.
 pub const BEGIN: &str = "(object begin)";
-/// Behind them.
+/// The line after them.
 pub const END: &str = "(object end)";
 /// Columns of a name, in bytes.
 pub const NAME_WIDTH: usize = 18;
-/// What is shown of a value, in bytes.
+/// The limit of bytes that are shown of a value.
 pub const LONGEST_VALUE: usize = 254;
-/// What a property without a name is called. The log's built-in writer leaves such lines out below level ALL.
+/// The name of a property without a name. The log's built-in writer omits such lines below level ALL.
 pub const NO_NAME: &str = "no-name.";
 
 /// Logs values and everything inside them at level DEBUG.
@@ -53,7 +53,7 @@ fn dump_within(values: &Properties<'_>, depth: usize) {
 pub struct Line<'a> {
     /// The name of the member.
     pub name: &'a str,
-    /// What is shown in place of its value.
+    /// The text in place of its value.
     pub value: &'a str,
 }
 

@@ -71,7 +71,7 @@ impl Encoder {
         self.raw(&[OBJECT])
     }
 
-    /// Starts an ECMA array that says it has `count` members; they follow, each with a name.
+    /// Starts an ECMA array with `count` in its header; its members follow, each with a name.
     pub fn begin_ecma_array(&mut self, count: u32) -> &mut Self {
         self.bytes.put_u8(ECMA_ARRAY);
         self.bytes.put_u32(count);
@@ -113,18 +113,18 @@ impl Encoder {
         self.name(name).boolean(value)
     }
 
-    /// Writes bytes that are encoded already.
+    /// Writes bytes that are already encoded.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
         self.bytes.put_slice(bytes);
         self
     }
 
-    /// Takes what was written; the encoder is empty then and may be used again.
+    /// Takes the written bytes; the encoder is empty then and may be used again.
     pub fn take(&mut self) -> Vec<u8> {
         mem::take(&mut self.bytes)
     }
 
-    /// What was written.
+    /// The written bytes.
     pub fn finish(self) -> Vec<u8> {
         self.bytes
     }

@@ -1,12 +1,13 @@
-//! Walking nested data without recursion: which lists are open, and where a finished one goes.
+//! Walks nested data without recursion: which lists are open, and where a finished one belongs.
 //!
-//! An explicit stack keeps the thread's stack out of a peer's reach: C programs call in from threads with little of it.
+//! An explicit stack makes the use of the thread's stack independent of the peer: C programs may call from threads with a small
+//! stack.
 
 use std::mem;
 
 use super::{Fault, List, MAX_DEPTH, Parse, Value, reader::Reader, stack::Stack};
 
-/// How the properties of a list are written, and how far it was read.
+/// The form of a list's properties, and the position in it.
 #[derive(Debug)]
 pub(super) enum Shape<'a> {
     /// AMF0, up to an end marker or the end of the data.
@@ -17,22 +18,22 @@ pub(super) enum Shape<'a> {
     Amf3(Members<'a>),
 }
 
-/// Which members of an object are still to be read.
+/// The members of an object that were not read yet.
 #[derive(Debug)]
 pub(super) enum Members<'a> {
     /// None.
     Done,
-    /// One value, with a name in front or none.
+    /// One value, with or without a name before it.
     One { named: bool },
     /// The one value of an externalizable object.
     Externalizable,
-    /// Values whose names stand in the class definition, then perhaps dynamic members.
+    /// Values whose names are in the class definition, then possibly dynamic members.
     Sealed { names: Reader<'a>, left: usize, dynamic: bool },
-    /// The same, with the class in the table and the place of the next name.
+    /// The same, with the class in the table and the index of the next name.
     OfClass { class: usize, next: usize },
     /// Named values up to an empty name.
     Dynamic,
-    /// The named values of an array up to an empty name; then others.
+    /// The named values of an array up to an empty name; then values without names.
     Keyed { left: usize, any: bool },
     /// Values without names.
     Items { left: usize, keyed: bool },
@@ -49,7 +50,7 @@ impl Members<'_> {
     }
 }
 
-/// Where the reading of a list paused.
+/// The point where the reading of a list paused.
 pub(super) enum Pause<'a> {
     /// At the start of a value with members: its name, and the shape of what follows.
     Nested(&'a [u8], Shape<'a>),
@@ -64,7 +65,7 @@ struct Level<'a, L> {
     list: L,
 }
 
-/// Reads the properties of a list into `list`; on failure those before the offending one stay there. `step` reads on in a
+/// Reads the properties of a list into `list`; on failure those before the invalid one stay there. `step` continues to read a
 /// list up to a value with members, or to its end.
 pub(super) fn read<'a, L: List<'a>>(
     list: &mut L,
@@ -105,7 +106,7 @@ fn read_levels<'a, L: List<'a>>(
 }
 
 impl Shape<'_> {
-    /// The value that a nested list of this shape makes.
+    /// The value of a nested list of this shape.
     fn value<'a, L>(&self, list: L) -> Value<'a, L> {
         match self {
             Self::Members { ecma: true, .. } => Value::EcmaArray(list),

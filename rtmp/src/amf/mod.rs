@@ -1,8 +1,8 @@
 //! AMF, the encoding of commands and metadata: values, a decoder for AMF0 and AMF3, and an AMF0 encoder.
 //!
-//! This module knows bytes and values. It does not know what a command means, and it owns no text: names and strings
-//! are borrowed from the input. Where decoded values are kept is the caller's choice ([`List`]), because the C library
-//! keeps them in C's memory.
+//! This module knows bytes and values. It does not know what a command means, and it owns no text: names and strings are
+//! borrowed from the input. The caller chooses where decoded values are stored ([`List`]), because the C library stores them in
+//! C's memory.
 
 pub mod amf0;
 pub mod amf3;
@@ -18,15 +18,15 @@ pub use properties::{Properties, Property};
 
 use crate::error::{Error, Result};
 
-/// How many objects and arrays may lie inside each other. Real data needs fewer than ten; the bound keeps hostile data
-/// from using up the stack.
+/// The limit of nested objects and arrays. Real data needs fewer than ten levels; the limit keeps hostile data from exhausting
+/// the stack.
 pub const MAX_DEPTH: usize = 64;
 
-/// How many values one decoding may bring, members of members included. Each takes up to 64 times the memory of its
-/// shortest form, and a message may have 16 MiB of those. The index of key frames of a long film has some 100,000.
+/// The limit of values of one decoding, including members of members. Each value takes up to 64 times the memory of its
+/// shortest form, and a message may have 16 MiB of such forms. The index of key frames of a long film has some 100,000.
 pub const MAX_VALUES: usize = 1 << 20;
 
-/// A decoded value; `L` is how the members of objects and arrays are kept.
+/// A decoded value; `L` stores the members of objects and arrays.
 ///
 /// ```
 /// use rtmp::amf::{Encoder, Value, decode};
@@ -51,7 +51,7 @@ pub enum Value<'a, L = Properties<'a>> {
     Object(L),
     /// Nothing; also what `undefined` and `unsupported` decode to.
     Null,
-    /// Named members of what the sender calls an array; metadata comes this way.
+    /// Named members of what the sender calls an array; metadata has this form.
     EcmaArray(L),
     /// Members without names.
     StrictArray(L),
@@ -64,12 +64,12 @@ pub enum Value<'a, L = Properties<'a>> {
     },
     /// XML text.
     XmlDocument(&'a [u8]),
-    /// A value that this decoder cannot know: a reference to an earlier one, or bytes of no known meaning.
+    /// A value that this decoder cannot resolve: a reference to an earlier one, or bytes of unknown meaning.
     Invalid,
 }
 
 impl<'a, L> Value<'a, L> {
-    /// The number, if this is one.
+    /// The number, if the value is one.
     pub fn as_number(&self) -> Option<f64> {
         match self {
             Self::Number(number) => Some(*number),
@@ -77,7 +77,7 @@ impl<'a, L> Value<'a, L> {
         }
     }
 
-    /// The truth value, if this is one.
+    /// The truth value, if the value is one.
     pub fn as_boolean(&self) -> Option<bool> {
         match self {
             Self::Boolean(boolean) => Some(*boolean),
@@ -85,7 +85,7 @@ impl<'a, L> Value<'a, L> {
         }
     }
 
-    /// The text, if this is a string.
+    /// The text, if the value is a string.
     pub fn as_string(&self) -> Option<&'a [u8]> {
         match self {
             Self::String(string) => Some(string),
@@ -93,7 +93,7 @@ impl<'a, L> Value<'a, L> {
         }
     }
 
-    /// The members, if this is an object; arrays are not.
+    /// The members, if the value is an object; not those of arrays.
     pub fn as_object(&self) -> Option<&L> {
         match self {
             Self::Object(members) => Some(members),
@@ -102,7 +102,7 @@ impl<'a, L> Value<'a, L> {
     }
 }
 
-/// Where a decoder puts what it decodes: [`Properties`] for Rust, a C array for C.
+/// The destination of decoded values: [`Properties`] for Rust, a C array for C.
 pub trait List<'a>: Default {
     /// Appends a property; values without a name have an empty one.
     fn push(&mut self, name: &'a [u8], value: Value<'a, Self>) -> Result<()>;
@@ -111,15 +111,15 @@ pub trait List<'a>: Default {
 /// Decodes AMF0 values without names up to the end of the input, for example the body of a command. [`Value`] has an
 /// example.
 ///
-/// Senders differ in how they write a value, so each may also be one of AMF3 behind a marker that says so, and an object
-/// may have a class. References to earlier objects are [`Value::Invalid`].
+/// Senders write values in different ways, so each value may also be an AMF3 value after a marker for it, and an object may
+/// have a class. References to earlier objects are [`Value::Invalid`].
 pub fn decode(input: &[u8]) -> Result<Properties<'_>> {
     let mut list = Properties::default();
     amf0::decode_generously(&mut list, input)?;
     Ok(list)
 }
 
-/// Why decoding stopped. Smaller than [`Error`], which every level of nesting would otherwise have to make room for.
+/// Why decoding stopped. It is smaller than [`Error`], for which every level of nesting would otherwise need room.
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     Malformed(&'static str),

@@ -1,4 +1,4 @@
-//! A list of decoded properties for Rust callers, and how it is searched.
+//! A list of decoded properties for Rust callers, and the search in it.
 
 use std::slice;
 
@@ -19,7 +19,7 @@ pub struct Property<'a> {
 pub struct Properties<'a>(Vec<Property<'a>>);
 
 impl<'a> Properties<'a> {
-    /// How many properties there are, nested ones not counted.
+    /// The number of properties, without nested ones.
     pub fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,17 +1,17 @@
-//! Reading big-endian fields off the front of a slice; knows where the input ends and nothing about values.
+//! Reads big-endian fields from the front of a slice; knows where the input ends and nothing about values.
 
 use super::{Fault, MAX_VALUES, Parse};
 
-/// What is left of the input, and of the number of values that may be made of it.
+/// The rest of the input, and of the number of permitted values.
 #[derive(Debug, Clone)]
 pub(super) struct Reader<'a> {
     pub(super) rest: &'a [u8],
     values_left: usize,
-    /// What AMF3 values refer to. Without it they are read as librtmp reads them, and so are AMF0's typed objects.
+    /// The targets of AMF3 references. Without them, values are read as librtmp reads them, and so are AMF0's typed objects.
     pub(super) tables: Option<Tables<'a>>,
 }
 
-/// What references of one AMF3 value mean; each value has tables of its own. References to objects are not followed:
+/// The targets of references in one AMF3 value; each value has its own tables. References to objects are not followed, because
 /// data could grow without end.
 #[derive(Debug, Default, Clone)]
 pub(super) struct Tables<'a> {
@@ -86,14 +86,14 @@ impl<'a> Reader<'a> {
         Ok(f64::from_be_bytes(self.array()?))
     }
 
-    /// A text with a 16-bit length in front.
+    /// A text after a 16-bit length.
     #[inline]
     pub(super) fn string(&mut self) -> Parse<&'a [u8]> {
         let len = self.u16()?;
         self.bytes(usize::from(len))
     }
 
-    /// A text with a 32-bit length in front. C holds lengths in an `int`, so more than that is refused.
+    /// A text after a 32-bit length. C stores lengths in an `int`, so longer text is refused.
     pub(super) fn long_string(&mut self) -> Parse<&'a [u8]> {
         let len = i32::from_be_bytes(self.array()?);
         self.bytes(usize::try_from(len).map_err(|_| CUT_OFF)?)

@@ -17,7 +17,7 @@ impl<T> Stack<T> {
         Self { shallow: [const { None }; SHALLOW], deep: Vec::new(), len: 0 }
     }
 
-    /// Puts an item on top. Fails when memory for it cannot be had.
+    /// Pushes an item. Fails if memory is short.
     #[inline]
     pub fn push(&mut self, item: T) -> Result<()> {
         match self.shallow.get_mut(self.len) {

@@ -35,7 +35,7 @@ fn every_kind_of_value_is_decoded() {
 }
 
 #[test]
-fn what_was_decoded_before_an_error_stays() {
+fn values_before_an_error_stay() {
     let mut list = Properties::default();
     assert!(amf0::decode_into(&mut list, &[0x05, 0x01, 0x01, 0x02, 0xFF], false).is_err());
     assert_eq!(list.len(), 2);
@@ -167,13 +167,13 @@ fn values_are_few_enough_to_be_kept() {
     assert!(amf3::decode_into(&mut Properties::default(), &object, false).is_err());
 }
 
-/// The value behind an AMF0 marker for AMF3.
+/// The value after an AMF0 marker for AMF3.
 fn amf3(bytes: &[u8]) -> Vec<u8> {
     [&[0x11], bytes].concat()
 }
 
 #[test]
-fn any_amf3_value_may_stand_among_those_of_amf0() {
+fn amf3_values_are_decoded_among_amf0_values() {
     let cases: [(&[u8], Value<'_>); 16] = [
         (&[0x00], Value::Null),
         (&[0x01], Value::Null),
@@ -220,7 +220,7 @@ fn amf3_arrays_keep_their_members() {
 
 #[test]
 fn amf3_values_refer_to_strings_and_classes_of_the_same_value() {
-    // An array of two objects of one class, whose second has it by reference, and "code" as a value by reference.
+    // An array of two objects of one class, the second by reference, and "code" as a value by reference.
     let object = [0x0A, 0x13, 0x03, b'C', 0x09, b'c', b'o', b'd', b'e', 0x06, 0x03, b'x'];
     let again = [0x0A, 0x01, 0x06, 0x02];
     let input = amf3(&[&[0x09, 0x05, 0x01][..], &object, &again].concat());
@@ -231,7 +231,7 @@ fn amf3_values_refer_to_strings_and_classes_of_the_same_value() {
         object.and_then(|object| object.find(b"code")).and_then(Value::as_string)
     };
     assert_eq!((code(0), code(1)), (Some(&b"x"[..]), Some(&b"code"[..])));
-    // Each value begins anew.
+    // Each value has its own tables.
     let input = [amf3(&[0x06, 0x03, b'x']), amf3(&[0x06, 0x00])].concat();
     assert_eq!(decode(&input).unwrap().get(1).unwrap().value, Value::String(b""));
 }
@@ -251,7 +251,7 @@ fn typed_objects_and_references_do_not_end_a_list() {
 
 #[test]
 fn hostile_amf3_is_bounded() {
-    // Lengths that the data does not have, of everything that has one.
+    // Lengths beyond the data, for everything that has one.
     for marker in [0x06, 0x07, 0x09, 0x0B, 0x0C, 0x0D, 0x0E, 0x0F, 0x10, 0x11] {
         for len in [&[0x7F][..], &[0xFF, 0xFF, 0xFF, 0xFF], &[0xBF, 0xFF, 0xFF, 0xFF]] {
             assert!(decode(&amf3(&[&[marker], len].concat())).is_err(), "{marker:02x} {len:02x?}");

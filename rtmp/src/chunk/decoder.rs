@@ -5,28 +5,29 @@
 //! A timestamp field of 0xFFFFFF is followed by 32 bits that hold the value, the *extended timestamp* (RTMP 1.0, section
 //! 5.3.1.3). These are the rules; the sections are those of RTMP 1.0.
 //!
-//! 1. **The chunk that begins a message sets its time**, and no other does. A header of format 0 says it as it is, one of
-//!    format 1 or 2 as the difference from the last message that began on the chunk stream (5.3.1.2.1 to 5.3.1.2.3). Format
-//!    3 repeats the field of the last header of another format (5.3.1.2.4), also after format 0: what was absolute then counts
-//!    as a difference.
-//! 2. **A message that never ends still sets the time.** Neither an Abort message (5.4.2) nor a new header in its middle
-//!    takes back what its first header said.
-//! 3. **A chunk of format 3 carries the extended timestamp again** if the last header of another format on its chunk
-//!    stream had one (5.3.1.3). On the chunk that begins a message that is the value to go by. In the middle of a message
-//!    it says nothing new and is skipped: librtmp, FFmpeg, GStreamer's `rtmp2sink` and nginx's RTMP module repeat the
-//!    value, others write the absolute time, the difference, or 0 there.
-//! 4. **Some senders leave it out**, as the edition of 2009 says ("Type 3 chunks MUST NOT have this field"). Which
-//!    convention a chunk stream follows is learned from the first chunk of format 3 that shows it, and holds until the next
-//!    header of format 0. In the middle of a message, four bytes with one of the values of rule 3 are an extended timestamp,
-//!    and anything else belongs to the body. At the beginning of a message the extended timestamp may have any value.
-//! 5. **Where the body may begin like that as well, the header that follows decides.** This is so for a value below 0xFFFFFF,
-//!    which needs no extended timestamp (0 above all), for any value in a chunk that does not end its message, and at the
-//!    beginning of a message for a value that repeats nothing. The four bytes belong to the body if what is behind the
-//!    chunk looks like a header with them counted, and does not without them. Otherwise they are an extended timestamp.
+//! 1. **The chunk that begins a message sets its time**, and no other chunk does. A header of format 0 has the absolute time. A
+//!    header of format 1 or 2 has the difference from the last message that began on the chunk stream (5.3.1.2.1 to 5.3.1.2.3).
+//!    Format 3 repeats the field of the last header of another format (5.3.1.2.4), also after format 0: the absolute value then
+//!    counts as a difference.
+//! 2. **A message that never ends still sets the time.** Neither an Abort message (5.4.2) nor a new header in the middle of a
+//!    message reverts the time that its first header set.
+//! 3. **A chunk of format 3 carries the extended timestamp again** if the last header of another format on its chunk stream had
+//!    one (5.3.1.3). On the chunk that begins a message, this value counts. In the middle of a message it has no meaning and is
+//!    skipped: librtmp, FFmpeg, GStreamer's `rtmp2sink` and nginx's RTMP module repeat the value, others write the absolute
+//!    time, the difference, or 0 there.
+//! 4. **Some senders leave it out**, as the edition of 2009 requires ("Type 3 chunks MUST NOT have this field"). The decoder
+//!    learns the convention of a chunk stream from the first chunk of format 3 that shows it. The convention holds until the
+//!    next header of format 0. In the middle of a message, four bytes with one of the values of rule 3 are an extended
+//!    timestamp, and anything else belongs to the body. At the beginning of a message the extended timestamp may have any
+//!    value.
+//! 5. **If the body could begin with the same bytes, the next header decides.** This applies to a value below 0xFFFFFF, which
+//!    needs no extended timestamp (0 above all), to any value in a chunk that does not end its message, and at the beginning of
+//!    a message to a value that repeats nothing. The four bytes belong to the body if the bytes after the chunk look like a
+//!    header only when these four are counted as payload. Otherwise they are an extended timestamp.
 //!
-//! How the bytes are cut makes no difference: a decision that needs more of them waits. These are the four bytes, unless
-//! the first of them already differ from all values of rule 3, and where rule 5 applies, at most eight behind the
-//! chunk. Only in these cases can a message wait for the first bytes of the next.
+//! The result does not depend on how the input is split: a decision that needs more bytes waits for them. It waits for the four
+//! bytes, unless the first of them already differ from all values of rule 3, and where rule 5 applies, for at most eight bytes
+//! after the chunk. Only in these cases does a message wait for the first bytes of the next.
 
 use std::num::NonZeroU64;
 
@@ -36,28 +37,29 @@ use crate::{
     message::{Body, Message, MessageType},
 };
 
-/// How many bytes of unfinished messages a decoder holds before it gives the connection up. A message is at most
-/// 16 MiB, so this is room for several of the largest at once.
+/// The limit of bytes of unfinished messages; a decoder fails when they exceed it. A message has at most 16 MiB, so several of
+/// the largest fit.
 pub const MAX_UNFINISHED: usize = 64 << 20;
 
-/// The first allocation for a body; longer messages grow while they arrive, so that a header alone costs little. With less,
-/// glibc gives the memory of messages of 200 kB back to the system each time: growing them takes more than it keeps.
+/// The first allocation for a body. Longer messages grow while they arrive, so that a header alone costs little. With a smaller
+/// value, glibc returns the memory of messages of 200 kB to the system each time, because growing them takes more than it
+/// keeps.
 const FIRST_RESERVATION: usize = 256 << 10;
 
 /// The header of a further chunk on one of the first chunk streams: its number.
 pub(super) const SHORT_HEADER: usize = 1;
 
-/// Puts messages together from chunks.
+/// Assembles messages from chunks.
 ///
-/// Keeps no input: [`Decoder::decode`] takes a slice and says how much of it was used. What it keeps is the last
-/// header of every chunk stream, the unfinished messages, and the chunk whose payload is still arriving.
+/// It keeps no input: [`Decoder::decode`] takes a slice and returns how much of it was used. It keeps the last header of every
+/// chunk stream, the unfinished messages, and the chunk whose payload is still arriving.
 #[derive(Debug)]
 pub struct Decoder<B = Vec<u8>> {
     pub(super) streams: Streams<Inbound<B>>,
     pub(super) current: Option<Current>,
     /// Capacity of all unfinished bodies.
     pub(super) unfinished: usize,
-    /// How many bodies were lent, which gives each loan a number.
+    /// The number of loans so far, which numbers each loan.
     pub(super) loans: u64,
     /// Where the next audio or video message goes if there is room for it.
     pub(super) offer: Option<B>,
@@ -68,12 +70,12 @@ pub struct Decoder<B = Vec<u8>> {
     pub(super) totals: Totals,
 }
 
-/// What [`Decoder::decode`] made of its input.
+/// The result of [`Decoder::decode`].
 #[derive(Debug)]
 pub struct Decoded<B> {
-    /// Bytes of the input that were used; the rest has to be offered again, with more after it.
+    /// Bytes of the input that were used; offer the rest again, with more after it.
     pub consumed: usize,
-    /// The chunk that is complete now, which may take none of these bytes if they only had to be looked at; `None` asks for
+    /// The chunk that is complete now. It may use none of these bytes if the decoder only had to look at them. `None` asks for
     /// more input.
     pub chunk: Option<Chunk<B>>,
 }
@@ -89,21 +91,21 @@ pub struct Chunk<B> {
     pub kind: MessageType,
     /// The message stream that the message belongs to.
     pub stream_id: u32,
-    /// The timestamp as it was sent, the extended one if there was one: absolute if `format` is 0, else a difference.
+    /// The timestamp as it was sent, or the extended one if there was one: absolute if `format` is 0, else a difference.
     pub sent_timestamp: u32,
     /// Length of the whole message.
     pub length: u32,
     /// Bytes of the message that have arrived, this chunk included.
     pub received: u32,
-    /// Payload bytes in this chunk, the last of those received.
+    /// Payload bytes in this chunk, the last bytes of those received.
     pub payload: u32,
-    /// The header as it travelled.
+    /// The header as it was sent.
     pub header: Header,
     /// The message, if this chunk was its last.
     pub message: Option<Message<B>>,
 }
 
-/// What is known of one chunk stream.
+/// The state of one chunk stream.
 #[derive(Debug, Default)]
 pub(super) struct Inbound<B> {
     pub(super) format: u8,
@@ -118,7 +120,7 @@ pub(super) struct Inbound<B> {
     pub(super) convention: Convention,
     /// Timestamp of the last message that began, absolute.
     pub(super) time: u32,
-    /// By how much it differs from the one before.
+    /// Its difference from the timestamp of the message before.
     pub(super) step: u32,
     /// Timestamp of the last complete message.
     pub(super) clock: u32,
@@ -130,7 +132,7 @@ pub(super) struct Inbound<B> {
     pub(super) abandoned: bool,
 }
 
-/// What chunks of format 3 do behind a header with an extended timestamp (rule 4).
+/// Whether chunks of format 3 repeat an extended timestamp (rule 4).
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Convention {
     #[default]
@@ -148,12 +150,12 @@ pub(super) struct Current {
     pub(super) payload: u32,
     pub(super) missing: usize,
     pub(super) header: Header,
-    /// An extended timestamp, or the first bytes of the payload, which they are taken for until the header that follows
-    /// decides (rule 5).
+    /// An extended timestamp, or the first bytes of the payload. It counts as a timestamp until the next header decides (rule
+    /// 5).
     pub(super) doubt: Option<u32>,
 }
 
-/// Where the parts of a header are, before they are applied to their chunk stream.
+/// The parts of a header, before they are applied to their chunk stream.
 struct Parsed<'i> {
     format: u8,
     chunk_stream: u32,
@@ -163,7 +165,7 @@ struct Parsed<'i> {
     header: Header,
 }
 
-/// What a chunk has for an extended timestamp.
+/// Whether a chunk has an extended timestamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Extended {
     /// The header has none.
@@ -197,7 +199,7 @@ impl<B: Body> Decoder<B> {
         Self::default()
     }
 
-    /// What was decoded so far.
+    /// The totals of decoded bytes and messages.
     pub fn totals(&self) -> Totals {
         self.totals
     }
@@ -230,12 +232,13 @@ impl<B: Body> Decoder<B> {
         Ok(Decoded { consumed, chunk: Some(chunk) })
     }
 
-    /// Reads up to the end of one message, and returns how many bytes that took; without a message, all that can be used.
+    /// Reads up to the end of one message, and returns how many bytes that took. Without a complete message, it uses all the
+    /// bytes it can.
     pub fn decode_message(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, Option<Message<B>>)> {
         self.decode_message_if(input, chunk_size, |_, _| true)
     }
 
-    /// As `decode_message`, unless a message ends that is not `wanted`, by its kind and body: that one stays and is the
+    /// As `decode_message`, but stops before a complete message that is not `wanted`, by its kind and body. That message is the
     /// next to be decoded.
     #[inline]
     pub fn decode_message_if(
@@ -276,7 +279,7 @@ impl<B: Body> Decoder<B> {
         }
     }
 
-    /// Takes bytes up to the end of a chunk; returns how many, and whether it is complete.
+    /// Uses bytes up to the end of a chunk; returns how many, and whether the chunk is complete.
     #[inline]
     fn advance(&mut self, input: &[u8], chunk_size: u32) -> Result<(usize, bool)> {
         let (start, current) = match &mut self.current {
@@ -328,12 +331,12 @@ impl<B: Body> Decoder<B> {
         }
         current.header.push(&value.to_be_bytes());
         if stream.received == current.payload {
-            // As `begin` has it, with the value in place of the one before.
+            // As in `begin`, with the new value in place of the old one.
             stream.time = stream.time.wrapping_sub(stream.sent_timestamp).wrapping_add(value);
             stream.step = value;
             stream.sent_timestamp = value;
         }
-        // The payload ends so much later as it begins.
+        // The payload begins and ends four bytes later.
         let end = stream.received as usize;
         let payload = &mut stream.body.as_mut()[end - current.payload as usize..end];
         match payload.len().checked_sub(EXTENDED_LEN) {
@@ -346,7 +349,7 @@ impl<B: Body> Decoder<B> {
         Some(EXTENDED_LEN)
     }
 
-    /// Whether `input` looks like the header behind a chunk of this chunk stream; `None` if it is too short to tell.
+    /// Whether `input` looks like the header after a chunk of this chunk stream; `None` if it is too short to decide.
     fn may_follow(&self, chunk_stream: u32, input: &[u8]) -> Option<bool> {
         let (format, next, basic_len) = basic_header(input)?;
         let own = next == chunk_stream;
@@ -357,8 +360,8 @@ impl<B: Body> Decoder<B> {
         if format == 3 || (format > 0 && !known) {
             return Some(known);
         }
-        // A difference that needs the first of the three bytes is longer than a minute, and times are in need of extension
-        // here, but for those of control messages.
+        // A difference that needs the first of the three bytes is longer than a minute, and in this case timestamps need the
+        // extended form, except those of control messages.
         Some(match input.get(basic_len)? {
             0x00 => known,
             0xFF => true,
@@ -368,8 +371,7 @@ impl<B: Body> Decoder<B> {
 
     /// Forgets the unfinished message of a chunk stream (Abort message, RTMP 1.0, section 5.4.2).
     ///
-    /// While a chunk of that chunk stream is arriving this comes too late and does nothing: what was to be forgotten
-    /// has gone on since.
+    /// While a chunk of that chunk stream is arriving, this does nothing: the message has continued since.
     pub fn abort(&mut self, chunk_stream: u32) {
         if self.current.as_ref().is_some_and(|current| current.chunk_stream == chunk_stream) {
             return;
@@ -390,13 +392,13 @@ impl<B: Body> Decoder<B> {
         self.stream(chunk_stream).map_or(0, |stream| stream.clock)
     }
 
-    /// What has arrived of a chunk stream's unfinished message.
+    /// The received bytes of a chunk stream's unfinished message.
     pub fn unfinished_body(&self, chunk_stream: u32) -> Option<&B> {
         self.stream(chunk_stream).map(|stream| &stream.body)
     }
 
-    /// Takes a body that nobody needs any more, to be used for a long message. Keeps the largest of those, and that as long
-    /// as it is needed now and then.
+    /// Takes a body that is no longer needed, for reuse by a long message. Keeps the largest one, and drops it when it was not
+    /// needed for some time.
     pub fn reuse(&mut self, body: B) {
         Spare::keep(&mut self.spare, body);
     }
@@ -497,8 +499,8 @@ impl<B: Body> Decoder<B> {
 }
 
 impl<B: Body> Inbound<B> {
-    /// What a chunk of format 3 has for an extended timestamp if `input` is what follows its basic header; `None` if that is
-    /// too short to tell.
+    /// Whether a chunk of format 3 has an extended timestamp, if `input` follows its basic header; `None` if `input` is too
+    /// short to decide.
     #[cold]
     fn extended_again(&self, input: &[u8], chunk_size: u32) -> Option<Extended> {
         let begins = self.received == 0;
@@ -528,8 +530,8 @@ impl<B: Body> Inbound<B> {
         self.step = self.time.wrapping_sub(before);
     }
 
-    /// Takes further chunks of the message that are there as a whole and have the same header of one byte as the one that
-    /// `input` begins with; returns how many bytes that were.
+    /// Takes complete further chunks of the message that have the same one-byte header as the first bytes of `input`; returns
+    /// how many bytes that were.
     fn take_chunks(&mut self, input: &[u8], chunk_size: u32, unfinished: &mut usize) -> Result<usize> {
         let chunk_size = chunk_size.max(1) as usize;
         let whole = chunk_size + SHORT_HEADER;
@@ -568,7 +570,7 @@ pub(super) fn slot<B: Default>(streams: &mut Streams<Inbound<B>>, chunk_stream: 
     streams.slot(chunk_stream)
 }
 
-/// Format, chunk stream, and how many bytes it takes to say them.
+/// Format, chunk stream, and the length of the basic header.
 #[inline]
 pub(super) fn basic_header(input: &[u8]) -> Option<(u8, u32, usize)> {
     let first = *input.first()?;

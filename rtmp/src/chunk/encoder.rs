@@ -11,7 +11,7 @@ use crate::{
     message::MessageType,
 };
 
-/// Cuts messages into chunks and chooses the smallest header that a conforming receiver understands.
+/// Splits messages into chunks and chooses the smallest header that a conforming receiver understands.
 #[derive(Debug, Default)]
 pub struct Encoder {
     streams: Streams<Sent>,
@@ -23,8 +23,8 @@ pub struct Encoder {
 pub struct Outgoing<'a> {
     /// The chunk stream to send it on.
     pub chunk_stream: u32,
-    /// The header format asked for, 0 to 3. A smaller header is used where it says the same, a larger one where it
-    /// has to be.
+    /// The requested header format, 0 to 3. The encoder uses a smaller header if it has the same meaning, and a larger one if
+    /// it is needed.
     pub format: u8,
     /// What the message carries.
     pub kind: MessageType,
@@ -32,12 +32,12 @@ pub struct Outgoing<'a> {
     pub timestamp: u32,
     /// The message stream it belongs to; travels in headers of format 0 only.
     pub stream_id: u32,
-    /// Its bytes.
+    /// The body.
     pub body: &'a [u8],
 }
 
 impl<'a> Outgoing<'a> {
-    /// The message as chunks, with the header that was asked for and nothing known of messages before it.
+    /// The message as chunks, with the requested header and without knowledge of earlier messages.
     pub fn as_asked(&self, chunk_size: u32) -> Chunks<'a> {
         self.chunks(self.format & 3, self.timestamp, chunk_size)
     }
@@ -54,7 +54,7 @@ impl<'a> Outgoing<'a> {
         basic + MESSAGE_HEADER_LEN[usize::from(self.format & 3)] + extended + payload
     }
 
-    /// The message as chunks with a header of this format, and this in its timestamp field.
+    /// The message as chunks with a header of this format and this timestamp field.
     #[inline(always)]
     fn chunks(&self, format: u8, field: u32, chunk_size: u32) -> Chunks<'a> {
         let (mut first, mut next) = (Header::default(), Header::default());
@@ -95,20 +95,20 @@ pub struct Chunks<'a> {
     len: usize,
 }
 
-/// The last message on a chunk stream; before the first, no kind of message has had a full header.
+/// The last message on a chunk stream. Before the first message, no kind of message has had a full header.
 #[derive(Debug, Default, Clone, Copy)]
 struct Sent {
     kind: MessageType,
     length: u32,
     timestamp: u32,
-    /// The timestamp field as it was sent: what a receiver adds when a header of format 3 starts a message.
+    /// The timestamp field as it was sent. A receiver adds it when a header of format 3 starts a message.
     field: u32,
     /// One bit for each kind of message that has had a full header.
     kinds: u8,
 }
 
 impl Encoder {
-    /// An encoder for a connection on which nothing was sent yet.
+    /// An encoder for a connection on which nothing has been sent.
     pub fn new() -> Self {
         Self::default()
     }
@@ -134,7 +134,7 @@ impl Encoder {
         Ok(chunks)
     }
 
-    /// What was encoded so far.
+    /// The totals of encoded bytes and messages.
     pub fn totals(&self) -> Totals {
         self.totals
     }
@@ -143,9 +143,9 @@ impl Encoder {
 impl Sent {
     /// The header format for the next message of this chunk stream; `bit` is that of its kind.
     ///
-    /// The first message of each kind has a full header because strict servers want one, and so has a message whose
-    /// timestamp steps back, because a difference cannot be negative (RTMP 1.0, section 5.3.1.2.1). For another message
-    /// stream than that of the message before, the caller has to ask for one, as with librtmp.
+    /// The first message of each kind has a full header because strict servers expect one. A message whose timestamp steps back
+    /// also has one, because a difference cannot be negative (RTMP 1.0, section 5.3.1.2.1). For another message stream than
+    /// that of the last message, the caller has to request a full header, as with librtmp.
     fn format_for(&self, message: &Outgoing<'_>, length: u32, bit: u8) -> Result<u8> {
         let delta = message.timestamp.wrapping_sub(self.timestamp);
         let alike = self.kind == message.kind && self.length == length;
@@ -156,7 +156,7 @@ impl Sent {
             0 => 0,
             3 if repeats => 3,
             1..=3 if !alike => 1,
-            // A header of format 3 would also do for any repeated difference; like librtmp, use it for 0 only.
+            // A header of format 3 would also do for any repeated difference. Like librtmp, use it only for 0.
             1..=3 if delta == 0 && repeats => 3,
             1..=3 => 2,
             _ => return Err(Error::Invalid("header format")),
@@ -165,7 +165,7 @@ impl Sent {
 }
 
 impl<'a> Chunks<'a> {
-    /// The pieces in the order they travel: header, payload, header, payload …
+    /// The pieces in the order in which they are sent: header, payload, header, payload …
     pub fn pieces(&self) -> impl Iterator<Item = &[u8]> {
         let (head, tail) = self.body.split_at(self.body.len().min(self.chunk_size));
         let rest = tail.chunks(self.chunk_size).flat_map(|payload| [self.next.as_bytes(), payload]);
@@ -175,12 +175,12 @@ impl<'a> Chunks<'a> {
             .filter(|piece| !piece.is_empty())
     }
 
-    /// The same headers around another body of the same length.
+    /// The same headers with another body of the same length.
     pub fn with_body<'b>(&self, body: &'b [u8]) -> Chunks<'b> {
         Chunks { body, ..*self }
     }
 
-    /// How many bytes the first chunk has.
+    /// The length of the first chunk in bytes.
     pub fn first_len(&self) -> usize {
         self.first.as_bytes().len() + self.body.len().min(self.chunk_size)
     }
@@ -190,7 +190,7 @@ impl<'a> Chunks<'a> {
         (self.body.len() <= self.chunk_size).then(|| [self.first.as_bytes(), self.body])
     }
 
-    /// The same in one piece, put together in `room`, if the message is that short.
+    /// The message in one piece, assembled in `room`, if it is short enough.
     #[inline]
     pub fn together<'r>(&self, room: &'r mut [u8; TINY]) -> Option<&'r [u8]> {
         let [header, body] = self.as_one()?;
@@ -201,7 +201,7 @@ impl<'a> Chunks<'a> {
         Some(&room[..len])
     }
 
-    /// Appends what [`Self::pieces`] gives.
+    /// Appends the bytes of [`Self::pieces`].
     pub fn append_to(&self, out: &mut Vec<u8>) {
         if let Some(pieces) = self.as_one() {
             // This memory need not be cleared first.
@@ -213,13 +213,13 @@ impl<'a> Chunks<'a> {
         self.write_to(&mut out[start..]);
     }
 
-    /// Writes what [`Self::pieces`] gives to `out`, which is [`len`](Self::len) bytes long.
+    /// Writes the bytes of [`Self::pieces`] to `out`, which is [`len`](Self::len) bytes long.
     pub fn write_to(&self, out: &mut [u8]) {
         let (head, mut tail) = self.body.split_at(self.body.len().min(self.chunk_size));
         let next = self.next.as_bytes();
         let mut out = write(self.first.write_to(out), head);
         if let (&[next], USUAL) = (next, self.chunk_size) {
-            // Copies of known length need no call.
+            // The compiler inlines copies of a known length.
             let payloads = tail.chunks_exact(USUAL);
             tail = payloads.remainder();
             let (chunks, rest) = out.split_at_mut(payloads.len() * (1 + USUAL));
@@ -234,16 +234,16 @@ impl<'a> Chunks<'a> {
         }
     }
 
-    /// How many chunks there are; at least one, even for an empty message.
+    /// The number of chunks; at least one, even for an empty message.
     pub fn count(&self) -> usize {
-        // A division takes longer than all the rest.
+        // A division would take longer than everything else here.
         if self.body.len() <= self.chunk_size {
             return 1;
         }
         self.body.len().div_ceil(self.chunk_size).max(1)
     }
 
-    /// Bytes in all.
+    /// The total length in bytes.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -264,7 +264,7 @@ fn write<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
 /// Room for an acknowledgement and messages like it.
 pub const TINY: usize = 32;
 
-/// Which kind of message this is, for the rule that the first of each kind has a full header.
+/// The kind of a message, for the rule that the first message of each kind has a full header.
 fn kind_bit(kind: MessageType) -> u8 {
     match kind {
         MessageType::AUDIO => 0x01,

@@ -1,8 +1,8 @@
-//! The body of an unfinished message on loan, so that its bytes can come straight from the socket.
+//! Lends out the body of an unfinished message, so that its bytes can be received directly into it.
 //!
-//! A reader takes the body out of the decoder, waits for bytes without holding other threads up, and gives it back. What
-//! is likely to follow is known: the rest of the chunk, and as long as the message lasts, the same short header and the
-//! next chunk. Bytes that turn out to be something else are not used.
+//! A reader takes the body out of the decoder, waits for bytes without blocking other threads, and returns it. The decoder
+//! predicts what follows: the rest of the chunk, and until the message ends, the same short header and the next chunk. Bytes
+//! that turn out to be something else are not used.
 
 use std::num::NonZeroU64;
 
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::message::Body;
 
-/// A body that was taken out of its decoder. Goes back with [`Decoder::give_back`].
+/// A body that was taken out of its decoder. [`Decoder::give_back`] returns it.
 #[derive(Debug)]
 pub struct Loan<B> {
-    /// What has arrived of the message, with room for more.
+    /// The received bytes of the message, with room for more.
     pub body: B,
-    /// Bytes that are missing to the end of the current chunk.
+    /// Bytes that are missing from the current chunk.
     pub missing: usize,
-    /// The header that every further chunk of the message has, unless something comes in between.
+    /// The header of every further chunk of the message, unless another message comes in between.
     pub header: Header,
-    /// Whether that is known: it is not before a chunk stream has shown what it does with extended timestamps.
+    /// Whether that header is known. It is unknown until the chunk stream has shown whether it repeats extended timestamps.
     foretold: bool,
-    /// Payload of each further chunk but the last.
+    /// Payload of each further chunk except the last.
     pub chunk_size: usize,
     /// Length of the whole message.
     pub length: usize,
@@ -32,8 +32,8 @@ pub struct Loan<B> {
 }
 
 impl<B: Body> Decoder<B> {
-    /// Lends the body of the message whose chunk is arriving; `None` if less than `worthwhile` bytes are missing to the end of
-    /// the chunk.
+    /// Lends the body of the message whose chunk is arriving; `None` if less than `worthwhile` bytes are missing from the
+    /// chunk.
     pub fn lend(&mut self, chunk_size: u32, worthwhile: usize) -> Option<Loan<B>> {
         let current = self.current.as_ref().filter(|current| current.missing >= worthwhile.max(1))?;
         if current.doubt.is_some() {
@@ -68,8 +68,8 @@ impl<B: Body> Decoder<B> {
         })
     }
 
-    /// Takes a body back that has grown within its capacity, by the rest of the current chunk and of the `chunks`
-    /// after it, whose headers were as foretold. Without effect if the decoder has started anew meanwhile.
+    /// Returns a body that has grown within its capacity, by the rest of the current chunk and by the `chunks` after it, whose
+    /// headers were as predicted. It has no effect if the decoder has been reset meanwhile.
     pub fn give_back(&mut self, loan: Loan<B>, chunks: usize) {
         let Some(stream) = self.streams.get_mut(loan.chunk_stream) else { return };
         if stream.lent != Some(loan.number) {
@@ -102,7 +102,7 @@ impl<B: Body> Decoder<B> {
 }
 
 impl<B: Body> Loan<B> {
-    /// The payloads that are likely to follow the current chunk, as far as they end the message.
+    /// The payloads that are likely to follow the current chunk, up to the end of the message.
     pub fn following(&self) -> impl Iterator<Item = usize> + use<B> {
         let (chunk_size, length, foretold) = (self.chunk_size, self.length, self.foretold);
         let mut position = self.body.as_ref().len() + self.missing;

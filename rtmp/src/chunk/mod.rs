@@ -1,12 +1,12 @@
-//! The chunk stream: messages cut into chunks and put together again (RTMP 1.0, section 5.3).
+//! The chunk stream: splits messages into chunks and assembles them again (RTMP 1.0, section 5.3).
 //!
-//! Knows headers, timestamps and chunk sizes. Does not know what a message means: the code that understands a Set Chunk
-//! Size or Abort message tells the [`Decoder`].
+//! Knows headers, timestamps and chunk sizes. Does not know what a message means: the code that handles a Set Chunk Size or
+//! Abort message informs the [`Decoder`].
 //!
 //! ```
 //! use rtmp::{chunk, message::MessageType};
 //!
-//! // Out: the pieces of one message, to be sent in this order.
+//! Out: the pieces of one message, to be sent in this order.
 //! let message = chunk::Outgoing {
 //!     chunk_stream: 6,
 //!     format: 0,
@@ -18,7 +18,7 @@
 //! let mut encoder = chunk::Encoder::new();
 //! let wire: Vec<u8> = encoder.encode(&message, chunk::DEFAULT_CHUNK_SIZE)?.pieces().flatten().copied().collect();
 //!
-//! // In: chunk by chunk; what was not used is offered again, with more after it.
+//! In: chunk by chunk; unused bytes are offered again, with more after them.
 //! let mut decoder = chunk::Decoder::<Vec<u8>>::new();
 //! let mut input = &wire[..];
 //! let received = loop {
@@ -48,10 +48,10 @@ pub use encoder::{Chunks, Encoder, Outgoing};
 pub use loan::Loan;
 pub use ready::Ready;
 
-/// The payload of a chunk until a Set Chunk Size message says otherwise (RTMP 1.0, section 5.4.1).
+/// The payload size of a chunk until a Set Chunk Size message changes it (RTMP 1.0, section 5.4.1).
 pub const DEFAULT_CHUNK_SIZE: u32 = 128;
 
-/// The same, as a length: it deserves copies of known length.
+/// The same, as a length. It is common enough for copies of this constant length.
 const USUAL: usize = DEFAULT_CHUNK_SIZE as usize;
 
 /// The longest header of a chunk: basic header 3, message header 11, extended timestamp 4.
@@ -63,16 +63,16 @@ pub const MAX_MESSAGE_LEN: u32 = 0xFF_FFFF;
 /// The largest chunk stream id (RTMP 1.0, section 5.3.1.1).
 pub const MAX_CHUNK_STREAM: u32 = 65_599;
 
-/// A timestamp field with this value is followed by 32 bits that hold the real one.
+/// A timestamp field with this value is followed by 32 bits with the actual timestamp.
 const EXTENDED: u32 = 0xFF_FFFF;
 
-/// Bytes of that one.
+/// The length of these 32 bits, in bytes.
 const EXTENDED_LEN: usize = 4;
 
 /// Message header bytes by header format (RTMP 1.0, section 5.3.1.2).
 const MESSAGE_HEADER_LEN: [usize; 4] = [11, 7, 3, 0];
 
-/// What has passed a [`Decoder`] or an [`Encoder`].
+/// What a [`Decoder`] or an [`Encoder`] has processed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of chunks, headers included.
@@ -89,26 +89,26 @@ impl Totals {
     }
 }
 
-/// A usable chunk size: the specification wants 1 to 2^31 - 1, and no message is longer than [`MAX_MESSAGE_LEN`].
+/// A usable chunk size: the specification allows 1 to 2^31 - 1, and no message is longer than [`MAX_MESSAGE_LEN`].
 pub fn valid_chunk_size(size: u32) -> Option<u32> {
     (1..=0x7FFF_FFFF).contains(&size).then(|| size.min(MAX_MESSAGE_LEN))
 }
 
-/// Header bytes in a fixed place.
+/// The bytes of a header, stored without allocation.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Header {
-    /// Behind `len` there may be anything.
+    /// The bytes after `len` have no meaning.
     bytes: [u8; MAX_HEADER_LEN],
     len: u8,
 }
 
 impl Header {
-    /// The first `len` bytes of `input`, if they are there.
+    /// The first `len` bytes of `input`, if it has that many.
     #[inline]
     fn at_start_of(input: &[u8], len: usize) -> Option<Self> {
         debug_assert!(len <= MAX_HEADER_LEN);
         match input.first_chunk() {
-            // A copy of known length needs no call.
+            // The compiler inlines a copy of a known length.
             Some(bytes) => Some(Self { bytes: *bytes, len: len as u8 }),
             None => {
                 let mut header = Self::default();
@@ -140,8 +140,8 @@ impl Header {
         }
     }
 
-    /// Pushes the first `len` of these bytes; behind a basic header there is room for all of them. A copy of known length
-    /// needs no call.
+    /// Appends the first `len` of these bytes. After a basic header there is room for all of them, and the compiler inlines a
+    /// copy of a known length.
     fn push_part(&mut self, bytes: [u8; MESSAGE_HEADER_LEN[0]], len: usize) {
         let start = usize::from(self.len);
         self.bytes[start..start + bytes.len()].copy_from_slice(&bytes);
@@ -153,14 +153,14 @@ impl Header {
     fn write_to<'o>(&self, out: &'o mut [u8]) -> &'o mut [u8] {
         let len = usize::from(self.len);
         match out.first_chunk_mut() {
-            // A copy of known length needs no call. What is behind the header is overwritten later.
+            // The compiler inlines a copy of a known length. What is behind the header is overwritten later.
             Some(front) => *front = self.bytes,
             None => out[..len].copy_from_slice(self.as_bytes()),
         }
         &mut out[len..]
     }
 
-    /// The bytes as they travel.
+    /// The bytes as they are sent.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }

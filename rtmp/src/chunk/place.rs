@@ -7,12 +7,12 @@ use crate::{
 };
 
 impl<B: Body> Decoder<B> {
-    /// Offers an empty body with room for the next audio or video message that begins and is not too long for it.
+    /// Offers an empty body for the next audio or video message that begins and fits into it.
     pub fn offer(&mut self, body: B) {
         self.offer = Some(body);
     }
 
-    /// Takes the offer back. A message that has begun in that body, and is not complete, is moved to another.
+    /// Withdraws the offer. An incomplete message in that body moves to another body.
     pub fn withdraw(&mut self) -> Result<()> {
         self.offer = None;
         let Some(chunk_stream) = self.placed.take() else { return Ok(()) };
@@ -23,7 +23,7 @@ impl<B: Body> Decoder<B> {
         result
     }
 
-    /// Uses the offer for the message that begins on a chunk stream, if it is one for which the offer was made.
+    /// Uses the offer for the message that begins on a chunk stream, if the offer is for such a message.
     pub(super) fn accept_offer(&mut self, chunk_stream: u32) {
         let stream = slot(&mut self.streams, chunk_stream);
         let media = matches!(stream.kind, MessageType::AUDIO | MessageType::VIDEO);
@@ -72,7 +72,7 @@ mod tests {
             let offer = Vec::with_capacity(300);
             let place = offer.as_ptr();
             decoder.offer(offer);
-            // The encoder may leave out what a fresh decoder cannot know, so the message comes with a full header.
+            // The encoder may omit header fields that a new decoder does not know, so the message gets a full header.
             let input =
                 if input[0] >> 6 == 0 { input } else { wire(&mut Encoder::new(), 4, kind, 40, &body) };
             let (_, message) = decoder.decode_message(&input, 128).unwrap();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_cut_anywhere_is_moved_and_goes_on() {
+    fn partial_message_is_moved_and_continues() {
         let body: Vec<u8> = (0..300).map(|at| at as u8).collect();
         let input = wire(&mut Encoder::new(), 4, MessageType::VIDEO, 0, &body);
         for cut in 0..input.len() {

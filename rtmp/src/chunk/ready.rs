@@ -1,8 +1,8 @@
-//! Messages that need no waiting: all of their bytes are in the input already.
+//! Messages that are completely in the input, so that no wait is needed.
 //!
-//! Most messages of a stream are short, and many arrive at once. Such a message is found without a change to the
-//! decoder, so that the caller that cannot use it leaves it to [`Decoder::decode`], and its bytes are copied only once, to where
-//! they are wanted. Anything out of the ordinary is not found.
+//! Most messages of a stream are short, and many arrive at once. Finding such a message does not change the decoder, so a
+//! caller that cannot use it leaves it to [`Decoder::decode`]. Its bytes are copied only once, to their destination. Unusual
+//! messages are not found.
 
 use super::{
     Decoder, EXTENDED, MESSAGE_HEADER_LEN, USUAL,
@@ -11,20 +11,20 @@ use super::{
 };
 use crate::message::{Body, MessageType};
 
-/// A message all of whose bytes are in the input.
+/// A message that is completely in the input.
 #[derive(Debug, Clone, Copy)]
 pub struct Ready<'i> {
     /// The chunk stream it came on.
     pub chunk_stream: u32,
     /// Header format of its first chunk, 0 to 3.
     pub format: u8,
-    /// What it carries.
+    /// The kind of message.
     pub kind: MessageType,
     /// Milliseconds, absolute, modulo 2^32.
     pub timestamp: u32,
     /// The message stream it belongs to.
     pub stream_id: u32,
-    /// Bytes of the input that it takes, headers included.
+    /// The bytes of the input that it takes, headers included.
     pub consumed: usize,
     field: u32,
     length: u32,
@@ -36,7 +36,7 @@ pub struct Ready<'i> {
 }
 
 impl<B: Body> Decoder<B> {
-    /// The message that `input` begins with, if all of it is there.
+    /// The message at the start of `input`, if it is complete.
     #[inline(always)]
     pub fn ready<'i>(&self, input: &'i [u8], chunk_size: u32) -> Option<Ready<'i>> {
         let (format, chunk_stream, basic_len) = basic_header(input)?;
@@ -86,7 +86,7 @@ impl<B: Body> Decoder<B> {
         })
     }
 
-    /// Uses up a message that was found: what follows it in the input is decoded as what follows it.
+    /// Marks a message that was found as used. The decoder continues with the input after it.
     #[inline(always)]
     pub fn take_ready(&mut self, ready: &Ready<'_>) {
         let stream = slot(&mut self.streams, ready.chunk_stream);
@@ -112,7 +112,7 @@ impl Ready<'_> {
         self.length as usize
     }
 
-    /// Whether the message has no bytes.
+    /// Whether the message is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0
     }
@@ -126,13 +126,13 @@ impl Ready<'_> {
         }
     }
 
-    /// Copies the message to the start of `out`, as far as there is room.
+    /// Copies the message to the start of `out`, up to its length.
     #[inline]
     pub fn copy_to(&self, out: &mut [u8]) {
         let mut left = copy_front(out, self.first);
         let mut chunks = self.rest;
         if self.chunk_size == USUAL {
-            // Copies of known length need no call.
+            // The compiler inlines copies of a known length.
             let usual = chunks.chunks_exact(SHORT_HEADER + USUAL);
             let (count, last) = (usual.len(), usual.remainder());
             for (to, chunk) in left.chunks_exact_mut(USUAL).zip(usual) {
@@ -149,8 +149,7 @@ impl Ready<'_> {
     }
 }
 
-/// The chunks behind a message's first, with `missing` bytes of it, if `input` begins with them and each has the header of
-/// one byte.
+/// The further chunks of a message, with `missing` bytes of it, if `input` begins with them and each has the one-byte header.
 fn chunks(input: &[u8], chunk_stream: u32, missing: usize, chunk_size: usize) -> Option<&[u8]> {
     let follows = 0xC0 | u8::try_from(chunk_stream).ok().filter(|id| *id < 64)?;
     let chunks = input.get(..missing + missing.div_ceil(chunk_size) * SHORT_HEADER)?;
@@ -164,7 +163,7 @@ fn chunks(input: &[u8], chunk_stream: u32, missing: usize, chunk_size: usize) ->
     foretold.then_some(chunks)
 }
 
-/// Copies `bytes` to the start of `out` as far as there is room, and returns the rest of it.
+/// Copies `bytes` to the start of `out`, up to its length, and returns the rest of it.
 fn copy_front<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
     let (front, left) = out.split_at_mut(out.len().min(bytes.len()));
     front.copy_from_slice(&bytes[..front.len()]);

@@ -1,13 +1,13 @@
-//! A look at bytes that stay where they are.
+//! Looks ahead at bytes without using them.
 
 use super::{Decoder, decoder::Inbound, streams::Streams};
 
-/// More chunk streams than this are not worth a copy. Servers use a handful.
+/// With more chunk streams than this, a copy costs too much. Servers use a handful.
 const MOST_STREAMS: usize = 64;
 
 impl<B> Decoder<B> {
-    /// A decoder that continues where this one is, to see what comes without using it up. `None` in the middle of a
-    /// message, which it would not know the beginning of, and behind headers on very many chunk streams.
+    /// A decoder that continues at the position of this one, to look ahead without using the input. `None` in the middle of a
+    /// message, because the copy would lack its beginning, and after headers on very many chunk streams.
     pub fn scout(&self) -> Option<Decoder> {
         let unfinished = self.streams.records().any(|stream| stream.received > 0);
         if self.current.is_some() || unfinished || self.streams.records().nth(MOST_STREAMS).is_some() {

@@ -1,27 +1,27 @@
-//! Memory of a message that was used up, for the next one that is as long: memory that is new is cleared by the system first,
-//! page by page, which costs more than to receive into it.
+//! Reuses the memory of a finished message for the next one of that length. The system clears new memory page by page, which
+//! costs more than receiving into it.
 
 use crate::message::Body;
 
-/// Messages longer than this are long: allocators get that much from the system each time, and give it back.
+/// Messages longer than this are long: allocators request so much memory from the system each time, and return it.
 const LONG: usize = 128 << 10;
 
-/// How many messages may begin without a use for a spare body before it goes.
+/// The number of messages that may begin without using the spare body before it is freed.
 const KEPT_FOR: u32 = 1000;
 
-/// How many times as long as a message a spare body may be to be used for it.
+/// A spare body is used only if it is at most this many times as long as the message.
 const MOST_ROOM: usize = 8;
 
-/// A body that waits for a message.
+/// A body that is kept for a later message.
 #[derive(Debug)]
 pub(super) struct Spare<B> {
     body: B,
-    /// How many messages have begun since that had no use for it.
+    /// The number of messages that have begun since without using it.
     passed: u32,
 }
 
 impl<B: Body> Spare<B> {
-    /// Keeps a body that nobody needs any more in place of a smaller one, if it is a large one.
+    /// Keeps a body that is no longer needed in place of a smaller one, if it is large enough.
     pub(super) fn keep(spare: &mut Option<Box<Self>>, mut body: B) {
         body.clear();
         let kept = spare.as_ref().map_or(LONG, |spare| spare.body.capacity());
@@ -30,8 +30,8 @@ impl<B: Body> Spare<B> {
         }
     }
 
-    /// Takes the spare body for a message of `length` bytes that begins, if that is a long one and the body has no more
-    /// than `most` bytes of memory.
+    /// Takes the spare body for a message of `length` bytes that begins, if the message is long and the body has at most `most`
+    /// bytes of memory.
     pub(super) fn take(spare: &mut Option<Box<Self>>, length: usize, most: usize) -> Option<B> {
         let fits = |spare: &mut Box<Self>| {
             let room = spare.body.capacity();
@@ -40,7 +40,7 @@ impl<B: Body> Spare<B> {
         spare.take_if(fits).map(|spare| spare.body)
     }
 
-    /// Notes a message that had no use for the spare body.
+    /// Counts a message that did not use the spare body.
     pub(super) fn pass(spare: &mut Option<Box<Self>>) {
         if let Some(spare) = spare {
             spare.passed += 1;
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_nobody_needs_goes() {
+    fn unneeded_memory_is_freed() {
         let mut decoder = Decoder::new();
         let body = send(&mut decoder, 1 << 20).body;
         decoder.reuse(body);

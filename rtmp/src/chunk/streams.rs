@@ -1,12 +1,12 @@
-//! Something for each chunk stream in use, found by its id.
+//! A record for each chunk stream in use, found by its id.
 
 use super::MAX_CHUNK_STREAM;
 
-/// A table by chunk stream id that grows with what is in it.
+/// A table by chunk stream id that grows with its contents.
 ///
-/// What is known lies side by side in the order of first use, so that few chunk streams share one small block, and many
-/// do not take one each. Where it lies is found at once for the ids that are in use in practice. For the others that is
-/// kept in pages, so that the largest id alone costs some kilobytes and not a quarter of a megabyte.
+/// Records are stored next to each other in the order of first use, so that a few chunk streams share one small block. For the
+/// ids that are common in practice, an array has the position of the record. For the others, pages have it, so that the largest
+/// id alone costs some kilobytes and not a quarter of a megabyte.
 #[derive(Debug)]
 pub(super) struct Streams<T> {
     /// For each of the first ids the number of its record in `records`, counted from 1, or 0.
@@ -15,7 +15,7 @@ pub(super) struct Streams<T> {
     far: Option<Box<Far<T>>>,
 }
 
-/// What follows the first ids.
+/// The positions for the other ids.
 #[derive(Debug)]
 struct Far<T> {
     /// As in `Streams`, [`PAGE`] ids each.
@@ -25,9 +25,9 @@ struct Far<T> {
 
 /// Servers and players use ids below this one.
 const NEAR: usize = 32;
-/// How many others there are.
+/// The number of other ids.
 const FAR: usize = MAX_CHUNK_STREAM as usize + 1 - NEAR;
-/// The square root of the number of all ids, roughly: neither a page nor the list of pages is long.
+/// Roughly the square root of the number of all ids: neither a page nor the list of pages is long.
 const PAGE: usize = 256;
 
 impl<T> Default for Streams<T> {
@@ -37,7 +37,7 @@ impl<T> Default for Streams<T> {
 }
 
 impl<T> Streams<T> {
-    /// What is known of a chunk stream.
+    /// The record of a chunk stream.
     #[inline(always)]
     pub(super) fn get(&self, chunk_stream: u32) -> Option<&T> {
         let index = chunk_stream as usize;
@@ -47,7 +47,7 @@ impl<T> Streams<T> {
         }
     }
 
-    /// The same, to be changed.
+    /// The record of a chunk stream, mutable.
     #[inline(always)]
     pub(super) fn get_mut(&mut self, chunk_stream: u32) -> Option<&mut T> {
         let index = chunk_stream as usize;
@@ -57,12 +57,12 @@ impl<T> Streams<T> {
         }
     }
 
-    /// All that is known.
+    /// All records.
     pub(super) fn records(&self) -> impl Iterator<Item = &T> {
         self.records.iter().chain(self.far.iter().flat_map(|far| &far.records))
     }
 
-    /// The same, with the ids.
+    /// All records, with their ids.
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
         let pages = self.far.iter().flat_map(|far| far.pages.iter().enumerate());
         let far = pages.filter(|(_, page)| page.is_some()).flat_map(|(page, _)| {
@@ -77,7 +77,7 @@ impl<T> Streams<T> {
 }
 
 impl<T: Default> Streams<T> {
-    /// What is known of a chunk stream, which is nothing before the first use. The caller has checked the id.
+    /// The record of a chunk stream, with default values on first use. The caller has checked the id.
     #[inline]
     pub(super) fn slot(&mut self, chunk_stream: u32) -> &mut T {
         let index = chunk_stream as usize;
@@ -128,7 +128,7 @@ impl<T: Default> Far<T> {
     }
 }
 
-/// Makes a record.
+/// Appends a record.
 #[cold]
 fn add<T: Default>(records: &mut Vec<T>) {
     let count = records.len();
@@ -146,7 +146,7 @@ mod tests {
     #[test]
     fn every_id_has_a_place_of_its_own() {
         let mut streams = Streams::default();
-        // Downwards and upwards, so that the table grows in all ways.
+        // Downwards and upwards, so that the table grows in both ways.
         let down = (0..=MAX_CHUNK_STREAM).rev().filter(|id| id % 2 == 0);
         for id in down.chain((0..=MAX_CHUNK_STREAM).filter(|id| id % 2 == 1)) {
             assert!(streams.get(id).is_none() && streams.get_mut(id).is_none());

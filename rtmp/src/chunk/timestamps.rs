@@ -1,4 +1,4 @@
-//! The rules for timestamps, as the module documentation of the decoder counts them.
+//! The rules for timestamps, numbered as in the decoder's module documentation.
 
 use super::{
     tests::{decode_all, timestamps, unhex},
@@ -6,7 +6,7 @@ use super::{
 };
 use crate::message::Message;
 
-/// A sender that cuts bodies into chunks of 128 bytes and writes what it is told in front of the further ones.
+/// A sender that splits bodies into chunks of 128 bytes and writes the given bytes at the start of the further chunks.
 #[derive(Default)]
 struct Sender(Vec<u8>);
 
@@ -20,7 +20,7 @@ impl Sender {
         self
     }
 
-    /// What arrives is the same however it is cut.
+    /// Decodes the bytes; the result is the same however they are split.
     fn arrives(&self) -> Vec<Message> {
         let whole = decode_all(&self.0, 128, usize::MAX);
         for step in [1, 2, 3, 5, 7, 127, 129, 131, 133] {
@@ -40,12 +40,12 @@ impl Sender {
     }
 }
 
-/// Bytes that look like nothing that is in a header here.
+/// Bytes that look like no header of these tests.
 fn plain(len: usize) -> Vec<u8> {
     (0..len).map(|at| 0x60 + (at % 23) as u8).collect()
 }
 
-/// A body that has `piece` at the start of each chunk of format 3 if that has no extended timestamp.
+/// A body that has `piece` at the start of each chunk of format 3, if that chunk has no extended timestamp.
 fn with_at_cuts(piece: &[u8], len: usize) -> Vec<u8> {
     let mut body = plain(len);
     for start in (128..len).step_by(128) {
@@ -82,7 +82,7 @@ const RECORDED: [(&str, [(&str, &str); 3]); 4] = [
 ];
 
 #[test]
-fn what_real_senders_wrote_is_understood_and_so_it_is_without_the_repetition() {
+fn recorded_streams_are_decoded_with_and_without_repeated_timestamps() {
     let bodies = [b'A', b'B', b'C'].map(|letter| [&[0x72][..], &[letter; 299]].concat());
     for (_, messages) in RECORDED {
         for repeats in [true, false] {
@@ -100,7 +100,7 @@ fn what_real_senders_wrote_is_understood_and_so_it_is_without_the_repetition() {
 #[test]
 fn only_the_chunk_that_begins_a_message_sets_its_time() {
     let body = plain(300);
-    // The value, 0, and what a sender has that writes the difference from 0xFFFFF0.
+    // The value, 0, and the difference that a sender writes after 0xFFFFF0.
     for again in ["01000000", "00000000", "00000010"] {
         let next = format!("c6 {again}");
         Sender::default()
@@ -125,11 +125,11 @@ fn a_difference_that_is_extended_may_come_again_as_the_time_that_it_leads_to() {
 }
 
 #[test]
-fn what_was_learned_holds_for_bodies_that_look_like_the_other_convention() {
+fn learned_convention_applies_to_bodies_that_look_like_the_other() {
     let ordinary = plain(300);
     for value in [TIME, 0, 40, TIME + 40] {
         let adversarial = with_at_cuts(&value.to_be_bytes(), 300);
-        // An extended difference of TIME + 40 continues with the convention of the message before.
+        // An extended difference of TIME + 40 keeps the convention of the message before.
         let again = "46 ffffff 00012c 09 01000028";
         for (next, later) in [("c6 01000000", "c6 01000028"), ("c6", "c6")] {
             Sender::default()
@@ -142,7 +142,7 @@ fn what_was_learned_holds_for_bodies_that_look_like_the_other_convention() {
 }
 
 #[test]
-fn a_full_header_begins_anew() {
+fn full_header_restarts_the_differences() {
     let body = plain(300);
     let later = "06 ffffff 00012c 09 01000000 01000028";
     for ((first, first_time), (second, second_time)) in
@@ -157,15 +157,15 @@ fn a_full_header_begins_anew() {
 }
 
 #[test]
-fn a_body_that_looks_like_a_timestamp_is_known_by_the_header_behind_it() {
-    // Silence and padding are zeros; NAL units of 40 bytes begin with their length. Also where all of the body is like that.
+fn body_that_looks_like_a_timestamp_is_recognised_by_the_next_header() {
+    // Silence and padding are zeros; NAL units of 40 bytes begin with their length. The whole body may look like that.
     for value in [0_u32, 40, TIME, TIME + 40] {
         for len in [300, 257, 256, 700] {
             let piece = value.to_be_bytes();
             for body in [with_at_cuts(&piece, len), piece.repeat(len / 4)] {
                 let full = format!("06 ffffff {:06x} 09 01000000 01000000", body.len());
                 let next = format!("46 000028 {:06x} 09", body.len());
-                // The value itself is taken for what it looks like in a message of two chunks: see rule 5.
+                // In a message of two chunks, the value itself counts as a timestamp: see rule 5.
                 if value != TIME || body.len() > 256 {
                     Sender::default()
                         .message(&full, "c6", &body)
@@ -202,7 +202,7 @@ fn a_body_of_zeros_that_ends_its_message_is_known_by_any_header() {
         "00 06 ffffff 000014 09 01000000 01000028",
     ] {
         for repeats in [true, false] {
-            // The length is what the header says, or as it was.
+            // The length is in the header, or unchanged.
             let behind = if header.contains("000014") { &other } else { &body };
             let again = header == "c6" && repeats;
             let header = if again { "c6 00000028" } else { header };
@@ -227,14 +227,14 @@ fn a_message_that_begins_with_format_3_has_the_time_of_its_extended_timestamp() 
         .message("c6 00000028", "c6 00000028", &body)
         .message("c6 01000001", "c6 01000001", &body)
         .expect(&[(TIME, &body), (TIME + 40, &body), (2 * TIME + 41, &body)]);
-    // Not learned yet, and no chunk is a further one.
+    // The convention is unknown, because no chunk continues a message.
     for len in [0, 1, 4, 100] {
         let body = plain(len);
         let full = unhex(&format!("06 ffffff {len:06x} 09 01000000 01000000"));
         let next = unhex("c6 00000028");
         let mut wire = [&full[..], &body, &next, &body].concat();
         assert_eq!(timestamps(&decode_all(&wire, 128, 1)), [TIME, TIME + 40], "{len}");
-        // Without the repetition, what is repeated is the value.
+        // Without an extended timestamp, format 3 repeats the value.
         let others = [unhex("46 000001 000001 09"), vec![0x61]].concat();
         if len > 0 {
             wire = [&full[..], &body, &next[..1], &body, &others].concat();
@@ -281,7 +281,7 @@ fn a_message_that_never_ends_still_sets_the_time() {
             assert_eq!(decoder.clock(4), time + 40);
         }
     }
-    // A difference counts as well, and once.
+    // A difference counts, too, and only once.
     let mut decoder = Decoder::<Vec<u8>>::new();
     decoder.decode(&unhex("04 000064 000001 09 01000000 aa"), 2).unwrap();
     decoder.decode(&unhex("44 000028 000004 09 aaaa"), 2).unwrap();
@@ -294,7 +294,7 @@ fn a_message_that_never_ends_still_sets_the_time() {
 }
 
 #[test]
-fn chunks_say_the_timestamp_that_their_message_began_with() {
+fn chunks_have_the_timestamp_of_their_message() {
     let mut decoder = Decoder::<Vec<u8>>::new();
     let mut sent = Vec::new();
     for chunk in [
@@ -307,7 +307,7 @@ fn chunks_say_the_timestamp_that_their_message_began_with() {
         let wire = unhex(chunk);
         let mut decoded = decoder.decode(&wire, 2).unwrap();
         if decoded.chunk.is_none() {
-            // The next header has to be seen first.
+            // The decision needs the next header.
             let more = [&wire[decoded.consumed..], &unhex("c4 00000000 cccc")].concat();
             decoded = decoder.decode(&more, 2).unwrap();
         }

@@ -1,4 +1,4 @@
-//! The blocking pump: steps a connection, and waits in between without a lock on it.
+//! The blocking pump: steps a connection, and waits between steps without holding its lock.
 
 use std::{
     sync::{Arc, PoisonError, Weak, atomic::Ordering},
@@ -16,13 +16,13 @@ use crate::{
     session::{Application, Session},
 };
 
-/// A connection that several threads share. The lock is held for steps only, never while waiting.
+/// A connection that several threads share. The lock is held only for steps, never while waiting.
 pub(super) struct Shared {
     connection: Mutex<Connection>,
     abort: Arc<Abort>,
 }
 
-/// Which connections end when a program wants them to.
+/// The connections that a program can abort together.
 #[derive(Default)]
 pub(super) struct Abort {
     wanted: AtomicBool,
@@ -32,11 +32,11 @@ pub(super) struct Abort {
     wakes: ::tokio::sync::Notify,
 }
 
-/// How long a wait goes on before it looks whether it should end. Ending the connection wakes most waits before that.
+/// The time after which a wait checks whether it should end. Ending the connection wakes most waits before that.
 const SLICE: Duration = Duration::from_millis(50);
 
 impl Abort {
-    /// Ends the waits of all connections, now and from now on.
+    /// Aborts all present and future waits of the connections.
     pub(super) fn abort(&self) {
         self.wanted.store(true, Ordering::SeqCst);
         #[cfg(feature = "tokio")]
@@ -49,13 +49,13 @@ impl Abort {
         self.wanted.load(Ordering::SeqCst)
     }
 
-    /// Ready when [`Self::abort`] is called from now on.
+    /// Ready after the next call of [`Self::abort`].
     #[cfg(feature = "tokio")]
     pub(super) fn notified(&self) -> ::tokio::sync::futures::Notified<'_> {
         self.wakes.notified()
     }
 
-    /// Adds a connection. Those that are gone make room.
+    /// Adds a connection, and removes connections that no longer exist.
     fn watch(&self, shared: &Arc<Shared>) {
         let mut connections = lock(&self.connections);
         connections.retain(|connection| connection.strong_count() > 0);
@@ -72,7 +72,7 @@ impl Shared {
         let swf = settings.swf();
         let shared = Self::new(Connection::begin(settings, publish, swf, system::now())?, abort);
         loop {
-            // Each phase has a deadline of its own.
+            // Each phase has its own deadline.
             match shared.next(None)? {
                 Happening::Streaming => return Ok(shared),
                 Happening::Ended | Happening::Left => return Err(Error::Closed),
@@ -88,8 +88,8 @@ impl Shared {
         shared
     }
 
-    /// Waits until something happens. `patience` is how long one wait for the peer's bytes may take; a peer that never stops
-    /// sending, and sends nothing that counts, has as long for all of it.
+    /// Waits for the next event. `patience` limits each wait for the peer's bytes. A peer that never stops sending, but sends
+    /// nothing that counts, has the same time in total.
     pub(super) fn next(&self, patience: Option<Duration>) -> Result<Happening> {
         let after = |now: Instant| patience.and_then(|patience| now.checked_add(patience));
         let (mut interests, mut received) = (Vec::new(), 0);
@@ -102,7 +102,7 @@ impl Shared {
                     Ok(Happening::Busy) => false,
                     Ok(Happening::Idle) => true,
                     Err(Error::TimedOut) => {
-                        // The next call has the time of a phase again.
+                        // The next call has the full time of a phase again.
                         connection.begin_phase(now);
                         return Err(self.verdict(Error::TimedOut));
                     }
@@ -130,13 +130,13 @@ impl Shared {
         }
     }
 
-    /// Sends a message, and waits until the connection has taken all of it. Other threads may receive meanwhile, and send:
+    /// Sends a message, and waits until the connection has accepted all of it. Other threads may receive and send meanwhile:
     /// messages stay whole.
     pub(super) fn send(&self, message: &Outgoing<'_>) -> Result<()> {
         self.send_with(|connection, now| connection.send(message, now))
     }
 
-    /// Has the session say something, and waits until the connection has taken it.
+    /// Makes the session send something, and waits until the connection has accepted it.
     pub(super) fn say(
         &self,
         say: impl FnOnce(&mut Session, &mut dyn Application) -> Result<()>,
@@ -149,8 +149,8 @@ impl Shared {
         self.send_with(|connection, now| connection.set_chunk_size(now, bytes))
     }
 
-    /// Lets `send` put something into the queue, and waits until it is gone, whatever comes behind it. Each byte that the
-    /// connection takes begins the time of a wait anew.
+    /// Lets `send` add to the queue, and waits until the connection has accepted that part. Each byte that it accepts restarts
+    /// the time of a wait.
     fn send_with(&self, send: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
         let mut now = system::now();
         let mut connection = self.lock();
@@ -184,7 +184,7 @@ impl Shared {
             if deadline.is_some_and(|deadline| deadline <= now) {
                 return Err(Error::TimedOut);
             }
-            // Bytes to receive are for the thread that reads.
+            // The reading thread waits for bytes to receive.
             interests.iter_mut().for_each(|interest| interest.read &= !interest.write);
             wait(&interests, Some(deadline.map_or(now + SLICE, |deadline| deadline.min(now + SLICE))))?;
             now = system::now();
@@ -192,13 +192,13 @@ impl Shared {
         }
     }
 
-    /// Fails if nothing can be sent, with the reason.
+    /// Fails with the reason if nothing can be sent.
     pub(super) fn check_open(&self) -> Result<()> {
         let connection = self.lock();
         if connection.is_open() { Ok(()) } else { Err(self.verdict(connection.explain(Error::Closed))) }
     }
 
-    /// Ends the stream politely without waiting.
+    /// Ends the stream in an orderly way, without waiting.
     pub(super) fn leave_at_once(&self) {
         let mut connection = self.lock();
         connection.say_goodbye(system::now());
@@ -210,13 +210,13 @@ impl Shared {
         lock(&self.connection)
     }
 
-    /// What an error is called when the program itself has ended the connection.
+    /// The error to report when the program itself has ended the connection.
     fn verdict(&self, error: Error) -> Error {
         if self.abort.is_wanted() { Error::Interrupted } else { error }
     }
 }
 
-/// A thread that panicked may leave a connection half changed: at worst it is unusable.
+/// A thread that panicked may leave a connection in an inconsistent state: at worst it is unusable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! A connection from the look-up to the goodbye, logins included, or from when a client was accepted. Never waits.
+//! A connection from the look-up to the goodbye, including logins, or from the acceptance of a client. It never waits.
 
 use std::{
     collections::VecDeque,
@@ -30,7 +30,7 @@ use crate::{
     transport::tcp,
 };
 
-/// A connection that is being made, is used, or has ended.
+/// A connection that is being made, is in use, or has ended.
 pub(super) struct Connection {
     wishes: Wishes,
     swf: Option<Swf>,
@@ -39,17 +39,17 @@ pub(super) struct Connection {
     stage: Stage,
     /// Why the server has refused the stream, if it has.
     refusal: Option<Refusal>,
-    /// What the protocol knew in the end.
+    /// The protocol's state at the end.
     last: State,
-    /// Its numbers in the end.
+    /// The statistics at the end.
     last_stats: Stats,
-    /// What came of a step behind the notices that it has led to.
+    /// The result of a step, kept until its notices were returned.
     held: Option<Result<Progress>>,
     /// The chunk size to announce after the handshake.
     chunk_size: Option<u32>,
-    /// What a server says of itself.
+    /// The announcement of a server.
     announced: Option<Capabilities>,
-    /// What the server has asked for last.
+    /// The server's last reconnect request.
     reconnect: Option<Reconnect>,
 }
 
@@ -57,62 +57,62 @@ enum Stage {
     /// The session begins when the link is open.
     Linking(Box<Link>),
     Open(Box<Pump>),
-    /// The goodbye is on its way, until then at the latest.
+    /// The goodbye has begun. It must end by this time.
     Leaving(Box<Pump>, Instant),
     Ended,
 }
 
-/// What the session asks of us.
+/// The settings that the session reads.
 #[derive(Default)]
 struct Wishes {
-    /// What a client wants; a server wants nothing.
+    /// A client's settings; a server has none.
     settings: Option<Arc<Settings>>,
     publish: bool,
     app: Vec<u8>,
     tc_url: Vec<u8>,
     calls: Vec<(Vec<u8>, i32)>,
-    /// What the peer has said, and nobody was told.
+    /// The peer's notices that were not returned yet.
     notices: VecDeque<Notice>,
-    /// Whether the stream runs, or ran.
+    /// Whether the stream runs or has run.
     streams: bool,
     /// Whether notices are kept.
     wants_notices: bool,
-    /// Servers may ask for verification when there was no signed handshake to make an answer from.
+    /// The answer for servers that request verification; `None` if the handshake was not signed.
     swf_response: Option<handshake::Response>,
 }
 
-/// What happens to a connection.
+/// An event of a connection.
 pub(super) enum Happening {
     /// The stream plays, or may be published.
     Streaming,
     /// Audio, video, metadata, or an aggregate of these.
     Media(Message),
-    /// The server has said that the stream has ended.
+    /// The server has ended the stream.
     Ended,
-    /// The client asks for something, and waits for the answer.
+    /// The client sends a request, and waits for the answer.
     Request(Request),
-    /// The client has given a message stream back.
+    /// The client has released a message stream.
     StreamClosed(u32),
-    /// The server wants its client to connect again.
+    /// The server asks its client to connect again.
     Reconnect(Reconnect),
-    /// The peer has said something besides media.
+    /// The peer has sent something besides media.
     Notice(Notice),
     /// Nothing can be done before a socket is ready or a deadline has passed.
     Idle,
-    /// There is more to do, after a look at the clock.
+    /// There is more to do, with a new time.
     Busy,
-    /// The goodbye was said, and the server has closed the connection or has had its time to.
+    /// The goodbye was sent, and the server has closed the connection, or its time has passed.
     Left,
 }
 
 impl Wishes {
-    /// The next notice. What comes before the stream runs waits for that: until then programs do not look.
+    /// The next notice. Notices from before the stream wait until it runs, because programs do not read them earlier.
     fn take_notice(&mut self) -> Option<Notice> {
         if self.streams { self.notices.pop_front() } else { None }
     }
 }
 
-/// How many notices wait for the stream to run, and of how many bytes. The oldest make room for one more.
+/// The limit of notices that wait for the stream to run, and of their bytes. The oldest are dropped first.
 const MAX_NOTICES: usize = 64;
 const MAX_NOTICE_BYTES: usize = 64 << 10;
 
@@ -125,7 +125,7 @@ impl Application for Wishes {
     }
 
     fn notified(&mut self, notice: Notice) {
-        // The connection hands these out by itself.
+        // The connection returns these itself.
         if !self.wants_notices || matches!(notice, Notice::Reconnect(_)) {
             return;
         }
@@ -138,7 +138,7 @@ impl Application for Wishes {
 }
 
 impl Connection {
-    /// Begins to connect. `swf` is the file to vouch for, see [`Settings::swf`].
+    /// Begins to connect. `swf` is the file to verify, see [`Settings::swf`].
     pub(super) fn begin(
         settings: &Arc<Settings>,
         publish: bool,
@@ -183,7 +183,7 @@ impl Connection {
         }
     }
 
-    /// Moves bytes until something happens or nothing can be done. An error ends the connection, unless it is
+    /// Moves bytes until there is an event or nothing more can be done. An error ends the connection, unless it is
     /// [`Error::TimedOut`].
     pub(super) fn step(&mut self, now: Instant) -> Result<Happening> {
         let happening = self.advance(now);
@@ -263,7 +263,7 @@ impl Connection {
         }
     }
 
-    /// The link is open: the handshake comes next.
+    /// The link is open, and the handshake begins.
     fn begin_session(&mut self, now: Instant) -> Result<()> {
         let (time, random) = (system_time(), &mut random::system);
         let session = match &self.wishes.settings {
@@ -291,7 +291,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Connects again, with what a server that wants a publisher to log in asked for.
+    /// Connects again, and appends what the server requested for a publisher's login.
     fn log_in(&mut self, token: &[u8], now: Instant) -> Result<()> {
         auth::count_login(&mut self.logins)?;
         self.wishes.app.extend_from_slice(token);
@@ -310,7 +310,7 @@ impl Connection {
             _ => Err(Error::NotConnected),
         };
         result.map_err(|error| {
-            // Part of the message may have been sent.
+            // A part of the message may have been sent.
             if error.is_end_of_connection() {
                 self.cut();
             }
@@ -318,7 +318,7 @@ impl Connection {
         })
     }
 
-    /// Changes the largest chunk payload to the peer, at the latest after the handshake.
+    /// Changes the largest chunk payload to the peer, now or after the handshake.
     pub(super) fn set_chunk_size(&mut self, now: Instant, bytes: u32) -> Result<()> {
         if bytes == 0 {
             return Err(Error::Invalid("a chunk size of 0"));
@@ -330,7 +330,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Has the session say something.
+    /// Makes the session send something.
     pub(super) fn say(
         &mut self,
         now: Instant,
@@ -341,7 +341,7 @@ impl Connection {
         self.flush(now)
     }
 
-    /// As [`Self::flush`], and does what the layers below have to do.
+    /// As [`Self::flush`], and also performs the work of the layers below.
     #[cfg(feature = "tokio")]
     pub(super) fn push(&mut self, now: Instant) -> Result<()> {
         if let Stage::Open(pump) | Stage::Leaving(pump, _) = &mut self.stage {
@@ -350,7 +350,7 @@ impl Connection {
         self.flush(now)
     }
 
-    /// Writes what waits, as far as there is room for it. An error ends the connection.
+    /// Writes queued bytes, as far as there is room now. An error ends the connection.
     pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
         let result = match &mut self.stage {
             Stage::Open(pump) | Stage::Leaving(pump, _) => pump.flush(now),
@@ -362,7 +362,7 @@ impl Connection {
         })
     }
 
-    /// What the peer has announced; nothing while it is not connected.
+    /// The peer's announcement; empty while it is not connected.
     pub(super) fn peer(&mut self) -> Capabilities {
         match &mut self.stage {
             Stage::Open(pump) => pump.session().peer().map(|peer| peer.capabilities.clone()),
@@ -371,7 +371,7 @@ impl Connection {
         .unwrap_or_default()
     }
 
-    /// The body of a message, unless the peer has not announced that it understands it.
+    /// The body of a message. Fails if the peer has not announced support for it.
     pub(super) fn encode_media(&mut self, message: &media::Message<'_>) -> Result<Vec<u8>> {
         let body = message.encode()?;
         if !self.wishes.settings.as_ref().is_some_and(|settings| settings.enhanced.force) {
@@ -392,17 +392,18 @@ impl Connection {
         }
     }
 
-    /// Ends the stream politely. Steps go on until the server has read everything, for the time of one wait.
+    /// Ends the stream in an orderly way. Steps continue until the server has read everything, for at most the time of one
+    /// wait.
     pub(super) fn say_goodbye(&mut self, now: Instant) {
         self.held = None;
         match mem::replace(&mut self.stage, Stage::Ended) {
             Stage::Open(mut pump) => {
                 self.last = pump.session().state;
                 pump.session().close(&mut self.wishes);
-                // A time-out may be longer than the clock can count.
+                // The clock may be unable to represent a very long timeout.
                 let until = self.timeout.and_then(|timeout| now.checked_add(timeout));
                 self.stage = Stage::Leaving(pump, until.unwrap_or(now + LONGEST_GOODBYE));
-                // What is in the way of it, the next step meets again.
+                // The next step meets an error again.
                 let _ = self.leave(now);
             }
             Stage::Leaving(pump, deadline) => self.stage = Stage::Leaving(pump, deadline),
@@ -423,7 +424,7 @@ impl Connection {
         Ok(Happening::Left)
     }
 
-    /// Ends the connection, on which nothing can be sent any more.
+    /// Ends a connection on which nothing can be sent any more.
     pub(super) fn cut(&mut self) {
         let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.tuning.resets);
         if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage) {
@@ -451,7 +452,7 @@ impl Connection {
         }
     }
 
-    /// Says whether [`Happening::Notice`] is wanted. A client wants it unless it says otherwise.
+    /// Sets whether [`Happening::Notice`] is returned. By default, a client returns it.
     pub(super) fn want_notices(&mut self, wants: bool) {
         self.wishes.wants_notices = wants;
     }
@@ -464,7 +465,7 @@ impl Connection {
         }
     }
 
-    /// How far a further stream has come; `None` if there is none.
+    /// The stage of a further stream; `None` if there is none.
     pub(super) fn stream_stage(&mut self, key: i32) -> Option<StreamStage> {
         match &mut self.stage {
             Stage::Open(pump) => pump.session().stream_stage(key).cloned(),
@@ -472,7 +473,7 @@ impl Connection {
         }
     }
 
-    /// Lets the phase that has timed out go on.
+    /// Restarts the time of a phase that has timed out.
     pub(super) fn begin_phase(&mut self, now: Instant) {
         if let Stage::Open(pump) = &mut self.stage {
             pump.session().begin_phase(now);
@@ -484,18 +485,17 @@ impl Connection {
         matches!(&self.stage, Stage::Open(pump) if pump.is_open())
     }
 
-    /// Whether a request of the client waits for its answer.
+    /// Whether a request of the client waits for an answer.
     pub(super) fn has_request(&self) -> bool {
         matches!(&self.stage, Stage::Open(pump) if pump.has_request())
     }
 
-    /// Whether messages can be sent, as far as is known: a server that takes nothing any more may have sent more
-    /// before.
+    /// Whether messages can probably be sent: a server that no longer accepts bytes may have sent some before.
     pub(super) fn takes_bytes(&self) -> bool {
         matches!(&self.stage, Stage::Open(pump) if pump.is_open() && pump.takes_bytes())
     }
 
-    /// What the protocol knows, or knew in the end.
+    /// The protocol's state, also after the end.
     pub(super) fn state(&mut self) -> State {
         match &mut self.stage {
             Stage::Open(pump) => pump.session().state,
@@ -503,7 +503,7 @@ impl Connection {
         }
     }
 
-    /// The numbers of the connection, or what they were in the end. Without a time nothing is waiting.
+    /// The statistics of the connection, also after the end. Without a time, the length of the current wait is not included.
     pub(super) fn stats(&self, now: Option<Instant>) -> Stats {
         match &self.stage {
             Stage::Linking(link) => Stats { phases: link.phases(), ..Stats::default() },
@@ -512,12 +512,12 @@ impl Connection {
         }
     }
 
-    /// How long a wait may take.
+    /// The limit of a wait.
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// Bytes received in all.
+    /// The total of received bytes.
     pub(super) fn received(&self) -> u64 {
         match &self.stage {
             Stage::Open(pump) | Stage::Leaving(pump, _) => pump.received(),
@@ -525,7 +525,7 @@ impl Connection {
         }
     }
 
-    /// Where the queue of bytes to the server ends, counted from the beginning of the session.
+    /// The end of the queue of bytes to the server, counted from the beginning of the session.
     pub(super) fn queued_until(&self) -> u64 {
         match &self.stage {
             Stage::Open(pump) | Stage::Leaving(pump, _) => pump.queued_until(),
@@ -533,7 +533,7 @@ impl Connection {
         }
     }
 
-    /// How much of it the connection has taken.
+    /// The number of these bytes that the connection has accepted.
     pub(super) fn sent_until(&self) -> u64 {
         match &self.stage {
             Stage::Open(pump) | Stage::Leaving(pump, _) => pump.sent_until(),
@@ -541,7 +541,7 @@ impl Connection {
         }
     }
 
-    /// How many bytes wait for the peer, here and in the layers below.
+    /// The number of bytes that wait for the peer, here and in the layers below.
     pub(super) fn unsent(&self) -> usize {
         match &self.stage {
             Stage::Open(pump) | Stage::Leaving(pump, _) => pump.unsent(),
@@ -566,7 +566,7 @@ impl Connection {
         }
     }
 
-    /// When a step has something to do although no socket is ready.
+    /// The time at which a step has something to do although no socket is ready.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Linking(link) => link.deadline(),
@@ -578,7 +578,7 @@ impl Connection {
         }
     }
 
-    /// What an error means: a connection that the server ends after it has refused the stream is its refusal.
+    /// The error to report: if the server closes the connection after refusing the stream, the refusal.
     pub(super) fn explain(&self, error: Error) -> Error {
         match (error, &self.refusal) {
             (Error::Closed | Error::NotConnected | Error::Io(_), Some(refusal)) => {
@@ -589,7 +589,7 @@ impl Connection {
     }
 }
 
-/// How long a goodbye may take when there is no time-out.
+/// The limit of a goodbye without a timeout.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(30);
 
 /// Milliseconds of the system's clock, modulo 2^32.

@@ -8,7 +8,7 @@ use crate::{
     session::State,
 };
 
-/// A stream that is read as bytes: what was read of it, and what was made and not read.
+/// A stream that is read as bytes: the state of reading, and bytes that were produced and not read.
 #[derive(Default)]
 pub(super) struct FlvBytes {
     flv: flv::Stream<Vec<u8>>,
@@ -16,15 +16,15 @@ pub(super) struct FlvBytes {
     live: bool,
 }
 
-/// Where the messages of a stream come from.
+/// The source of a stream's messages.
 pub(super) trait Source {
-    /// Why there is no message now.
+    /// The reason why there is no message now.
     type Error: From<Error>;
 
     /// The next message; `None` at the end of the stream.
     fn next(&mut self) -> Result<Option<Message>, Self::Error>;
 
-    /// What the protocol knows.
+    /// The protocol's state.
     fn state(&self) -> State;
 }
 
@@ -43,7 +43,7 @@ impl FlvBytes {
             return Ok(0);
         }
         self.follow(&source.state());
-        // What is there is handed out without waiting for more.
+        // Available bytes are returned without waiting for more.
         let ready = self.flv.pending().len();
         let room = if self.progress.flags.has(Flags::HEADER) && ready > 0 { ready } else { usize::MAX };
         let room = room.min(buffer.len());
@@ -75,7 +75,7 @@ impl FlvBytes {
         }
     }
 
-    /// Brings what reading knows up to date with what the session knows.
+    /// Updates the state of reading from the state of the session.
     fn follow(&mut self, state: &State) {
         self.progress.data_type |= state.media_types;
         if state.seeking {

@@ -1,9 +1,8 @@
 //! Playing and publishing from Rust: [`Client`], [`Player`] and [`Publisher`].
 //!
-//! The API for Rust programs, as the C library is for C programs. It knows URLs, options and threads; both share the
-//! protocol in the layers below. There are three interfaces to the same connection, which itself never waits: calls
-//! that block, the steps of a program ([`Stepper`]), and tasks of tokio (the module `tokio`, with the Cargo feature
-//! of that name).
+//! The API for Rust programs, as the C library is the API for C programs. It has URLs, options and threads; the layers below
+//! contain the protocol for both. There are three interfaces to the same connection, which itself never waits: calls that
+//! block, the steps of a program ([`Stepper`]), and tasks of tokio (the module `tokio`, with the Cargo feature of that name).
 
 mod blocking;
 mod connection;
@@ -231,14 +230,14 @@ impl Client {
         AbortHandle(self.abort.clone())
     }
 
-    /// Connections that were made keep the settings that they were made with.
+    /// Existing connections keep the settings with which they were made.
     fn settings(&mut self) -> &mut Settings {
         Arc::make_mut(&mut self.settings)
     }
 }
 
 impl fmt::Debug for Client {
-    /// Names the server. Options may hold secrets.
+    /// Shows the server. Options may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Settings { protocol, .. } = &*self.settings;
         f.debug_struct("Client")
@@ -272,8 +271,8 @@ fn milliseconds(time: Duration) -> i32 {
     i32::try_from(time.as_millis()).unwrap_or(i32::MAX)
 }
 
-/// An error as the traits of `std::io` have it. [`Error::Interrupted`] is not `ErrorKind::Interrupted`, after which
-/// readers and writers would try again.
+/// An error for the traits of `std::io`. [`Error::Interrupted`] does not become `ErrorKind::Interrupted`, because readers and
+/// writers would try again.
 fn into_io(error: Error) -> io::Error {
     let kind = match error {
         Error::Io(error) => return error,

@@ -1,9 +1,9 @@
-//! The blocking pump under schedules that real threads meet once in a while: random ones, and some with few changes of threads.
+//! The blocking pump under schedules that are rare with real threads: random ones, and some with few switches between threads.
 //!
-//! The pump is the library's own file, compiled with locks that let a scheduler choose which thread goes on, and with a
-//! connection of a few lines that has a queue, a socket and an end. Time stands still, so a wait ends when its socket has
-//! what it waits for and not because of its length, unless a test says otherwise. A deadlock is a failure, too. A test that fails
-//! prints how to run its schedule again. `MODEL_TIME=` is for how many seconds each scheduler of each test looks for more.
+//! The pump is the library's own file, compiled with locks that let a scheduler choose which thread continues, and with a small
+//! connection that has a queue, a socket and an end. The clock does not move, so a wait ends because its socket is ready and
+//! not because of its length, unless a test says otherwise. A deadlock is a failure, too. A test that fails prints how to run
+//! its schedule again. With `MODEL_TIME=`, each scheduler of each test looks for more schedules for that many seconds.
 
 use std::{env, time::Duration};
 
@@ -209,7 +209,7 @@ mod connection {
 mod settings {
     use super::{Arc, Socket};
 
-    /// Where to connect to.
+    /// The target of a connection.
     pub(super) struct Settings {
         pub(super) socket: Arc<Socket>,
     }
@@ -233,23 +233,23 @@ mod socket {
     pub(super) struct Socket {
         wire: Mutex<Wire>,
         pub(super) changed: Condvar,
-        /// Whether waits may end although nothing has happened, as after some time.
+        /// Whether waits may end without an event, as after a timeout.
         pub(super) ends_waits: bool,
     }
 
     #[derive(Default)]
     pub(super) struct Wire {
-        /// What the peer has got.
+        /// The bytes that the peer has received.
         pub(super) taken: Vec<u8>,
-        /// How many bytes more it takes.
+        /// The number of further bytes that it accepts.
         pub(super) room: usize,
-        /// What it has sent.
+        /// The bytes that it has sent.
         pub(super) incoming: VecDeque<u8>,
-        /// How many calls it leaves time to end before it closes the connection.
+        /// The number of calls that it lets end before it closes the connection.
         pub(super) senders: usize,
-        /// Whether it will send no more.
+        /// Whether it has stopped sending.
         pub(super) is_finished: bool,
-        /// Whether we have shut the socket down.
+        /// Whether this side has shut the socket down.
         pub(super) is_down: bool,
     }
 
@@ -278,7 +278,7 @@ mod socket {
             }
         }
 
-        /// Sends what there is room for.
+        /// Sends as many bytes as there is room for.
         pub(super) fn send(&self, bytes: &[u8]) -> usize {
             let mut wire = self.lock();
             let count = if wire.is_down { 0 } else { bytes.len().min(wire.room) };
@@ -299,7 +299,7 @@ mod socket {
             self.changed.notify_all();
         }
 
-        /// The peer reads until it has `len` bytes and nobody sends, and closes the connection.
+        /// The peer reads until it has `len` bytes and no call sends, and closes the connection.
         pub(super) fn read_and_close(&self, len: usize) {
             let mut wire = self.lock();
             while (wire.taken.len() < len || wire.senders > 0) && !wire.is_down {
@@ -345,13 +345,13 @@ mod system {
     }
 }
 
-/// Schedules that each scheduler tries, unless `MODEL_TIME` is set.
+/// The schedules that each scheduler tries, unless `MODEL_TIME` is set.
 const SCHEDULES: usize = 500;
 
-/// How many bytes a message has.
+/// The length of a message in bytes.
 const MESSAGE: usize = 3;
 
-/// What the socket takes before it is full.
+/// The number of bytes that the socket accepts before it is full.
 const ROOM: usize = 2;
 
 /// Tries schedules of the threads of `model`.
@@ -407,13 +407,13 @@ fn receive_on(shared: &Shared) -> Error {
     }
 }
 
-/// Runs calls in threads of their own until all have ended.
+/// Runs calls in their own threads until all have ended.
 fn join<const N: usize>(calls: [Box<dyn FnOnce() + Send>; N]) {
     let threads = calls.map(thread::spawn);
     threads.into_iter().for_each(|thread| thread.join().unwrap());
 }
 
-/// The messages that the peer has; part of one may be the last.
+/// The messages that the peer has received; the last may be incomplete.
 fn arrived(wire: &Wire) -> Vec<u8> {
     let messages = wire.taken.chunks(MESSAGE).map(|message| {
         assert!(message.iter().all(|byte| *byte == message[0]), "a message is split: {:?}", wire.taken);
@@ -422,7 +422,7 @@ fn arrived(wire: &Wire) -> Vec<u8> {
     messages.collect()
 }
 
-/// A peer that takes a bit of the first message, and says nothing.
+/// A peer that accepts a part of the first message, and sends nothing.
 fn stalled() -> Socket {
     Socket::new(Wire { room: ROOM, ..Wire::default() })
 }
@@ -462,7 +462,7 @@ fn an_abort_ends_all_calls_before_and_after_they_connect() {
         let abort = Arc::<Abort>::default();
         let (peer, program, checked) = (socket.clone(), abort.clone(), socket.clone());
         join([
-            // The server accepts at some time, or too late.
+            // The server accepts bytes at some time, or too late.
             Box::new(move || {
                 peer.lock().incoming.extend(b"SP");
                 peer.changed.notify_all();
@@ -506,9 +506,9 @@ fn close_twice(close: fn(&Shared)) {
 }
 
 #[test]
-fn a_goodbye_goes_behind_what_was_sent() {
+fn goodbye_follows_all_sent_bytes() {
     explore(|| {
-        // The thread that receives learns of the goodbye when its wait is over.
+        // The receiving thread learns of the goodbye when its wait ends.
         let mut socket = Socket::default();
         socket.ends_waits = true;
         let (shared, socket, _abort) = connected(socket, b"");

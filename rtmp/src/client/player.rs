@@ -1,4 +1,4 @@
-//! A stream that is played.
+//! A stream that plays.
 
 use std::{
     fmt, io, mem,
@@ -83,7 +83,7 @@ pub enum Event {
 #[derive(Debug)]
 pub struct Messages<'a> {
     player: &'a mut Player,
-    /// After an error that nothing can follow.
+    /// After an error that ends the iteration.
     failed: bool,
 }
 
@@ -131,7 +131,7 @@ impl Player {
                 Happening::Media(message) => {
                     match message.kind {
                         MessageType::DATA => self.metadata = Some(message.body.clone()),
-                        // Behind a byte that names the format.
+                        // AMF0 follows a byte that names the format.
                         MessageType::DATA_AMF3 => self.metadata = message.body.get(1..).map(<[u8]>::to_vec),
                         _ => {}
                     }

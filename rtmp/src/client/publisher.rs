@@ -17,7 +17,7 @@ use crate::{
     stats::Stats,
 };
 
-/// How long a wait for an answer lasts that the listener may get.
+/// The limit of a wait for an answer that the listener may receive.
 const LISTENER_IS_FASTER: Duration = Duration::from_millis(20);
 
 /// The chunk stream that media is sent on, as Flash Player does.
@@ -157,7 +157,7 @@ impl Publisher {
             if until.is_some_and(|until| until <= Instant::now()) {
                 return Err(Error::TimedOut);
             }
-            // The listener may be faster, and then nothing comes here.
+            // The listener may receive it first, and then nothing arrives here.
             match self.server.next(Some(LISTENER_IS_FASTER)) {
                 Ok(_) | Err(Error::TimedOut) => {}
                 Err(error) => return Err(error),
@@ -201,7 +201,7 @@ impl Publisher {
         Ok(())
     }
 
-    /// Part of a message may have been sent before the error.
+    /// A part of a message may have been sent before the error.
     fn end_on_error(&self, result: Result<()>) -> Result<()> {
         result.inspect_err(|error| {
             if !matches!(error, Error::TooLarge(_) | Error::Invalid(_)) {
@@ -210,7 +210,7 @@ impl Publisher {
         })
     }
 
-    /// Takes FLV bytes, all of them.
+    /// Processes FLV bytes, all of them.
     fn take(&mut self, bytes: &[u8]) -> Result<()> {
         let mut writer = mem::take(&mut self.writer);
         let mut send = |tag: flv::Finished<&[u8]>| self.send(tag.kind, tag.timestamp, tag.body);
@@ -219,17 +219,17 @@ impl Publisher {
         result.map(drop)
     }
 
-    /// Says goodbye, and waits until the server has, too, or has had its time.
+    /// Says goodbye, and waits until the server has done so, or its time has passed.
     fn end(&mut self) {
         let Some(listener) = self.listener.take() else { return };
         self.server.lock().say_goodbye(Instant::now());
-        // A thread that panicked has said so.
+        // A thread that panicked has already reported it.
         let _ = listener.join();
         self.server.lock().end();
     }
 }
 
-/// Answers the server until there is no connection any more.
+/// Answers the server until the connection has ended.
 fn listen(server: &Shared) {
     loop {
         match server.next(None) {

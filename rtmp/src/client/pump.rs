@@ -1,4 +1,4 @@
-//! Moves bytes between a link and a session. Never waits: the three ways to wait for it are thin layers above.
+//! Moves bytes between a link and a session. It never waits: the three pumps that wait are thin layers above.
 
 use std::{io::IoSlice, time::Instant};
 
@@ -15,32 +15,32 @@ pub(super) struct Pump {
     link: Link,
     session: Session,
     input: Input,
-    /// Bytes received in all, so that callers can tell whether there were any.
+    /// The total of received bytes, so that callers can detect new ones.
     received: u64,
-    /// Whether the peer takes nothing any more. What it has sent can still be read.
+    /// Whether the peer no longer accepts bytes. Bytes that it has sent can still be read.
     is_deaf: bool,
     /// Whether the peer has ended its side while we say goodbye.
     has_ended: bool,
     backlog: Backlog,
 }
 
-/// What a step came to.
+/// The result of a step.
 pub(super) enum Progress {
-    /// Something happened. There may be more.
+    /// An event. There may be more.
     Event(Event),
     /// Nothing can be done before a socket is ready or a deadline has passed.
     Idle,
-    /// The peer sends without a pause. There is more to do, after a look at the clock.
+    /// The peer sends without a pause. There is more to do, with a new time.
     Busy,
 }
 
-/// How far a goodbye has come.
+/// The state of a goodbye.
 pub(super) enum Farewell {
     /// Both sides have ended.
     Over,
     /// Nothing can be done before a socket is ready.
     Idle,
-    /// The peer sends without a pause. There is more to do, after a look at the clock.
+    /// The peer sends without a pause. There is more to do, with a new time.
     Busy,
 }
 
@@ -52,13 +52,13 @@ struct Input {
     end: usize,
 }
 
-/// How often a step receives.
+/// The limit of receives of a step.
 const MAX_RECEIVES: u32 = 64;
 
-/// How much is received at once at first.
+/// The size of the first receives.
 const FIRST_BLOCK: usize = 8 << 10;
 
-/// How much is received at once from a peer that is ahead of us.
+/// The size of receives from a peer that sends faster than this side reads.
 const LARGE_BLOCK: usize = 64 << 10;
 
 impl Pump {
@@ -75,18 +75,18 @@ impl Pump {
         &mut self.link
     }
 
-    /// Bytes received in all.
+    /// The total of received bytes.
     pub(super) fn received(&self) -> u64 {
         self.received
     }
 
-    /// Moves bytes both ways until something happens or nothing can be done. Errors end the connection, but for
+    /// Moves bytes both ways until there is an event or nothing more can be done. Errors end the connection, except
     /// [`Error::TimedOut`] of the session's phase.
     pub(super) fn step(&mut self, application: &mut dyn Application, now: Instant) -> Result<Progress> {
         self.link.step(now)?;
         for _ in 0..MAX_RECEIVES {
             let taken = self.session.receive(application, self.input.unread(), now);
-            // Also in front of an error: a peer that answers with nonsense gets the answers that it has earned.
+            // Also before an error is reported: a peer that sends invalid bytes still gets the answers to earlier ones.
             self.flush(now)?;
             let taken = taken?;
             self.input.start += taken.used;
@@ -105,7 +105,7 @@ impl Pump {
                 Received::End => return Err(Error::Closed),
             }
         }
-        // However much comes, the session's phase has its end.
+        // The session's phase ends in time, however many bytes arrive.
         self.session.check(now).map(|()| Progress::Busy)
     }
 
@@ -113,8 +113,8 @@ impl Pump {
         self.session.check(now).map(|()| Progress::Idle)
     }
 
-    /// Writes what the session has to say, as far as there is room for it. A peer that is gone may have sent more before it
-    /// went: that is not lost.
+    /// Writes the session's queue, as far as there is room now. A peer that has gone may have sent more before: that is not
+    /// lost.
     pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
         let result = self.write(now);
         self.backlog.watch(self.sent_until(), !self.session.unsent().is_empty(), now);
@@ -139,7 +139,7 @@ impl Pump {
         Ok(())
     }
 
-    /// Sends a message, as far as there is room for it now; the rest waits in the session's queue.
+    /// Sends a message, as far as there is room now; the rest waits in the session's queue.
     pub(super) fn send(&mut self, message: &Outgoing<'_>, now: Instant) -> Result<()> {
         if self.is_deaf {
             return Err(Error::Closed);
@@ -150,26 +150,27 @@ impl Pump {
         result
     }
 
-    /// The numbers of the connection.
+    /// The statistics of the connection.
     pub(super) fn stats(&self, now: Option<Instant>) -> Stats {
         let mut stats = self.session.stats();
         stats.queued += self.link.unsent() as u64;
         stats.phases = self.link.phases().with_session(stats.phases);
         self.backlog.fill_in(&mut stats, now);
+        self.link.measure(&mut stats);
         stats
     }
 
-    /// Where the session's queue ends, counted from the beginning of the session.
+    /// The end of the session's queue, counted from the beginning of the session.
     pub(super) fn queued_until(&self) -> u64 {
         self.session.queued_until()
     }
 
-    /// After the session was closed: sends what there is, ends the sending side, and waits for the peer to end its own.
+    /// After the session was closed: sends the queue, ends the sending side, and waits for the peer to end its own.
     pub(super) fn leave(&mut self, now: Instant) -> Result<Farewell> {
         self.link.step(now)?;
         self.flush(now)?;
         if !self.session.unsent().is_empty() {
-            // A peer that waits for us to read what it has to say does not read either.
+            // A peer that waits until we read its data does not read ours.
             if self.throw_away(now)? {
                 return Ok(Farewell::Busy);
             }
@@ -177,7 +178,7 @@ impl Pump {
         }
         if self.session.unsent().is_empty() {
             self.link.finish(now);
-            // How long that may take is for the owner to decide.
+            // The owner limits the total time.
             self.link.linger_on(now);
             self.link.step(now)?;
         }
@@ -200,7 +201,7 @@ impl Pump {
         Ok(true)
     }
 
-    /// How much of it the link has taken.
+    /// The number of these bytes that the link has accepted.
     pub(super) fn sent_until(&self) -> u64 {
         self.session.queued_until() - self.session.queued() as u64
     }
@@ -210,12 +211,12 @@ impl Pump {
         self.session.is_open()
     }
 
-    /// Whether a request of the client waits for its answer.
+    /// Whether a request of the client waits for an answer.
     pub(super) fn has_request(&self) -> bool {
         self.session.has_request()
     }
 
-    /// Whether the peer takes bytes, as far as is known.
+    /// Whether the peer probably accepts bytes.
     pub(super) fn takes_bytes(&self) -> bool {
         !self.is_deaf
     }
@@ -231,12 +232,12 @@ impl Pump {
         !self.has_ended && self.session.wants_input()
     }
 
-    /// How many bytes wait for the peer, here and in the link.
+    /// The number of bytes that wait for the peer, here and in the link.
     pub(super) fn unsent(&self) -> usize {
         self.session.queued() + self.link.unsent()
     }
 
-    /// When a step has something to do although no socket is ready.
+    /// The time at which a step has something to do although no socket is ready.
     pub(super) fn deadline(&self) -> Option<Instant> {
         [self.link.deadline(), self.session.deadline()].into_iter().flatten().min()
     }
@@ -247,7 +248,7 @@ impl Input {
         &mut self.block[self.start..self.end]
     }
 
-    /// Where more bytes go, behind those that are unread.
+    /// The room for more bytes, after the unread ones.
     fn room(&mut self) -> &mut [u8] {
         let was_filled = self.end == self.block.len();
         self.block.copy_within(self.start..self.end, 0);
@@ -260,7 +261,7 @@ impl Input {
         &mut self.block[self.end..]
     }
 
-    /// So many bytes came into the room; returns them.
+    /// Adds the `count` bytes that were received into the room; returns them.
     fn add(&mut self, count: usize) -> &mut [u8] {
         let start = self.end;
         self.end += count;

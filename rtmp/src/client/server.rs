@@ -42,7 +42,7 @@ const MEDIA: u32 = 4;
 /// ```no_run
 /// use rtmp::{Server, ServerEvent, Request};
 ///
-/// // Takes every stream that is published, and says what comes.
+/// Accepts every stream that is published, and prints the size of its messages.
 /// let server = Server::bind("127.0.0.1:1935")?;
 /// loop {
 ///     let mut session = server.accept()?;
@@ -213,7 +213,7 @@ impl ServerSession {
     /// Sends a message on a stream that the client plays. `timestamp` is in milliseconds, and `body` is that of an
     /// FLV tag.
     pub fn send(&mut self, stream_id: u32, kind: MessageType, timestamp: u32, body: &[u8]) -> Result<()> {
-        // Only a full header says which message stream it is about.
+        // Only a full header has the message stream.
         let is_other = self.last_stream.replace(stream_id) != Some(stream_id);
         let format = if is_other || kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
         self.shared.send(&Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body })

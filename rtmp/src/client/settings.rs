@@ -1,4 +1,4 @@
-//! What a program wants from a connection: the pieces of a URL and the options behind it, as owned values.
+//! A program's settings for a connection: the parts of a URL and the options after it, as owned values.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::{
     url::{self, Protocol},
 };
 
-/// Everything that is known before a connection is made.
+/// All settings that are known before a connection is made.
 #[derive(Clone)]
 pub(super) struct Settings {
     pub(super) protocol: Protocol,
@@ -38,7 +38,7 @@ pub(super) struct Settings {
     pub(super) tuning: Tuning,
     tls: TlsOptions,
     app: Vec<u8>,
-    /// Set by an option; otherwise it is made of the URL.
+    /// Set by an option; otherwise it is composed from the URL.
     tc_url: Vec<u8>,
     /// The URL up to the end of the application, unless an option names the application.
     url: Option<Vec<u8>>,
@@ -55,20 +55,20 @@ pub(super) struct Settings {
     verifies_swf: bool,
     swf_age: i32,
     pub(super) enhanced: Enhanced,
-    /// Reconnect requests that led here.
+    /// The reconnects that led to these settings.
     history: History,
 }
 
-/// The AMF values behind the command object of `connect`, as the option `conn` builds them up.
+/// The AMF values after the command object of `connect`, as the option `conn` builds them.
 #[derive(Clone, Default)]
 pub(super) struct Extras {
     body: amf::Encoder,
-    /// Objects that were begun and not ended.
+    /// The number of open objects.
     open: usize,
 }
 
 impl Settings {
-    /// Reads a URL and the options behind it, separated by spaces.
+    /// Reads a URL and the options after it, separated by spaces.
     pub(super) fn parse(text: &[u8]) -> Result<Self> {
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
         let mut settings = Self::from_url(&text[..head])?;
@@ -146,7 +146,7 @@ impl Settings {
         Ok(settings)
     }
 
-    /// Sets an option by its name, in any case.
+    /// Sets an option by its name, which is case-insensitive.
     pub(super) fn set(&mut self, name: &[u8], value: &[u8]) -> Result<()> {
         match options::read(name, value)? {
             Some(setting) => self.apply(setting),
@@ -208,17 +208,17 @@ impl Settings {
         Text(&self.host).to_string()
     }
 
-    /// How long one wait may take.
+    /// The limit of one wait.
     pub(super) fn timeout(&self) -> Duration {
         self.tuning.timeout.unwrap_or(self.timeout)
     }
 
-    /// Whose certificates are accepted. The environment of the process has no say in whether they are checked.
+    /// The trusted certificates. The environment of the process cannot disable their verification.
     pub(super) fn trust(&self) -> Trust {
         self.tls.trust_in(environment::is_ignored(), None)
     }
 
-    /// Where a connection leads to, and through what.
+    /// The target of a connection, and the way to it.
     pub(super) fn target(&self) -> Target {
         let tls = self.protocol.is_tls().then(|| {
             let (host, trust) = (self.host_name(), self.trust());
@@ -253,12 +253,12 @@ impl Settings {
         (self.app.clone(), tc_url)
     }
 
-    /// Whether there is an SWF file to vouch for.
+    /// Whether there is an SWF file to verify.
     pub(super) fn wants_swf(&self) -> bool {
         self.verifies_swf && !self.swf_url.is_empty()
     }
 
-    /// The SWF file to vouch for, if that is asked for and its hash is known. May download the file, and so wait.
+    /// The SWF file to verify, if requested and if its hash is known. May download the file, and so wait.
     pub(super) fn swf(&self) -> Option<Swf> {
         if !self.wants_swf() {
             return None;
@@ -268,7 +268,7 @@ impl Settings {
         found.swf.map(|swf| Swf { size: swf.size, hash: swf.hash })
     }
 
-    /// What the session is told.
+    /// The settings for the session.
     pub(super) fn profile<'a>(
         &'a self,
         publish: bool,
@@ -304,7 +304,7 @@ impl Settings {
 }
 
 impl Extras {
-    /// The values as AMF0, with all objects ended.
+    /// The values as AMF0, with all objects closed.
     pub(super) fn encoded(&self) -> Vec<u8> {
         let mut body = self.body.clone();
         (0..self.open).for_each(|_| {
@@ -356,7 +356,7 @@ fn application_url(url: &url::Url<'_>, text: &[u8]) -> Option<Vec<u8>> {
     Some(url::without_login(text.get(..end)?))
 }
 
-/// What servers are told unless an option says otherwise, as librtmp does.
+/// The version that servers receive unless an option sets another, as with librtmp.
 const DEFAULT_FLASH_VERSION: &[u8] = b"LNX 10,0,32,18";
 
 #[cfg(test)]
@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_an_error() {
+    fn nonsense_is_an_error() {
         for text in [
             "host/app",
             "rtmp:///app/name",

@@ -80,9 +80,9 @@ pub struct Stepper {
     abort: Arc<Abort>,
     peer: Option<SocketAddr>,
     queue_limit: usize,
-    /// When a step has to follow although no socket is ready.
+    /// The time of the next step, although no socket is ready.
     again: Option<Instant>,
-    /// How much of the queue was sent, and since when it has not become more; `None` while nothing waits.
+    /// The number of sent bytes of the queue, and the time since when it has not grown; `None` while nothing waits.
     stalled: Option<(u64, Instant)>,
     ending: Ending,
     /// The message stream of the last message.
@@ -130,19 +130,19 @@ pub enum Sent {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     No,
-    /// The goodbye has begun, and may be over already.
+    /// The goodbye has begun, and may have ended already.
     Closing,
     Over,
 }
 
-/// How many bytes may wait for a peer at first.
+/// The default limit of bytes that may wait for a peer.
 const QUEUE_LIMIT: usize = 4 << 20;
 
 /// The chunk stream that media is sent on.
 const MEDIA: u32 = 4;
 
 impl Stepper {
-    /// Begins to connect. `swf` is the file to vouch for, see [`Settings::swf`].
+    /// Begins to connect. `swf` is the file to verify, see [`Settings::swf`].
     pub(super) fn connect(
         settings: &Arc<Settings>,
         abort: &Arc<Abort>,
@@ -206,7 +206,7 @@ impl Stepper {
         }
         loop {
             let happening = match self.connection.step(now) {
-                // A server's session ends when its client goes, and a goodbye may find the peer gone.
+                // A server's session ends when its client closes, and a goodbye may find the connection closed.
                 Err(Error::Closed) if self.peer.is_some() => Happening::Left,
                 Err(Error::NotConnected) if self.ending == Ending::Closing => Happening::Left,
                 result => result?,
@@ -214,7 +214,7 @@ impl Stepper {
             self.check_sending(now)?;
             return Ok(Some(match happening {
                 Happening::Streaming => StepperEvent::Streaming,
-                // Media from in front of the place that was asked for.
+                // Media from before the requested position.
                 Happening::Media(_) if self.connection.state().seeking => continue,
                 Happening::Media(message) => StepperEvent::Message(message),
                 Happening::Ended => {
@@ -228,7 +228,7 @@ impl Stepper {
                     self.ending = Ending::Over;
                     StepperEvent::Left
                 }
-                // That is an event of its own.
+                // That is a separate event.
                 Happening::Notice(Notice::Reconnect(_)) => continue,
                 Happening::Notice(notice) => StepperEvent::Notice(notice),
                 Happening::Idle => return Ok(None),
@@ -241,7 +241,7 @@ impl Stepper {
         }
     }
 
-    /// Fails when the peer has taken nothing for too long.
+    /// Fails when the peer has accepted nothing for too long.
     fn check_sending(&mut self, now: Instant) -> Result<()> {
         let sent = self.connection.sent_until();
         if !self.connection.is_open() || sent >= self.connection.queued_until() {
@@ -286,13 +286,13 @@ impl Stepper {
         Ok(Sent::Taken)
     }
 
-    /// Whether there is room in the queue for so many bytes more.
+    /// Whether the queue has room for this many more bytes.
     pub(super) fn has_room_for(&self, len: usize) -> bool {
         let waiting = self.unsent();
         waiting == 0 || waiting.saturating_add(len) <= self.queue_limit
     }
 
-    /// As [`Self::send`], whether or not there is room.
+    /// As [`Self::send`], even without room.
     pub(super) fn send_at_once(
         &mut self,
         stream_id: u32,
@@ -300,7 +300,7 @@ impl Stepper {
         timestamp: u32,
         body: &[u8],
     ) -> Result<()> {
-        // Only a full header says which message stream it is about.
+        // Only a full header has the message stream.
         let is_other = self.last_stream.replace(stream_id) != Some(stream_id);
         let format = if is_other || kind == MessageType::DATA || timestamp == 0 { 0 } else { 1 };
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body };
@@ -346,7 +346,8 @@ impl Stepper {
     }
 
     /// Begins to publish a further stream on the connection of a client that publishes. Returns a key for
-    /// [`stream_stage`](Self::stream_stage), which says when it may be published; [`send`](Self::send) takes its number.
+    /// [`stream_stage`](Self::stream_stage), which reports when the stream is open and its number; [`send`](Self::send) takes
+    /// that number.
     pub fn open_stream(&mut self, name: &str) -> Result<i32> {
         let mut key = 0;
         self.act(|connection, now| {
@@ -358,12 +359,12 @@ impl Stepper {
         Ok(key)
     }
 
-    /// How far a further stream has come; `None` if there is none of this key.
+    /// The stage of a further stream; `None` if there is none with this key.
     pub fn stream_stage(&mut self, key: i32) -> Option<StreamStage> {
         self.connection.stream_stage(key)
     }
 
-    /// Ends the further stream of this number. The others go on.
+    /// Ends the further stream with this number. The others continue.
     pub fn close_stream(&mut self, stream_id: u32) -> Result<()> {
         self.act(|connection, now| {
             connection.say(now, |session, wishes| session.close_stream(wishes, stream_id))
@@ -373,7 +374,7 @@ impl Stepper {
     /// Forgets a further stream that could not be opened.
     #[cfg(feature = "tokio")]
     pub(super) fn forget_stream(&mut self, key: i32) {
-        // Without a connection there is none.
+        // Without a connection there is no stream.
         let _ = self.act(|connection, now| {
             connection.say(now, |session, _| {
                 session.forget_stream(key);
@@ -382,7 +383,7 @@ impl Stepper {
         });
     }
 
-    /// What the protocol knows.
+    /// The protocol's state.
     #[cfg(feature = "tokio")]
     pub(super) fn state(&mut self) -> crate::session::State {
         self.connection.state()
@@ -470,7 +471,7 @@ impl Stepper {
         self.peer
     }
 
-    /// Only sends, for an owner that wants no events now.
+    /// Only sends, for an owner that cannot receive events now.
     #[cfg(feature = "tokio")]
     pub(super) fn flush(&mut self, now: Instant) -> Result<()> {
         self.again = None;
@@ -491,20 +492,20 @@ impl Stepper {
         self.ending = Ending::Over;
     }
 
-    /// Bytes received in all.
+    /// The total of received bytes.
     #[cfg(feature = "tokio")]
     pub(super) fn received(&self) -> u64 {
         self.connection.received()
     }
 
-    /// How long a wait may take.
+    /// The limit of a wait.
     #[cfg(feature = "tokio")]
     pub(super) fn timeout(&self) -> Option<Duration> {
         self.connection.timeout()
     }
 
-    /// Does something with the connection that may leave more to do: bytes that were received before and could not be
-    /// used make no socket ready.
+    /// Runs something on the connection that may leave more to do: received bytes that could not be used before make no socket
+    /// ready.
     fn act(&mut self, act: impl FnOnce(&mut Connection, Instant) -> Result<()>) -> Result<()> {
         let now = Instant::now();
         let wanted_input = self.connection.wants_input();

@@ -1,5 +1,5 @@
-//! What the blocking pump has from the system: locks, the clock, and waiting for sockets. The model in `model.rs` compiles the
-//! pump with others.
+//! The system's part of the blocking pump: locks, the clock, and waiting for sockets. The model in `model.rs` compiles the pump
+//! with replacements.
 
 pub(super) use std::sync::{Mutex, MutexGuard, atomic::AtomicBool};
 use std::time::Instant;

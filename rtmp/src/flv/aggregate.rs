@@ -1,19 +1,18 @@
 //! Aggregate messages: several FLV tags in one body (RTMP 1.0, section 7.1.6).
 //!
-//! Knows how the tags inside are moved to the message's timestamp and how their sizes are corrected. Refuses to judge the
-//! tags: also empty ones stay.
+//! Moves the tags inside to the message's timestamp and corrects their sizes. Does not judge the tags: even empty ones stay.
 
 use log::{error, warn};
 
 use super::state::data_type_of;
 use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 
-/// What came of an aggregate's body.
+/// The result for an aggregate's body.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Rebased {
-    /// How much of the body to output.
+    /// The number of bytes of the body to output.
     pub len: usize,
-    /// What is missing after it.
+    /// The bytes missing after it.
     pub suffix: Option<[u8; PREVIOUS_TAG_SIZE_LEN]>,
     /// The kinds of media inside.
     pub data_type: u8,
@@ -33,7 +32,7 @@ pub(super) fn rebase(body: &mut [u8], timestamp: u32, offset: u32) -> Rebased {
         let tag = &mut body[position..];
         let Some(mut header) = TagHeader::parse(tag) else { break };
         header.timestamp = header.timestamp.wrapping_add(delta);
-        // Kind and length are written back as they were; the stream id is not touched.
+        // Kind and length are written back unchanged; the stream id is not touched.
         tag[..STREAM_ID_POSITION].copy_from_slice(&header.write()[..STREAM_ID_POSITION]);
         rebased.data_type |= data_type_of(header.kind);
         rebased.last_timestamp = header.timestamp;
@@ -57,13 +56,13 @@ pub(super) fn rebase(body: &mut [u8], timestamp: u32, offset: u32) -> Rebased {
     rebased
 }
 
-/// Timestamp of the first tag, if there is enough of it.
+/// Timestamp of the first tag, if it is complete enough.
 fn first_timestamp(body: &[u8]) -> Option<u32> {
     let &[_, _, _, _, t0, t1, t2, t3, ..] = body else { return None };
     Some(u32::from_be_bytes([t3, t0, t1, t2]))
 }
 
-/// Where the three bytes of stream id stand in a tag header.
+/// The offset of the three bytes of stream id in a tag header.
 const STREAM_ID_POSITION: usize = 8;
 
 #[cfg(test)]
@@ -113,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn body_without_a_whole_timestamp_stays_as_it_is() {
+    fn body_without_a_complete_timestamp_is_unchanged() {
         let mut body = *b"\x08\0\0\0\0\0\x0A";
         let rebased = rebase(&mut body, 77, 5000);
         assert_eq!(&body, b"\x08\0\0\0\0\0\x0A");

@@ -1,8 +1,7 @@
 //! FLV files, tag by tag.
 //!
-//! Knows file headers, tags and the sizes between them, as they come in pieces from a file or a pipe. Forgives what
-//! players forgive: a missing file header, wrong PreviousTagSize fields, a last one that is missing, files that follow
-//! each other. Refuses to look into a tag's body.
+//! Knows file headers, tags and the sizes between them, in pieces from a file or a pipe. Accepts what players accept: a missing
+//! file header, wrong PreviousTagSize fields, a missing last one, and concatenated files. Does not look into a tag's body.
 
 use super::SIGNATURE;
 use super::tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
@@ -34,16 +33,16 @@ pub struct TagReader {
 /// A tag of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tag<'a> {
-    /// What stands in front of the body.
+    /// The header before the body.
     pub header: TagHeader,
     /// The body.
     pub body: &'a [u8],
 }
 
-/// What came of some bytes.
+/// The result for some bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
-    /// How many were used. If none were, more are needed; at the end of a file, what is left is an incomplete tag.
+    /// The number of used bytes. With 0, more are needed; at the end of a file, the rest is an incomplete tag.
     pub consumed: usize,
     /// A tag, if the bytes complete one.
     pub tag: Option<Tag<'a>>,
@@ -55,7 +54,7 @@ impl TagReader {
         Self::default()
     }
 
-    /// Reads the next tag at the start of `input`, which continues what the previous calls used.
+    /// Reads the next tag at the start of `input`, which continues after the bytes that previous calls used.
     pub fn next<'a>(&mut self, input: &'a [u8]) -> Result<Decoded<'a>> {
         let mut position = 0;
         loop {
@@ -79,14 +78,14 @@ impl TagReader {
     }
 }
 
-/// The tag at the start of `bytes`, if all of it is there.
+/// The tag at the start of `bytes`, if it is complete.
 fn parse_tag(bytes: &[u8]) -> Option<Tag<'_>> {
     let header = TagHeader::parse(bytes)?;
     let body = bytes.get(TAG_HEADER_LEN..TAG_HEADER_LEN + header.body_len())?;
     Some(Tag { header, body })
 }
 
-/// Length of the file header that `bytes` begin with; `None` if more are needed to tell.
+/// Length of the file header at the start of `bytes`; `None` if more bytes are needed.
 fn file_header_len(bytes: &[u8]) -> Result<Option<usize>> {
     let &[_, _, _, _, _, o0, o1, o2, o3, ..] = bytes else { return Ok(None) };
     let len = u32::from_be_bytes([o0, o1, o2, o3]) as usize;
@@ -99,7 +98,7 @@ fn file_header_len(bytes: &[u8]) -> Result<Option<usize>> {
 /// Length of the file header of version 1; later versions may have a longer one.
 const FILE_HEADER_LEN: usize = 9;
 
-/// More than any header may need; beyond, the file is not FLV.
+/// More than any header needs; if it is longer, the file is not FLV.
 const MAX_FILE_HEADER_LEN: usize = 0xFFFF;
 
 #[cfg(test)]
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn last_tag_needs_no_size_behind_it_and_sizes_are_not_believed() {
+    fn last_tag_needs_no_size_and_wrong_sizes_are_ignored() {
         let mut file = [tag(8, 1, b"a"), tag(8, 2, b"b")].concat();
         file[12..16].fill(0xFF);
         for missing in 1..=4 {

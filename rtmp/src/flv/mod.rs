@@ -1,9 +1,8 @@
-//! The FLV byte stream that `RTMP_Read` returns and `RTMP_Write` takes in.
+//! The FLV byte stream that `RTMP_Read` returns and `RTMP_Write` accepts.
 //!
-//! This layer turns messages into FLV tags and back. It knows the FLV file layout, how a download is resumed and what a
-//! caller of the read and write calls may observe between two of them. It refuses to know where messages come from and go
-//! to: a pump feeds it and asks what it needs next. Metadata is passed on unread; what it says about the stream is the
-//! session's business.
+//! This layer turns messages into FLV tags and back. It knows the FLV file layout, how a download is resumed and what a caller
+//! of the read and write calls may observe between two of them. It does not know where messages come from and go to: a pump
+//! feeds it and asks what it needs next. Metadata is passed on unread; the session interprets it.
 //!
 //! ```
 //! use rtmp::{flv, message::MessageType};
@@ -11,7 +10,7 @@
 //! let tag = flv::TagHeader { kind: MessageType::AUDIO.0, length: 3, timestamp: 40 };
 //! let file = [&flv::FILE_HEADER[..], &tag.write(), b"\xAF\x01\x21", &tag.previous_tag_size()].concat();
 //!
-//! // A file that is published, in pieces of any size: each message is passed on when its last byte is there.
+//! A file is published in pieces of any size: each message is passed on when its last byte has arrived.
 //! let mut writer = flv::Writer::<Vec<u8>>::default();
 //! let mut messages = Vec::new();
 //! for piece in [&file[..26], &file[26..]] {
@@ -43,9 +42,9 @@ pub use stream::{Call, Ending, Step, Stream};
 pub use tag::{PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader};
 pub use writer::{Finished, Writer, write};
 
-/// The header of an FLV file and the PreviousTagSize in front of the first tag. Byte 4, which says what kinds of media the
-/// file holds, is 0 here.
+/// The header of an FLV file and the PreviousTagSize before the first tag. Byte 4, which has the kinds of media in the file, is
+/// 0 here.
 pub const FILE_HEADER: [u8; 13] = *b"FLV\x01\0\0\0\0\x09\0\0\0\0";
 
-/// What an FLV file begins with.
+/// The first bytes of an FLV file.
 pub const SIGNATURE: [u8; 3] = *b"FLV";

@@ -1,8 +1,8 @@
-//! Where a read call puts its bytes.
+//! The destination of a read call's bytes.
 
 use std::mem::MaybeUninit;
 
-/// A byte of the memory that a call writes to: one that is there already, or one that is still to be initialised.
+/// A byte of the memory that a call writes to: an initialised one, or one that is still to be initialised.
 pub trait Place: Sized {
     /// Copies `bytes` to the start of `to`, which has room for them.
     fn copy(to: &mut [Self], bytes: &[u8]);

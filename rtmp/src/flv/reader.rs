@@ -1,7 +1,7 @@
 //! Messages in, FLV tags out.
 //!
-//! Knows which media messages become part of the FLV stream, with which timestamps, and what is remembered between
-//! messages. Refuses to know how many of the bytes the caller has room for (see [`super::stream`]) and what metadata says.
+//! Knows which media messages become part of the FLV stream, with which timestamps, and the state between messages. Does not
+//! know how many bytes the caller has room for (see [`super::stream`]), nor the meaning of metadata.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use super::tag::{MAX_BODY_LEN, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader}
 use super::{aggregate, resume};
 use crate::message::MessageType;
 
-/// What becomes of a message.
+/// The decision for a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It is not part of the FLV stream.
@@ -24,7 +24,7 @@ pub enum Verdict {
     Output(Piece),
 }
 
-/// A message's FLV form, which borrows nothing: the bytes that surround its body, and which part of the body counts.
+/// A message's FLV form, which borrows nothing: the bytes around its body, and the part of the body that counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Piece {
     prefix: Option<[u8; TAG_HEADER_LEN]>,
@@ -33,7 +33,7 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// A body with a tag header in front and a PreviousTagSize behind.
+    /// A body with a tag header before it and a PreviousTagSize after it.
     fn tag(header: TagHeader) -> Self {
         Self {
             prefix: Some(header.write()),
@@ -42,12 +42,12 @@ impl Piece {
         }
     }
 
-    /// Part of an aggregate's body, which consists of tags already; `suffix` completes the last one.
+    /// A part of an aggregate's body, which already consists of tags; `suffix` completes the last one.
     pub(super) fn tags(body: Range<usize>, suffix: Option<[u8; PREVIOUS_TAG_SIZE_LEN]>) -> Self {
         Self { prefix: None, body, suffix }
     }
 
-    /// How many bytes it has in all.
+    /// The total length in bytes.
     pub fn len(&self) -> usize {
         self.prefix.map_or(0, |prefix| prefix.len())
             + self.body.len()
@@ -59,7 +59,7 @@ impl Piece {
         self.len() == 0
     }
 
-    /// How many bytes it has in front of the body, which part of the body counts, and what it has behind that.
+    /// The number of bytes before the body, the part of the body that counts, and the bytes after it.
     pub(super) fn layout(&self) -> (usize, Range<usize>, &[u8]) {
         let front = self.prefix.map_or(0, |prefix| prefix.len());
         (front, self.body.clone(), self.suffix.as_ref().map_or(&[], |suffix| suffix.as_slice()))
@@ -74,7 +74,7 @@ impl Piece {
         ]
     }
 
-    /// Copies its bytes from position `skip` on into `out`, as far as there is room, and returns how many.
+    /// Copies its bytes from position `skip` on into `out`, up to its length, and returns how many.
     pub fn copy_to<T: Place>(&self, body: &[u8], mut skip: usize, out: &mut [T]) -> usize {
         let mut written = 0;
         for part in self.parts(body) {
@@ -89,8 +89,8 @@ impl Piece {
     }
 }
 
-/// Decides what becomes of the next media message. `timestamp` is absolute. The timestamps inside an aggregate are shifted
-/// in place. `live` is whether [`ReadState::timestamp`] follows the messages or the tags.
+/// Decides about the next media message. `timestamp` is absolute. The timestamps inside an aggregate are shifted in place.
+/// `live` is whether [`ReadState::timestamp`] follows the messages or the tags.
 pub fn accept(
     state: &mut ReadState<'_>,
     kind: MessageType,
@@ -127,7 +127,7 @@ pub fn accept(
             (Piece::tag(header), shifted)
         }
         MessageType::AGGREGATE => {
-            // The key frame may have been all there was.
+            // The body may consist of the key frame alone.
             if start >= body.len() {
                 return Verdict::Ignore;
             }
@@ -141,8 +141,8 @@ pub fn accept(
     Verdict::Output(piece)
 }
 
-/// The header of the tag that an audio or video message of `length` bytes becomes, as [`accept`] does it; `None`, and no
-/// change, if it takes more than that to decide.
+/// The header of the tag for an audio or video message of `length` bytes, as [`accept`] makes it; `None`, without any change,
+/// if the decision needs more than that.
 pub fn plain_tag(
     state: &mut ReadState<'_>,
     kind: MessageType,
@@ -160,7 +160,7 @@ pub fn plain_tag(
     Some(TagHeader { kind: kind.0, length: length as u32, timestamp: shifted })
 }
 
-/// Whether each audio and video message becomes a tag, now that the header is out.
+/// Whether each audio and video message becomes a tag, after the header was returned.
 pub fn in_order(state: &ReadState<'_>) -> bool {
     state.status == 0
         && state.flags.has(Flags::HEADER)
@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_becomes_a_tag_with_its_size_behind() {
+    fn message_becomes_a_tag_followed_by_its_size() {
         let mut state = ReadState::default();
         let mut body = [0xAF, 1, 2];
         let verdict = accept(&mut state, MessageType::AUDIO, 0x0102_0304, &mut body, false);

@@ -1,11 +1,10 @@
-//! Resuming a download: is this the stream that the file came from, and where does the file end in it?
+//! Resumes a download: checks whether the stream is that of the file, and finds the end of the file in it.
 //!
-//! Knows the checks on each message of a resumed stream. Refuses to output anything: what passes goes the way of any other
-//! message.
+//! Knows the checks on each message of a resumed stream. It outputs nothing: accepted messages are processed like any others.
 //!
-//! A server that goes where it is told begins with the key frame, at time 0. One that does not starts from the beginning, or
-//! from somewhere before the key frame, with the times that the file has. Then everything before the key frame is passed
-//! over. For how long is up to the caller: see [`ReadState::is_searching`].
+//! A server that seeks as requested begins with the key frame, at time 0. One that does not starts from the beginning, or from
+//! some point before the key frame, with the times of the file. Then everything before the key frame is skipped. The caller
+//! limits the time for that: see [`ReadState::is_searching`].
 
 use log::{debug, error, warn};
 
@@ -15,12 +14,12 @@ use crate::amf;
 use crate::media::{self, Kind, Packet, Track};
 use crate::message::MessageType;
 
-/// What a resumed stream's message is.
+/// The result for a message of a resumed stream.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// In the file already, or before its end.
     Ignore,
-    /// A sign that the stream is a different one.
+    /// Evidence that the stream is a different one.
     Mismatch,
     /// New from this position of the body on.
     From(usize),
@@ -28,10 +27,10 @@ pub(super) enum Outcome {
     Rest(usize, u32),
 }
 
-/// How many messages may be dropped while the key frame has not come, apart from those before its time.
+/// The limit of messages that are dropped before the key frame arrives, not counting those before its time.
 const MAX_IGNORED_FRAMES: u32 = 50;
 
-/// Compares a message with what the file ends with.
+/// Compares a message with the end of the file.
 pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32, body: &[u8]) -> Outcome {
     let is_aggregate = kind == MessageType::AGGREGATE;
     let resume = state.resume;
@@ -65,7 +64,7 @@ pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32
             Found::Before => early = true,
             Found::Here(end) => {
                 debug!("found the key frame in its place");
-                // Nothing repeats what the file has.
+                // Nothing repeats the contents of the file.
                 state.flags.set(EITHER_KEY_FRAME);
                 state.flags.set(Flags::NO_IGNORE);
                 return rest_of_aggregate(timestamp, body, end);
@@ -84,7 +83,7 @@ pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32
         return pass_over(&mut state.ignored_frames, &mut state.passed_over, early, "");
     }
     if !state.flags.has(Flags::NO_IGNORE) {
-        // Until time moves on, servers repeat metadata and decoder configuration that the file has.
+        // Until the timestamps advance, servers repeat metadata and decoder configuration that the file has.
         if timestamp == 0 && !is_new(state, kind, body) {
             return Outcome::Ignore;
         }
@@ -95,7 +94,7 @@ pub(super) fn check(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32
     Outcome::From(start)
 }
 
-/// What a message is to a search for the key frame at the time that it has in the file.
+/// The relation of a message to the searched key frame at its time in the file.
 enum Found {
     /// All of it is earlier.
     Before,
@@ -104,8 +103,8 @@ enum Found {
     Nothing,
 }
 
-/// Looks for the key frame in a message of a stream that has the times of the file, or later ones. If it is there, what is
-/// added to times from now on makes its time that of the file.
+/// Looks for the key frame in a message of a stream with the times of the file, or later ones. If it is found, the offset of
+/// later timestamps makes its time that of the file.
 fn find_in_place(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32, body: &[u8]) -> Found {
     let (wanted, resume) = (state.resume_timestamp, state.resume);
     let mut last_timestamp = timestamp;
@@ -137,7 +136,7 @@ fn find_in_place(state: &mut ReadState<'_>, kind: MessageType, timestamp: u32, b
     if last_timestamp < wanted { Found::Before } else { Found::Nothing }
 }
 
-/// What is new in the body of a message that has the key frame up to `end`.
+/// The new part of the body of a message that contains the key frame up to `end`.
 fn rest_of_aggregate(timestamp: u32, body: &[u8], end: usize) -> Outcome {
     let first = TagHeader::parse(body);
     match first.zip(body.get(end..).and_then(TagHeader::parse)) {
@@ -148,7 +147,7 @@ fn rest_of_aggregate(timestamp: u32, body: &[u8], end: usize) -> Outcome {
     }
 }
 
-/// Looks for the key frame in an aggregate and returns where new data begins; 0 if it is not to be cut.
+/// Looks for the key frame in an aggregate and returns where new data begins; 0 if it is not to be split.
 fn skip_key_frame(state: &mut ReadState<'_>, body: &[u8]) -> usize {
     let wanted = state.resume_timestamp;
     let mut last_timestamp = 0;
@@ -189,8 +188,7 @@ fn skip_key_frame(state: &mut ReadState<'_>, body: &[u8]) -> usize {
     start
 }
 
-/// One more message is dropped. Too many are an error, unless they are too early to count; then they are no longer worth a
-/// line of the log.
+/// Drops one more message. Too many are an error, unless they are too early to count; then they are not logged any more.
 fn pass_over(ignored: &mut u32, passed_over: &mut u32, early: bool, sort: &str) -> Outcome {
     let count = if early { passed_over } else { ignored };
     *count = count.saturating_add(1);
@@ -200,8 +198,8 @@ fn pass_over(ignored: &mut u32, passed_over: &mut u32, early: bool, sort: &str) 
     if !early && *count > MAX_IGNORED_FRAMES { Outcome::Mismatch } else { Outcome::Ignore }
 }
 
-/// Whether a message is new in a file that ends with a key frame of the same time. It is if it is not of a kind that servers
-/// repeat, and if it or the key frame has a FourCC. Without, it is passed over, as librtmp always did.
+/// Whether a message is new in a file that ends with a key frame of the same time. It is new if servers do not repeat its kind,
+/// and if it or the key frame has a FourCC. Without a FourCC it is skipped, as in librtmp.
 fn is_new(state: &ReadState<'_>, kind: MessageType, body: &[u8]) -> bool {
     let is_enhanced = |track: &Track<'_>| track.codec.fourcc().is_some();
     let resumes_enhanced = tracks(MessageType(state.resume.initial_frame_type), state.resume.initial_frame)
@@ -210,7 +208,7 @@ fn is_new(state: &ReadState<'_>, kind: MessageType, body: &[u8]) -> bool {
     tracks(kind, body).any(|track| !is_repeated(track.packet) && (resumes_enhanced || is_enhanced(&track)))
 }
 
-/// The tracks of a message that can be read; none if it is neither audio nor video.
+/// The readable tracks of a message; none if it is neither audio nor video.
 fn tracks(kind: MessageType, body: &[u8]) -> impl Iterator<Item = Track<'_>> {
     let media = Kind::of(kind).and_then(|kind| media::parse(kind, body).ok());
     media.into_iter().flat_map(|media| media.tracks()).flatten()
@@ -223,7 +221,7 @@ fn is_metadata(body: &[u8]) -> bool {
     })
 }
 
-/// Either way of having found the key frame.
+/// Both ways of having found the key frame.
 const EITHER_KEY_FRAME: Flags = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KEY_FRAME.0);
 
 #[cfg(test)]
@@ -248,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn other_metadata_means_another_stream() {
+    fn different_metadata_is_a_different_stream() {
         let own = b"\x02\x00\x0AonMetaData\x05";
         let mut state = state();
         state.resume.meta_header = own;
@@ -277,7 +275,7 @@ mod tests {
         let mut state = state();
         assert_eq!(check(&mut state, MessageType::VIDEO, 0, second), Outcome::Ignore, "in front of it");
         assert_eq!(check(&mut state, MessageType::VIDEO, 0, FRAME), Outcome::Ignore);
-        // What is repeated.
+        // Messages that servers repeat.
         for (kind, body) in [
             (MessageType::VIDEO, &b"\x96\0hvc1\x01configuration"[..]),
             (MessageType::VIDEO, b"\x90hvc1configuration"),
@@ -325,8 +323,8 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_with_the_times_of_the_file_goes_on_behind_the_key_frame() {
-        // The same frame earlier is another one.
+    fn stream_with_the_times_of_the_file_continues_after_the_key_frame() {
+        // The same frame at an earlier time is a different one.
         let earlier = [(MessageType::VIDEO, 40, FRAME), (MessageType::AUDIO, 5000, b"\xAF\x01")];
         for (time, offset) in [(5000, 0), (5001, u32::MAX)] {
             let mut state = searching();
@@ -336,7 +334,7 @@ mod tests {
             assert!(state.is_searching());
             assert_eq!(check(&mut state, MessageType::VIDEO, time, FRAME), Outcome::Ignore);
             assert_eq!((state.is_searching(), state.resume_timestamp), (false, offset));
-            // What has the time of the key frame is not in the file, and neither is another frame like it.
+            // Messages with the time of the key frame are not in the file, and neither is another frame like it.
             for (kind, timestamp, body) in
                 [(MessageType::AUDIO, time, &b"\xAF\x02"[..]), (MessageType::VIDEO, 9000, FRAME)]
             {
@@ -346,9 +344,9 @@ mod tests {
     }
 
     #[test]
-    fn an_aggregate_with_the_times_of_the_file_is_cut_behind_the_key_frame() {
+    fn aggregate_with_the_times_of_the_file_is_split_after_the_key_frame() {
         let mut state = searching();
-        // The times inside are of no account but for their differences.
+        // Only the differences between the timestamps inside count.
         let early = [tag(9, 100, FRAME), tag(8, 110, b"audio")].concat();
         assert_eq!(check(&mut state, MessageType::AGGREGATE, 4980, &early), Outcome::Ignore);
         let before = [tag(8, 110, b"audio"), tag(9, 120, FRAME)].concat();
@@ -363,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn aggregate_is_cut_behind_the_key_frame() {
+    fn aggregate_is_split_after_the_key_frame() {
         let before = [tag(8, 4990, b"audio"), tag(9, 5000, FRAME)].concat();
         let body = [&before[..], &tag(8, 5010, b"audio")].concat();
         let mut state = state();
@@ -379,7 +377,7 @@ mod tests {
             assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body[..len]), Outcome::Ignore);
             assert_eq!(state.flags, Flags::default());
         }
-        // With its size cut it is known, but not left out.
+        // With a cut size it is recognised, but not skipped.
         for len in TAG_HEADER_LEN + FRAME.len()..body.len() {
             let mut state = state();
             assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body[..len]), Outcome::From(0));
@@ -395,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn scan_ends_behind_the_wanted_timestamp() {
+    fn scan_ends_after_the_requested_timestamp() {
         let body = [tag(9, 5001, b"other"), tag(9, 5000, FRAME)].concat();
         let mut state = state();
         assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body), Outcome::Ignore);

@@ -1,4 +1,4 @@
-//! What a reader of FLV remembers between messages.
+//! The state of an FLV reader between messages.
 
 use crate::message::MessageType;
 
@@ -7,22 +7,22 @@ pub const DATA_TYPE_AUDIO: u8 = 4;
 /// Bit of [`ReadState::data_type`]: video was seen.
 pub const DATA_TYPE_VIDEO: u8 = 1;
 
-/// What the reader knows between messages. The C library keeps these in its caller's struct, where callers read and preset
-/// them, so they are loaded before and stored after each step.
+/// The state of the reader between messages. The C library stores it in its caller's struct, where callers read and preset it,
+/// so it is loaded before and stored after each step.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadState<'a> {
     /// Timestamp of the last message returned, milliseconds.
     pub timestamp: u32,
     /// The kinds of media seen so far, as in byte 4 of an FLV file.
     pub data_type: u8,
-    /// How far the stream has come.
+    /// The progress of the stream.
     pub flags: Flags,
     /// 0 while the stream runs, else the [`Ending::status`](super::Ending::status) that ended it.
     pub status: i8,
     /// Added to all timestamps; when a download is resumed, the timestamp of the last key frame in the file, until that is
     /// found at a time of its own.
     pub resume_timestamp: u32,
-    /// What the file to be resumed ends with; set by the caller after connecting.
+    /// The end of the file to be resumed; set by the caller after connecting.
     pub resume: Resume<'a>,
     /// Messages dropped because the resumed stream did not reach the key frame.
     pub ignored_frames: u32,
@@ -33,20 +33,20 @@ pub struct ReadState<'a> {
 }
 
 impl ReadState<'_> {
-    /// Whether everything is skipped because the place to resume at has not come. A server that starts from the
-    /// beginning may take as long for that as the file is.
+    /// Whether everything is skipped because the position to resume at has not been reached. A server that starts from the
+    /// beginning may need the playing time of the file for that.
     pub fn is_searching(&self) -> bool {
         let found = Flags(Flags::GOT_KEY_FRAME.0 | Flags::GOT_FLV_KEY_FRAME.0);
         self.flags.has(Flags::RESUME) && !self.flags.has(found)
     }
 }
 
-/// What a file to be resumed contains, so that the stream can be checked to be the same one.
+/// The contents of a file to be resumed, to check that the stream is the same one.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Resume<'a> {
     /// Message type of the key frame: 8 or 9.
     pub initial_frame_type: u8,
-    /// Body of the last key frame in the file; empty if there is none, and then nothing is ever accepted.
+    /// Body of the last key frame in the file; empty if there is none, in which case nothing is ever accepted.
     pub initial_frame: &'a [u8],
     /// Body of the file's metadata tag; empty if it need not be compared.
     pub meta_header: &'a [u8],
@@ -61,7 +61,7 @@ impl Flags {
     pub const HEADER: Self = Self(0x01);
     /// The stream continues a file; set by the caller.
     pub const RESUME: Self = Self(0x02);
-    /// A message with a timestamp above 0 came after the key frame: nothing is left out any more.
+    /// A message with a timestamp above 0 came after the key frame: nothing is skipped any more.
     pub const NO_IGNORE: Self = Self(0x04);
     /// The key frame was found.
     pub const GOT_KEY_FRAME: Self = Self(0x08);
@@ -69,7 +69,7 @@ impl Flags {
     pub const GOT_FLV_KEY_FRAME: Self = Self(0x10);
     /// A seek was sent and not yet answered.
     pub const SEEKING: Self = Self(0x20);
-    /// Every script tag is handed out, and audio and video without data: the option `data=all`. librtmp does not have it.
+    /// Every script tag is returned, and audio and video without data: the option `data=all`. librtmp does not have it.
     pub const ALL: Self = Self(0x40);
 
     /// Whether any bit of `bits` is set.

@@ -1,8 +1,8 @@
-//! The byte stream that is read: an FLV header, then tags, cut where the reader's buffer ends.
+//! The byte stream for reading: an FLV header, then tags, split where the reader's buffer ends.
 //!
-//! Knows what one read call does between two messages, as steps: a pump loads [`ReadState`], takes a step, stores the
-//! state, and does what the [`Step`] asks for. Whatever happens while it waits for a message, closing the connection
-//! included, may change the stored state. Refuses to know where messages come from.
+//! Implements one read call between two messages as steps: a pump loads [`ReadState`], takes a step, stores the state, and does
+//! what the [`Step`] asks for. Anything that happens while it waits for a message, including closing the connection, may change
+//! the stored state. Does not know where messages come from.
 
 use std::mem;
 
@@ -15,22 +15,22 @@ use super::{FILE_HEADER, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN};
 use crate::error::Result;
 use crate::message::{Body, MessageType};
 
-/// Bytes that were made but not yet read.
+/// Bytes that were produced and not read yet.
 #[derive(Debug, Default)]
 pub struct Stream<B> {
     pending: B,
     position: usize,
-    /// The memory of what was read last.
+    /// The memory of the bytes that were read last.
     spent: B,
-    /// A call was left while messages were kept back for the header; the next one continues there.
+    /// A call was suspended while messages were held back for the header; the next one continues there.
     suspended: bool,
     /// The stream has ended because memory was short.
     out_of_memory: bool,
-    /// [`ReadState::passed_over`], which has no place among the fields that callers know.
+    /// [`ReadState::passed_over`], which has no field that callers see.
     passed_over: u32,
 }
 
-/// One read call in progress: where its bytes go, and which part of the stream it is at.
+/// A read call in progress: its destination, and its phase.
 #[derive(Debug)]
 pub struct Call<'a, T = u8> {
     out: &'a mut [T],
@@ -41,32 +41,32 @@ pub struct Call<'a, T = u8> {
 /// The parts of the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// Messages are kept back until it is known which kinds of media the file header must announce.
+    /// Messages are held back until the kinds of media for the file header are known.
     Header,
-    /// What was kept back and then each message go out.
+    /// The held-back messages and then each new message are returned.
     Tags,
 }
 
-/// What a read call needs to continue.
+/// The next need of a read call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
 pub enum Step {
     /// The next media message, for [`Stream::message`], or the reason why none comes, for [`Stream::end`].
     NeedMessage,
-    /// Nothing: it has ended and this many bytes were written. 0 means that the stream has ended or no room was given.
+    /// Nothing: it has ended and this many bytes were written. 0 means that the stream has ended or that there was no room.
     Done(usize),
     /// Nothing: the stream ended with an error before this call.
     Failed,
 }
 
-/// Why no more messages come.
+/// The reason why no more messages come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
     /// The connection was closed or a wait timed out.
     Eof,
     /// The stream cannot be used.
     Error,
-    /// The server has sent all there is.
+    /// The server has sent everything.
     Complete,
 }
 
@@ -92,7 +92,7 @@ impl<'a, T: Place> Call<'a, T> {
         Self { out, written: 0, phase: Phase::Tags }
     }
 
-    /// How many bytes were written so far.
+    /// The number of bytes written so far.
     pub fn written(&self) -> usize {
         self.written
     }
@@ -103,12 +103,12 @@ impl<'a, T: Place> Call<'a, T> {
 }
 
 impl<B: Body> Stream<B> {
-    /// The bytes that the next read will return first.
+    /// The first bytes that the next read will return.
     pub fn pending(&self) -> &[u8] {
         self.pending.as_ref().get(self.position..).unwrap_or_default()
     }
 
-    /// Drops what was not read yet and the memory it is in.
+    /// Drops unread bytes and their memory.
     pub fn clear(&mut self) {
         self.pending = B::default();
         self.position = 0;
@@ -126,7 +126,7 @@ impl<B: Body> Stream<B> {
             return self.deliver(call, state);
         }
         if state.flags.has(Flags::RESUME) {
-            // The file that is resumed has its header.
+            // The resumed file already has its header.
             state.flags.set(Flags::HEADER);
             return self.deliver(call, state);
         }
@@ -142,12 +142,12 @@ impl<B: Body> Stream<B> {
         if state.timestamp == 0 { Step::NeedMessage } else { self.finish_header(call, state) }
     }
 
-    /// Memory that is not needed any more, and may be of use to the caller that receives the next message.
+    /// Memory that is no longer needed, for the caller that receives the next message.
     pub fn take_spent(&mut self) -> Option<B> {
         (self.spent.capacity() > 0).then(|| mem::take(&mut self.spent))
     }
 
-    /// Goes on with the next media message, whose body may become part of what is pending.
+    /// Continues with the next media message, whose body may become part of the pending bytes.
     pub fn message<T: Place>(
         &mut self,
         call: &mut Call<'_, T>,
@@ -181,7 +181,7 @@ impl<B: Body> Stream<B> {
                     }),
                 };
                 if kept.is_err() {
-                    // Callers take the time for that of the last tag they have got.
+                    // Callers treat this time as that of the last tag that they have received.
                     state.timestamp = before;
                     return self.out_of_memory(call, state);
                 }
@@ -200,8 +200,8 @@ impl<B: Body> Stream<B> {
         }
     }
 
-    /// Where the body of an audio or video message would go, with its trailing bytes, if the next message became the next
-    /// bytes of the call.
+    /// The place for the body of an audio or video message, with its trailing bytes, if the next message became the next bytes
+    /// of the call.
     pub fn body_room<'c, T: Place>(
         &self,
         call: &'c mut Call<'_, T>,
@@ -211,8 +211,8 @@ impl<B: Body> Stream<B> {
         call.room().get_mut(TAG_HEADER_LEN..).filter(|room| next && room.len() > PREVIOUS_TAG_SIZE_LEN)
     }
 
-    /// Goes on with a media message whose body of `length` bytes is at the start of [`Self::body_room`] already; `None`,
-    /// and no change, if it does not belong there.
+    /// Continues with a media message whose body of `length` bytes is already at the start of [`Self::body_room`]; `None`,
+    /// without any change, if it does not belong there.
     pub fn message_in_place<T: Place>(
         &self,
         call: &mut Call<'_, T>,
@@ -223,7 +223,7 @@ impl<B: Body> Stream<B> {
         live: bool,
     ) -> Option<Step> {
         let whole = TAG_HEADER_LEN + length + PREVIOUS_TAG_SIZE_LEN;
-        // Without touching the room yet: if this is not to be, the body has to be moved out of it.
+        // Without touching the room yet: if the body does not belong there, it has to be moved out first.
         let room = call.out.len() - call.written;
         if call.phase != Phase::Tags || !self.pending().is_empty() || room < whole {
             return None;
@@ -236,7 +236,7 @@ impl<B: Body> Stream<B> {
         Some(Step::Done(call.written))
     }
 
-    /// Ends the call because there is no room for what has to be kept.
+    /// Ends the call because there is no room for bytes that must be kept.
     pub fn out_of_memory<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> Step {
         error!("Couldn't allocate memory!");
         let step = self.end(call, state, Ending::Error);
@@ -249,8 +249,7 @@ impl<B: Body> Stream<B> {
         self.out_of_memory
     }
 
-    /// Ends the call because no message comes. What was kept back for the header is lost with it, as callers of the
-    /// original library know it.
+    /// Ends the call because no message comes. Messages held back for the header are lost, as with librtmp.
     pub fn end<T: Place>(
         &mut self,
         call: &mut Call<'_, T>,
@@ -267,15 +266,15 @@ impl<B: Body> Stream<B> {
         }
     }
 
-    /// Leaves a call because a message does not come in time, and returns how many bytes were written. What was kept back
-    /// for the header stays for the next call, which [`Self::end`] would not let happen.
+    /// Suspends a call because a message does not come in time, and returns how many bytes were written. Messages held back for
+    /// the header are kept for the next call, which [`Self::end`] would prevent.
     pub fn suspend<T>(&mut self, call: Call<'_, T>) -> usize {
         self.suspended = call.phase == Phase::Header;
         call.written
     }
 
     /// Ends the call because there are no more messages, and returns how many bytes were written. Unlike [`Self::end`], it
-    /// loses nothing: what was kept back for the header goes out, now or with the next calls.
+    /// loses nothing: messages held back for the header are returned, now or by the next calls.
     pub fn finish<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> usize {
         if call.phase == Phase::Header {
             let _more = self.finish_header(call, state);
@@ -297,7 +296,7 @@ impl<B: Body> Stream<B> {
         }
     }
 
-    /// Completes the header; what was kept back is readable from now on.
+    /// Completes the header; the held-back messages can be read from now on.
     fn finish_header<T: Place>(&mut self, call: &mut Call<'_, T>, state: &mut ReadState<'_>) -> Step {
         if let Some(announced) = self.pending.as_mut().get_mut(DATA_TYPE_POSITION) {
             *announced = state.data_type;
@@ -307,7 +306,7 @@ impl<B: Body> Stream<B> {
         self.deliver(call, state)
     }
 
-    /// Writes what is pending and asks for a message if there is still room.
+    /// Writes pending bytes and asks for a message if there is still room.
     fn deliver<T: Place>(&mut self, call: &mut Call<'_, T>, state: &ReadState<'_>) -> Step {
         if state.flags.has(Flags::SEEKING) {
             self.clear();
@@ -326,8 +325,8 @@ impl<B: Body> Stream<B> {
         if call.room().is_empty() { Step::Done(call.written) } else { Step::NeedMessage }
     }
 
-    /// Makes all of `piece` that lies behind its first bytes one with the body, so that most of a long message is not copied
-    /// to be kept; returns the position of the byte behind the first `count` of the piece. `None` if it has to be copied.
+    /// Joins the part of `piece` after its first bytes with the body, so that most of a long message is not copied in order to
+    /// keep it; returns the position after the first `count` bytes of the piece. `None` if it has to be copied.
     fn take_over(&self, piece: &Piece, body: &mut B, count: usize) -> Option<Result<usize>> {
         let (front, range, behind) = piece.layout();
         let skipped = count.checked_sub(front)?;
@@ -340,7 +339,7 @@ impl<B: Body> Stream<B> {
         }))
     }
 
-    /// Keeps the bytes of `piece` from position `skip` on for later.
+    /// Keeps the bytes of `piece` from position `skip` on.
     fn keep(&mut self, piece: &Piece, body: &[u8], mut skip: usize) -> Result<()> {
         let rest = piece.len().saturating_sub(skip);
         if rest == 0 {
@@ -364,13 +363,13 @@ fn over(ending: Ending) -> Step {
     }
 }
 
-/// How much is kept back for the header at most, a last message of any size aside.
+/// The limit of bytes held back for the header, not counting the last message.
 const HEADER_BLOCK_LEN: usize = 128 * 1024;
 
 /// Room that a message must leave free to count as fitting.
 const SPARE_LEN: usize = 4;
 
-/// Where the FLV header says which kinds of media follow.
+/// The position in the FLV header of the kinds of media.
 const DATA_TYPE_POSITION: usize = 4;
 
 /// Both kinds of media.
@@ -446,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_its_place_needs_only_what_surrounds_it() {
+    fn body_in_its_place_needs_only_header_and_trailer() {
         let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
         let mut out = [0; 40];
         let mut call = Call::new(&mut out);
@@ -458,7 +457,7 @@ mod tests {
         let step = stream.message_in_place(&mut call, &mut state, MessageType::VIDEO, 0x0102_0304, 6, false);
         assert_eq!((step, state.timestamp), (Some(Step::Done(21)), 0x0102_0304));
         assert_eq!(&out[..21], b"\x09\0\0\x06\x02\x03\x04\x01\0\0\0\x17videO\0\0\0\x11");
-        // What is no ordinary tag is left alone.
+        // Any other message is left alone.
         let mut call = Call::new(&mut out);
         for (kind, length) in [(MessageType::VIDEO, 5), (MessageType::DATA, 20), (MessageType::AUDIO, 26)] {
             assert_eq!(stream.message_in_place(&mut call, &mut state, kind, 50, length, false), None);
@@ -481,7 +480,7 @@ mod tests {
 
     #[test]
     fn message_must_leave_four_bytes_free_to_be_followed_by_another() {
-        // Measured on the original library: what is kept back after a message that leaves `free` bytes.
+        // Measured on librtmp: whether messages are held back after a message that leaves `free` bytes.
         for (free, kept) in
             [(0, 131_072), (3, 131_069), (4, 131_123), (5, 131_122), (54, 131_073), (58, 131_069)]
         {
@@ -507,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn stream_goes_on_when_the_caller_clears_the_status() {
+    fn stream_continues_when_the_caller_clears_the_status() {
         let (mut stream, mut state) = (Stream::default(), ReadState::default());
         let first = read(&mut stream, &mut state, 99, &mut [audio(7, 2)].into_iter()).unwrap();
         assert_eq!((first.len(), state.status), (30, -1));
@@ -520,7 +519,7 @@ mod tests {
     fn suspended_call_loses_nothing_before_the_header_or_after() {
         let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
         let mut all: Vec<u8> = Vec::new();
-        // Two messages at time 0 are kept back for the header; a wait fails after each message.
+        // Two messages at time 0 are held back for the header; a wait fails after each message.
         for (kind, timestamp, mut body) in [audio(0, 2), audio(0, 3), audio(20, 4), audio(40, 5)] {
             for is_late in [true, false] {
                 let mut out = [0; 4096];
@@ -538,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_stream_hands_out_what_was_kept_back() {
+    fn finished_stream_returns_held_back_messages() {
         let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
         let mut all: Vec<u8> = Vec::new();
         let mut source = [audio(0, 2), audio(0, 3)].into_iter();

@@ -1,4 +1,4 @@
-//! The header of an FLV tag. Knows its eleven bytes and nothing of what the tag carries.
+//! The header of an FLV tag. Knows its eleven bytes, but not the contents of the tag.
 
 /// Length of a tag's header.
 pub const TAG_HEADER_LEN: usize = 11;
@@ -9,7 +9,7 @@ pub const PREVIOUS_TAG_SIZE_LEN: usize = 4;
 /// The largest body a tag or a message can declare, 24 bits.
 pub const MAX_BODY_LEN: usize = 0xFF_FFFF;
 
-/// What stands in front of a tag's body.
+/// The header before a tag's body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TagHeader {
     /// 8 audio, 9 video, 0x12 metadata: the same numbers as message types.
@@ -21,7 +21,7 @@ pub struct TagHeader {
 }
 
 impl TagHeader {
-    /// Reads the header that `bytes` begin with; `None` if they are too few.
+    /// Reads the header at the start of `bytes`; `None` if there are too few.
     #[inline]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let &[kind, l0, l1, l2, t0, t1, t2, t3, _, _, _, ..] = bytes else { return None };
@@ -41,7 +41,7 @@ impl TagHeader {
         self.length as usize
     }
 
-    /// The PreviousTagSize that belongs behind the body.
+    /// The PreviousTagSize after the body.
     pub fn previous_tag_size(self) -> [u8; PREVIOUS_TAG_SIZE_LEN] {
         self.length.wrapping_add(TAG_HEADER_LEN as u32).to_be_bytes()
     }
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn timestamp_keeps_its_upper_byte_behind_the_lower_three() {
+    fn timestamp_has_its_upper_byte_after_the_lower_three() {
         let bytes = [
             0x09, // video
             0x00, 0x01, 0x2D, // 301 bytes

@@ -1,7 +1,7 @@
 //! FLV bytes in, messages out.
 //!
-//! Knows how a published FLV file is cut into messages, also when it comes in pieces, and which of its script tags a server
-//! has to be told to keep. Refuses to know how messages are sent.
+//! Splits a published FLV file into messages, also when it comes in pieces, and knows which of its script tags a server has to
+//! be told to keep. Does not know how messages are sent.
 
 use std::mem;
 
@@ -10,27 +10,27 @@ use super::tag::{MAX_BODY_LEN, PREVIOUS_TAG_SIZE_LEN, TAG_HEADER_LEN, TagHeader}
 use crate::error::{Error, Result};
 use crate::message::{Body, MessageType};
 
-/// The message in progress, and what is remembered of the last one.
+/// The message in progress, and the state after the last one.
 #[derive(Debug, Default)]
 pub struct Writer<B> {
     kind: MessageType,
     timestamp: u32,
     body_size: u32,
     format: u8,
-    /// How many bytes the body was given in front of the tag's own.
+    /// The number of bytes that were put before the tag's own body.
     mark: usize,
     /// `Some` from a tag's header to the end of its body.
     body: Option<B>,
-    /// What is still to come of the size behind the last tag or file header.
+    /// The missing part of the size after the last tag or file header.
     gap: Option<Gap>,
-    /// The end of the last call, which is too short to say what it is: part of a header, or of the size in front of one.
+    /// The end of the last call, if it was too short to decide: a part of a header, or of the size before one.
     head: Vec<u8>,
 }
 
-/// The PreviousTagSize field behind a tag or a file header.
+/// The PreviousTagSize field after a tag or a file header.
 #[derive(Debug, Clone, Copy)]
 struct Gap {
-    /// The field as it should be.
+    /// The correct value of the field.
     size: [u8; PREVIOUS_TAG_SIZE_LEN],
     missing: usize,
     /// Whether a tag may come in its place: some programs pass tags without the field, one in each call.
@@ -43,18 +43,18 @@ impl Gap {
         Self { size, missing: PREVIOUS_TAG_SIZE_LEN, may_stay_away: false }
     }
 
-    /// Some programs write a file's header without the field, also right in front of the first tag.
+    /// Some programs write a file's header without the field, also directly before the first tag.
     const BEHIND_FILE_HEADER: Self =
         Self { size: [0; PREVIOUS_TAG_SIZE_LEN], missing: PREVIOUS_TAG_SIZE_LEN, may_stay_away: true };
 
-    /// How many bytes of `input` belong to the field; `None` while they are too few to tell.
+    /// The number of bytes of `input` that belong to the field; `None` while there are too few to decide.
     fn extent(&self, input: &[u8]) -> Option<usize> {
         let missing = self.missing;
         let expected = &self.size[PREVIOUS_TAG_SIZE_LEN - missing..];
         let starts = |at: usize| input.get(at).map(|byte| TAG_STARTS.contains(byte));
         let looks_like_a_tag = starts(0)?;
         if !self.may_stay_away {
-            // As librtmp does, without looking: there are files with wrong sizes.
+            // As librtmp does, without checking: there are files with wrong sizes.
             return Some(missing.min(input.len()));
         }
         if input.iter().zip(expected).all(|(byte, expected)| byte == expected) {
@@ -63,13 +63,13 @@ impl Gap {
         if !looks_like_a_tag {
             return (input.len() >= missing).then_some(missing);
         }
-        // The last bytes of a wrong size can have any value. The first ones cannot: sizes have three bytes.
+        // The last bytes of a wrong size can have any value. The first ones cannot, because sizes have three bytes.
         let is_wrong_size = missing <= 2 && starts(missing)?;
         Some(if is_wrong_size { missing } else { 0 })
     }
 }
 
-/// What tags and files begin with.
+/// The first bytes of tags and files.
 const TAG_STARTS: [u8; 6] = [
     MessageType::AUDIO.0,
     MessageType::VIDEO.0,
@@ -85,27 +85,27 @@ const FILE_HEADER_LEN: usize = 9;
 /// A message ready to be sent.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finished<B> {
-    /// What it carries: any tag type is passed on.
+    /// The kind of message: any tag type is passed on.
     pub kind: MessageType,
     /// Milliseconds, absolute.
     pub timestamp: u32,
-    /// Chunk header format to begin with: 0 carries the absolute timestamp, 1 the difference to the message before.
+    /// Chunk header format to begin with: 0 has the absolute timestamp, 1 the difference from the message before.
     pub format_hint: u8,
     /// Its bytes.
     pub body: B,
 }
 
-/// What came of some bytes.
+/// The result for some bytes.
 #[derive(Debug)]
 struct Step<B> {
-    /// How many were used. If none were and nothing is finished, more are needed.
+    /// The number of used bytes. If it is 0 and nothing is finished, more are needed.
     consumed: usize,
     /// The body that the last byte completed.
     finished: Option<B>,
 }
 
 impl<B: Body> Writer<B> {
-    /// What the message in progress, or the last one, carries.
+    /// The kind of the message in progress, or of the last one.
     pub fn kind(&self) -> MessageType {
         self.kind
     }
@@ -115,7 +115,7 @@ impl<B: Body> Writer<B> {
         self.timestamp
     }
 
-    /// Size of the last message, or of the one in progress, which for script data includes the mark of metadata.
+    /// Size of the last message, or of the one in progress; for script data it includes the mark of metadata.
     pub fn body_size(&self) -> u32 {
         self.body_size
     }
@@ -125,7 +125,7 @@ impl<B: Body> Writer<B> {
         self.format
     }
 
-    /// How many bytes of the message in progress are there; 0 if there is none.
+    /// The number of received bytes of the message in progress; 0 if there is none.
     pub fn bytes_read(&self) -> usize {
         self.body().map_or(0, |body| body.as_ref().len())
     }
@@ -135,17 +135,17 @@ impl<B: Body> Writer<B> {
         self.body.as_ref()
     }
 
-    /// Takes the body of the message in progress out. Unless it is put back, the message is forgotten, and a tag comes next.
+    /// Takes out the body of the message in progress. Unless it is put back, the message is forgotten, and a tag follows.
     pub fn take_body(&mut self) -> Option<B> {
         self.body.take()
     }
 
-    /// Puts back what [`take_body`](Self::take_body) has returned.
+    /// Puts back the body that [`take_body`](Self::take_body) has returned.
     pub fn put_body(&mut self, body: B) {
         self.body = Some(body);
     }
 
-    /// Forgets the message in progress and what came of the next one.
+    /// Forgets the message in progress and the received part of the next one.
     pub fn reset(&mut self) {
         self.body = None;
         self.gap = None;
@@ -157,8 +157,8 @@ impl<B: Body> Writer<B> {
         self.body.is_none() && self.gap.is_none() && self.head.is_empty()
     }
 
-    /// The message of a tag that is there as a whole and needs no change, and how many bytes it took; `None` leaves the
-    /// work to [`Writer::step`].
+    /// The message of a tag that is complete and needs no change, and how many bytes it took; `None` leaves the work to
+    /// [`Writer::step`].
     fn borrow<'i>(&mut self, input: &'i [u8]) -> Option<(usize, Finished<&'i [u8]>)> {
         if input.starts_with(&SIGNATURE) {
             return None;
@@ -187,7 +187,7 @@ impl<B: Body> Writer<B> {
         Some((end, self.finished(body)))
     }
 
-    /// The message of a call that brings one tag as a whole, and nothing else. `None` leaves the work to [`write()`].
+    /// The message of a call that passes exactly one complete tag. `None` leaves the work to [`write()`].
     #[inline]
     pub fn whole<'i>(&mut self, input: &'i [u8]) -> Option<Finished<&'i [u8]>> {
         let rest = input.len().checked_sub(TAG_HEADER_LEN + PREVIOUS_TAG_SIZE_LEN)?;
@@ -201,7 +201,7 @@ impl<B: Body> Writer<B> {
         Some(message)
     }
 
-    /// Takes bytes up to the end of what they begin with: the size behind a tag, a file header, or a tag's body.
+    /// Takes bytes up to the end of the current part: the size after a tag, a file header, or a tag's body.
     fn step(&mut self, input: &[u8]) -> Result<Step<B>> {
         if let Some(body) = self.body.take() {
             return self.fill(body, input, 0);
@@ -214,7 +214,7 @@ impl<B: Body> Writer<B> {
                 return Ok(Step { consumed: skipped, finished: None });
             }
         }
-        // Checked at every tag, so files may follow each other, also empty ones.
+        // Checked at every tag, so files may be concatenated, even empty ones.
         if SIGNATURE.starts_with(input) || input.starts_with(&SIGNATURE) {
             let is_whole = input.len() >= FILE_HEADER_LEN;
             self.gap = is_whole.then_some(Gap::BEHIND_FILE_HEADER);
@@ -227,7 +227,7 @@ impl<B: Body> Writer<B> {
 
     /// Begins the message of a tag.
     fn start(&mut self, header: TagHeader) -> Result<B> {
-        // Whether script data is metadata shows later; until then callers see it marked, as in librtmp.
+        // Whether script data is metadata is known later; until then callers see it marked, as in librtmp.
         let mark = if header.kind == MessageType::DATA.0 { SET_DATA_FRAME } else { &[] };
         if mark.len() + header.body_len() > MAX_BODY_LEN {
             return Err(Error::TooLarge("metadata tag"));
@@ -239,7 +239,7 @@ impl<B: Body> Writer<B> {
         Ok(body)
     }
 
-    /// Keeps what callers see of the message in progress.
+    /// Stores the fields that callers see of the message in progress.
     fn remember(&mut self, header: TagHeader, mark: usize) {
         self.kind = MessageType(header.kind);
         self.timestamp = header.timestamp;
@@ -248,7 +248,7 @@ impl<B: Body> Writer<B> {
         self.mark = mark;
     }
 
-    /// Appends to the body what `input` has from `position` on.
+    /// Appends the bytes of `input` from `position` on to the body.
     fn fill(&mut self, mut body: B, input: &[u8], position: usize) -> Result<Step<B>> {
         let available = input.get(position..).unwrap_or_default();
         let missing = (self.body_size as usize).saturating_sub(body.as_ref().len());
@@ -263,7 +263,7 @@ impl<B: Body> Writer<B> {
         Ok(Step { consumed, finished: Some(body) })
     }
 
-    /// What is to be sent of a body: the mark stays in front of metadata only.
+    /// The part of a body to send: only metadata keeps its mark.
     fn sent_part<'b>(&mut self, body: &'b [u8]) -> &'b [u8] {
         let data = body.get(self.mark..).unwrap_or_default();
         let part = if is_metadata(data) { body } else { data };
@@ -276,11 +276,11 @@ impl<B: Body> Writer<B> {
     }
 }
 
-/// Takes the bytes of one call, cut anywhere, and passes every message that they complete to `send`. Returns how many
-/// bytes there were: those that do not complete a header or a message are kept for the next call.
+/// Takes the bytes of one call, split anywhere, and passes every message that they complete to `send`. Returns the number of
+/// bytes: those that do not complete a header or a message are kept for the next call.
 ///
-/// The next call continues after them. Behind a tag without its PreviousTagSize, or with a part of it, it may also begin with
-/// the next tag, as with librtmp, which wants it so.
+/// The next call continues after them. After a tag without its PreviousTagSize, or with a part of it, it may also begin with
+/// the next tag, as librtmp requires.
 pub fn write<B: Body>(
     writer: &mut Writer<B>,
     input: &[u8],
@@ -321,8 +321,8 @@ pub fn write<B: Body>(
     Ok(input.len())
 }
 
-/// Whether script data is the metadata of the stream, and not yet marked as such. Everything else passes as it is: events
-/// like `onCuePoint` would replace the metadata if they were marked.
+/// Whether script data is the metadata of the stream, and not yet marked as such. Everything else is passed on unchanged:
+/// events like `onCuePoint` would replace the metadata if they were marked.
 fn is_metadata(data: &[u8]) -> bool {
     [&b"\x02\x00\x0AonMetaData"[..], b"\x0C\x00\x00\x00\x0AonMetaData"]
         .iter()
@@ -338,7 +338,7 @@ fn format_of(header: TagHeader) -> u8 {
     }
 }
 
-/// The AMF0 string that tells a server to keep the metadata after it and to send it to every player.
+/// The AMF0 string that tells a server to keep the metadata after it, and to send it to every player.
 const SET_DATA_FRAME: &[u8] = b"\x02\x00\x0D@setDataFrame";
 
 #[cfg(test)]
@@ -362,7 +362,7 @@ mod tests {
         (result, sent)
     }
 
-    /// What arrives when the bytes come in these pieces.
+    /// The result when the bytes come in these pieces.
     fn arrival<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Vec<Finished<Vec<u8>>> {
         let (mut writer, mut arrived) = (Writer::default(), Vec::new());
         for piece in pieces {
@@ -410,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn size_behind_a_tag_may_be_wrong() {
+    fn size_after_a_tag_may_be_wrong() {
         let first = tag(9, 40, b"video");
         let second = [tag(8, 50, b"audio"), tag(9, 50, &[0; 0x0700]), tag(0x12, 50, b"data")];
         for second in second {
@@ -427,9 +427,9 @@ mod tests {
         }
     }
 
-    /// As librtmp wants it: the rest of the size must not follow.
+    /// librtmp requires that the rest of the size does not follow.
     #[test]
-    fn size_behind_a_tag_may_be_left_out() {
+    fn size_after_a_tag_may_be_missing() {
         let tags =
             [tag(0x12, 0, b"data"), tag(8, 9, b"audio"), tag(9, 0x0908_0000, &[7; 300]), tag(8, 9, b"")];
         for missing in 0..=PREVIOUS_TAG_SIZE_LEN {
@@ -441,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn size_behind_a_file_header_may_be_left_out() {
+    fn size_after_a_file_header_may_be_missing() {
         let tag = tag(9, 40, b"video");
         assert_eq!(arrival([&FILE_HEADER[..9], &tag[..]]), arrival([&tag[..]]));
         assert_eq!(arrival([&[&FILE_HEADER[..9], &tag[..]].concat()[..]]), arrival([&tag[..]]));
@@ -484,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_tag_that_comes_alone_and_as_a_whole_is_taken_at_once() {
+    fn only_a_single_complete_tag_is_sent_at_once() {
         let alone = tag(9, 70, b"video");
         let mut writer = Writer::<Vec<u8>>::default();
         let taken = writer.whole(&alone).unwrap();
@@ -496,7 +496,7 @@ mod tests {
         for other in [&alone[..alone.len() - 1], &alone[..7], &two, &file, &tag(0x12, 0, METADATA), b""] {
             assert!(Writer::<Vec<u8>>::default().whole(other).is_none(), "{other:02x?}");
         }
-        // The end of another tag may come first.
+        // The rest of another tag may come first.
         let mut writer = Writer::default();
         call(&mut writer, &alone[..alone.len() - 4]).0.unwrap();
         assert!(writer.whole(&alone).is_none());
@@ -536,7 +536,7 @@ mod tests {
             assert_eq!(sent[0].body, other);
             assert_eq!(arrival(tag(0x12, 70, other).chunks(1)), sent);
         }
-        // Its name stands behind another byte, and the original passes it as it is.
+        // Its name is after another byte, and librtmp passes it on unchanged.
         let amf3 = tag(0x0F, 0, &[b"\0", METADATA].concat());
         assert_eq!(arrival([&amf3[..]])[0].body[1..], *METADATA);
     }
@@ -558,7 +558,7 @@ mod tests {
             let mut writer = Writer::default();
             assert_eq!(call(&mut writer, &header.write()).0.is_ok(), accepted);
             assert_eq!(writer.body().is_some(), accepted);
-            // The same for other script data, which cannot be told from it by its header.
+            // The same for other script data, which has the same header.
             let (used, sent) = call(&mut Writer::default(), &tag(0x12, 0, &vec![0; length as usize]));
             assert_eq!((used.is_ok(), sent.len()), (accepted, usize::from(accepted)));
         }

@@ -1,5 +1,4 @@
-//! What stands in for the key agreement in a build without the feature `rtmpe`. Making keys fails, so no value of these
-//! types exists.
+//! Replaces the key agreement in a build without the feature `rtmpe`. Making keys fails, so no value of these types exists.
 
 use std::convert::Infallible;
 
@@ -19,7 +18,7 @@ pub struct KeyPair {
     never: Infallible,
 }
 
-/// What both ends know and listeners do not.
+/// The secret that both ends know and eavesdroppers do not.
 pub struct Secret {
     never: Infallible,
 }

@@ -1,4 +1,4 @@
-//! The keys that the signatures of types 8 and 9 are encrypted with. Every peer has them; the last one is never used.
+//! The keys that encrypt the signatures of types 8 and 9. All peers have the same keys; the last one is never used.
 
 /// Type 8, XTEA.
 pub(super) const XTEA: [[u32; 4]; 16] = [

@@ -14,7 +14,7 @@ use crate::{
     text::NOT_SHOWN,
 };
 
-/// What a client wants.
+/// The settings of a client.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ClientOptions {
     /// Milliseconds of any clock.
@@ -28,7 +28,7 @@ pub struct ClientOptions {
 /// The client's side of a handshake.
 pub struct Client {
     c1: Block,
-    /// What C2 is filled with if it is signed.
+    /// The contents of C2 if it is signed.
     filling: Block,
     mode: Mode,
     swf: Option<Swf>,
@@ -57,7 +57,7 @@ impl Client {
     pub fn new(options: ClientOptions, random: Random<'_>) -> Result<Self> {
         let (mut c1, mut filling, mut private) = ([0; BLOCK_LEN], [0; BLOCK_LEN], [0; PRIVATE_LEN]);
         random(&mut c1)?;
-        // The system takes its time for random bytes: no more of them than are needed.
+        // The system is slow to produce random bytes, so request no more than needed.
         if options.encrypted || options.swf.is_some() {
             random(&mut filling)?;
         }
@@ -67,8 +67,7 @@ impl Client {
         Self::from_parts(options, &c1, &filling, &private)
     }
 
-    /// A client with given bytes where random ones belong: in C1, in a signed C2, and in the private key, see
-    /// [`KeyPair::new`].
+    /// A client with given bytes in place of random ones: in C1, in a signed C2, and in the private key (see [`KeyPair::new`]).
     pub fn from_parts(options: ClientOptions, c1: &Block, filling: &Block, private: &[u8]) -> Result<Self> {
         let ClientOptions { time, encrypted, swf } = options;
         let (mode, version) = if encrypted {
@@ -94,7 +93,7 @@ impl Client {
         [&[self.mode.version()], &self.c1[..]].concat()
     }
 
-    /// Takes what the server sent so far.
+    /// Processes the bytes received so far.
     pub fn advance(&mut self, input: &[u8]) -> Result<Progress> {
         match &mut self.state {
             State::ExpectsS0S1 => {
@@ -114,7 +113,7 @@ impl Client {
         }
     }
 
-    /// C2, and what S2 has to be.
+    /// C2, and the expected S2.
     fn answer(&self, version: u8, s1: &Block) -> Result<(Block, Expected)> {
         let own = self.mode.version();
         debug!("HandShake: Type Answer   : {version:02X}");
@@ -126,7 +125,7 @@ impl Client {
         debug!("HandShake: FMS Version   : {major}.{minor}.{micro}.{nano}");
         let signs = version != PLAIN || major != 0;
         let Some(own_scheme) = self.mode.scheme().filter(|_| signs) else {
-            // Going on in clear text is not what someone who asked for encryption wants.
+            // A caller that asked for encryption does not want to continue in clear text.
             return match self.mode {
                 Mode::Encrypted(_) => Err(Error::Handshake("the server does not encrypt")),
                 _ => Ok((*s1, Expected::Echo)),
@@ -169,7 +168,7 @@ impl Mode {
         }
     }
 
-    /// Logs what C1 holds.
+    /// Logs the contents of C1.
     fn log(&self, scheme: Scheme, c1: &Block, digest: &Hash) {
         debug!("HandShake: Client type: {:02X}", self.version());
         if let Self::Encrypted(_) = self {

@@ -1,6 +1,6 @@
 //! Key agreement of RTMPE: Diffie-Hellman in the second group of RFC 2409, generator 2.
 //!
-//! Nothing tells the client whose key it got, so this keeps listeners out and nobody who can change the bytes.
+//! The client cannot verify the owner of the key. So this protects against eavesdroppers, but not against a man in the middle.
 
 use crypto_bigint::{
     Odd, U1024, impl_modulus,
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 /// Length of public keys and of the secret.
 pub const KEY_LEN: usize = 128;
 
-/// Length of a private key: twice the strength of the group, so that searching for it is not the easier way in.
+/// Length of a private key: twice the strength of the group, so that searching for the key is not the easier attack.
 pub const PRIVATE_LEN: usize = 32;
 
 /// A public key, big-endian.
@@ -40,12 +40,11 @@ pub struct KeyPair {
     public: PublicKey,
 }
 
-/// What both ends know and listeners do not.
+/// The secret that both ends know and eavesdroppers do not.
 pub struct Secret(pub(super) [u8; KEY_LEN]);
 
 impl KeyPair {
-    /// The key pair of a private key, a big-endian number of at most [`KEY_LEN`] bytes. A key that gives itself away,
-    /// 0 for example, is refused.
+    /// The key pair of a private key, a big-endian number of at most [`KEY_LEN`] bytes. Weak keys, such as 0, are refused.
     pub fn new(private: &[u8]) -> Result<Self> {
         let (private, private_bits) = private_number(private)?;
         let public = GENERATOR.pow_bounded_exp(&private, private_bits).retrieve();
@@ -53,12 +52,12 @@ impl KeyPair {
         Ok(Self { private, private_bits, public: to_bytes(&public) })
     }
 
-    /// The key for the peer.
+    /// The key to send to the peer.
     pub fn public(&self) -> &PublicKey {
         &self.public
     }
 
-    /// The secret shared with the owner of `peer`. Keys that make the secret known to everyone are refused.
+    /// The secret shared with the owner of `peer`. Keys that would make the secret predictable are refused.
     pub fn agree(&self, peer: &PublicKey) -> Result<Secret> {
         let peer = validate(peer)?;
         let secret = Residue::new(&peer).pow_bounded_exp(&self.private, self.private_bits).retrieve();
@@ -73,12 +72,12 @@ impl Secret {
     }
 }
 
-/// Refuses the keys 0, 1, p-1 and whatever is larger. Keys outside the subgroup of order (p-1)/2 are accepted, since
-/// servers send them; they tell whether the own private key is odd.
+/// Refuses the keys 0, 1, p-1 and anything larger. Keys outside the subgroup of order (p-1)/2 are accepted, since servers send
+/// them; they reveal whether our private key is odd.
 fn validate(key: &PublicKey) -> Result<U1024> {
     let key = U1024::from_be_slice(key);
     in_range(&key)?;
-    // The check takes longer than the agreement and decides nothing, so it waits for a reader of the warning.
+    // The check takes longer than the agreement and does not affect the result, so it runs only if the warning is logged.
     if log_enabled!(Level::Warn) && Residue::new(&key).pow(&PRIME.get().shr(1)).retrieve() != U1024::ONE {
         warn!("DH public key does not fulfill y^q mod p = 1");
     }
@@ -140,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn private_keys_that_are_none_are_refused() {
+    fn invalid_private_keys_are_refused() {
         assert!(KeyPair::new(&[]).is_err());
         assert!(KeyPair::new(&[0; PRIVATE_LEN]).is_err());
         assert!(KeyPair::new(&[1; KEY_LEN + 1]).is_err());

@@ -1,4 +1,4 @@
-//! The digest that marks C1 and S1 as Flash's, and where digest and public key stand in them.
+//! The digest that marks C1 and S1 as Flash's, and the positions of digest and public key in them.
 
 use hmac::{Hmac, KeyInit, Mac};
 use log::warn;
@@ -13,8 +13,8 @@ pub const HASH_LEN: usize = 32;
 /// A digest or a signature.
 pub type Hash = [u8; HASH_LEN];
 
-/// Where digest and key stand: each in a half of the block, at a place that four bytes of that half tell. Flash Player
-/// came with the first scheme, RTMPE with the second.
+/// Positions of digest and key: each is in one half of the block, at an offset that four bytes of that half determine. Flash
+/// Player introduced the first scheme, RTMPE the second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheme {
     /// The digest in the first half, the key in the second.
@@ -25,14 +25,14 @@ pub enum Scheme {
 
 /// One end's keys. They are public.
 pub struct End {
-    /// For digests; a second key made of it and [`SUFFIX`] is for signatures.
+    /// The key for digests. A second key, made of it and [`SUFFIX`], is for signatures.
     name: &'static [u8],
     is_client: bool,
 }
 
-/// Whoever sends C1 and C2.
+/// The end that sends C1 and C2.
 pub const CLIENT: End = End { name: b"Genuine Adobe Flash Player 001", is_client: true };
-/// Whoever sends S1 and S2.
+/// The end that sends S1 and S2.
 pub const SERVER: End = End { name: b"Genuine Adobe Flash Media Server 001", is_client: false };
 
 const SUFFIX: [u8; 32] = [
@@ -40,13 +40,13 @@ const SUFFIX: [u8; 32] = [
     0xEC, 0x5D, 0x2D, 0x29, 0x80, 0x6F, 0xAB, 0x93, 0xB8, 0xE6, 0x36, 0xCF, 0xEB, 0x31, 0xAE,
 ];
 
-/// Places of a digest in its half, less the digest itself.
+/// The number of possible positions of a digest in its half.
 const DIGEST_PLACES: usize = 728;
-/// Places of a public key in its half, less the key itself.
+/// The number of possible positions of a public key in its half.
 const KEY_PLACES: usize = 632;
 
 impl Scheme {
-    /// The one that is not this.
+    /// The other scheme.
     pub const fn other(self) -> Self {
         match self {
             Self::One => Self::Two,
@@ -54,7 +54,7 @@ impl Scheme {
         }
     }
 
-    /// Where the digest of a block begins; it ends before byte 1536.
+    /// The offset of a block's digest, which ends before byte 1536.
     pub fn digest_offset(self, block: &Block) -> usize {
         match self {
             Self::One => sum(block, 8) % DIGEST_PLACES + 12,
@@ -62,7 +62,7 @@ impl Scheme {
         }
     }
 
-    /// Where the public key of a block begins; it ends before byte 1533.
+    /// The offset of a block's public key, which ends before byte 1533.
     pub fn key_offset(self, block: &Block) -> usize {
         match self {
             Self::One => sum(block, 1532) % KEY_PLACES + 772,
@@ -91,7 +91,7 @@ fn sum(block: &Block, offset: usize) -> usize {
 }
 
 impl End {
-    /// The digest of this end's C1 or S1, which covers all but itself.
+    /// The digest of this end's C1 or S1, over all other bytes of the block.
     pub fn digest(&self, scheme: Scheme, block: &Block) -> Hash {
         finish(self.digest_state(scheme, block))
     }
@@ -104,7 +104,7 @@ impl End {
         digest
     }
 
-    /// The digest that this end's C1 or S1 holds, if it is right.
+    /// The digest in this end's C1 or S1, if it is correct.
     pub fn verified_digest(&self, scheme: Scheme, block: &Block) -> Option<Hash> {
         let offset = scheme.digest_offset(block);
         let digest = &block[offset..offset + HASH_LEN];
@@ -112,7 +112,7 @@ impl End {
         digest.try_into().ok()
     }
 
-    /// The digest that this end's C1 or S1 holds, and its scheme, of which `own` is the likely one.
+    /// The digest in this end's C1 or S1, and its scheme. `own` is the likely scheme.
     pub fn find_digest(&self, own: Scheme, block: &Block) -> Result<(Scheme, Hash)> {
         if let Some(digest) = self.verified_digest(own, block) {
             return Ok((own, digest));
@@ -126,17 +126,17 @@ impl End {
         Ok((own.other(), digest))
     }
 
-    /// The key that this end signs C2 or S2 with, in answer to a digest of the other end.
+    /// The key with which this end signs C2 or S2 in answer to a digest of the other end.
     pub fn signature_key(&self, peer_digest: &Hash) -> Hash {
         hmac(&[self.name, &SUFFIX].concat(), &[peer_digest])
     }
 
-    /// What the log calls it.
+    /// The name in the log.
     pub(super) fn kind(&self) -> &'static str {
         if self.is_client { "Client" } else { "Server" }
     }
 
-    /// Adobe's name of it.
+    /// Adobe's name for it.
     pub(super) fn product(&self) -> &'static str {
         if self.is_client { "Player" } else { "Media Server" }
     }
@@ -152,7 +152,7 @@ impl End {
     }
 }
 
-/// HMAC-SHA256 of `parts`, one after the other.
+/// HMAC-SHA256 of the concatenated `parts`.
 pub(super) fn hmac(key: &[u8], parts: &[&[u8]]) -> Hash {
     finish(parts.iter().fold(keyed(key), |state, part| state.chain_update(part)))
 }

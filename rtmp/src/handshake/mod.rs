@@ -1,8 +1,8 @@
 //! The handshake: three blocks each way before the first chunk (RTMP 1.0, section 5.2).
 //!
-//! In the published form each side echoes the other's random block. In Flash's own form the blocks hold digests and
-//! signatures, and for RTMPE public keys of a key agreement. Knows the blocks and nothing of sockets: bytes arrive as
-//! slices, the time and the randomness from the caller.
+//! In the published form each side echoes the other's random block. In Flash's own form the blocks hold digests and signatures,
+//! and for RTMPE the public keys of a key agreement. The module knows the blocks and no sockets: the caller passes bytes as
+//! slices, and supplies time and randomness.
 //!
 //! ```
 //! use rtmp::handshake::{Client, ClientOptions, Server, ServerOptions};
@@ -11,7 +11,7 @@
 //! let mut client = Client::new(options, &mut rtmp::random::system)?;
 //! let mut server = Server::new(ServerOptions::default(), &mut rtmp::random::system)?;
 //!
-//! // What each has sent and the other has not used yet; sockets would be in between.
+//! The bytes that each has sent and the other has not used yet, in place of sockets.
 //! let (mut to_server, mut to_client) = (client.start(), Vec::new());
 //! let (mut of_client, mut of_server) = (None, None);
 //! while of_client.is_none() || of_server.is_none() {
@@ -69,18 +69,18 @@ const PLAIN: u8 = 3;
 /// The version byte of RTMPE.
 const ENCRYPTED: u8 = 6;
 
-/// What a step of a handshake made of its input.
+/// The result of a step of a handshake.
 #[derive(Debug)]
 pub struct Progress {
-    /// Bytes of the input that were used; the rest has to be offered again, with more after it.
+    /// Bytes of the input that were used; offer the rest again, with more after it.
     pub consumed: usize,
     /// Bytes to send now, before anything else is read.
     pub output: Vec<u8>,
-    /// What was agreed on, once the handshake has ended and chunks may follow. Told once.
+    /// The agreed values, once the handshake has ended and chunks may follow. Returned once.
     pub outcome: Option<Outcome>,
 }
 
-/// What the two ends agreed on.
+/// The values that the two ends have agreed on.
 #[derive(Debug, Default)]
 pub struct Outcome {
     /// The ciphers, if everything after the handshake is encrypted. Input that was not consumed is encrypted, too.
@@ -95,7 +95,7 @@ impl Progress {
         Self { consumed: 0, output: Vec::new(), outcome: None }
     }
 
-    /// Bytes were used, and others are to be sent.
+    /// Input was used, and output has to be sent.
     const fn step(consumed: usize, output: Vec<u8>) -> Self {
         Self { consumed, output, outcome: None }
     }
@@ -106,25 +106,25 @@ impl Progress {
     }
 }
 
-/// What the peer's last block has to be.
+/// The expected contents of the peer's last block.
 enum Expected {
     /// The block that was sent, unchanged.
     Echo,
     /// A block with a signature.
     Signature {
-        /// S0, which says how the signature is encrypted.
+        /// S0, which determines how the signature is encrypted.
         version: u8,
         /// The peer's key for it.
         key: digest::Hash,
-        /// What is agreed on if it is right.
+        /// The outcome if the signature is correct.
         outcome: Outcome,
-        /// Whether an echo will do as well: FFmpeg publishes with a digest in C1 and does not sign C2.
+        /// Whether an echo is accepted, too: FFmpeg publishes with a digest in C1 and does not sign C2.
         or_echo: bool,
     },
 }
 
 impl Expected {
-    /// Compares with the peer's answer to `own`. An echo that is none is accepted, as everywhere.
+    /// Compares with the peer's answer to `own`. Like other implementations, it accepts a wrong echo.
     fn check(&mut self, peer: &End, own: &Block, answer: &Block) -> Result<Outcome> {
         let (function, party) = peer.names_in_log();
         match self {
@@ -153,7 +153,7 @@ impl Expected {
     }
 }
 
-/// Logs a hash, which is no secret.
+/// Logs a hash, which is not secret.
 fn log_hash(words: impl fmt::Display, hash: &digest::Hash) {
     debug!("{words}");
     if log_enabled!(Level::Debug) {
@@ -161,7 +161,7 @@ fn log_hash(words: impl fmt::Display, hash: &digest::Hash) {
     }
 }
 
-/// Logs a block, in which nothing is secret, with the bytes of the session.
+/// Logs a block at the level for session bytes. It contains no secret.
 fn log_block(words: &str, block: &Block) {
     if log_enabled!(Level::Trace) {
         trace!("{words}");
@@ -169,7 +169,7 @@ fn log_block(words: &str, block: &Block) {
     }
 }
 
-/// C1 or S1 without digest and key: the time in milliseconds, the sender's version, and what is left of `random`.
+/// C1 or S1 without digest and key: the time in milliseconds, the sender's version, and the rest of `random`.
 fn first_block(time: u32, version: [u8; 4], random: &Block) -> Block {
     let mut block = *random;
     block[..4].copy_from_slice(&time.to_be_bytes());

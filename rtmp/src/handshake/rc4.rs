@@ -11,10 +11,10 @@ use super::{
 /// Length of a key.
 pub const KEY_LEN: usize = 16;
 
-/// One direction of an encrypted connection. Encrypting and decrypting are the same, byte for byte in order.
+/// One direction of an encrypted connection. Encryption and decryption are the same operation, in the order of the bytes.
 ///
-/// This is RC4 with its table in words: processors read what was just written sooner if it is as wide as they are. That
-/// makes it half again as fast as a table of bytes, and RC4 is most of what RTMPE costs.
+/// This is RC4 with a table of 32-bit words: processors forward a recent write sooner if it is as wide as the read. It is half
+/// again as fast as a table of bytes, and RC4 is most of the cost of RTMPE.
 pub struct Cipher(Box<Table>);
 
 /// The state of RC4.
@@ -35,7 +35,7 @@ pub struct Keys {
 }
 
 impl Cipher {
-    /// A cipher past the start of its key stream, which both ends leave out.
+    /// A cipher after the start of its key stream, which both ends skip.
     pub fn new(key: &[u8; KEY_LEN]) -> Self {
         let mut words: [u32; 256] = array::from_fn(|index| index as u32);
         let mut j = 0_u8;
@@ -112,7 +112,7 @@ impl Keys {
     }
 }
 
-/// The key for what is sent to the owner of a public key.
+/// The key for bytes that are sent to the owner of a public key.
 pub fn key(secret: &Secret, receiver: &PublicKey) -> [u8; KEY_LEN] {
     let mut key = [0; KEY_LEN];
     key.copy_from_slice(&hmac(secret.as_bytes(), &[receiver])[..KEY_LEN]);
@@ -120,7 +120,7 @@ pub fn key(secret: &Secret, receiver: &PublicKey) -> [u8; KEY_LEN] {
 }
 
 impl fmt::Debug for Cipher {
-    /// Says nothing of the key.
+    /// Does not show the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Cipher")
     }
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_stream_is_that_of_rc4_however_it_is_cut() {
+    fn key_stream_matches_rc4_however_it_is_split() {
         for seed in 0..20_u8 {
             let key: [u8; KEY_LEN] = array::from_fn(|at| seed.wrapping_mul(37) ^ (at as u8).wrapping_mul(11));
             let mut expected = vec![0; BLOCK_LEN + 100_000];

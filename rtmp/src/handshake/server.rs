@@ -1,4 +1,4 @@
-//! The server's side. Whether to sign and to encrypt is the client's choice.
+//! The server's side. The client decides whether to sign and to encrypt.
 
 use log::{debug, error, log_enabled, trace};
 
@@ -14,12 +14,12 @@ use crate::{
     text,
 };
 
-/// What a server brings along.
+/// The settings of a server.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ServerOptions {
     /// Milliseconds of any clock.
     pub time: u32,
-    /// A SWF file whose verification the server wants to know.
+    /// A SWF file whose verification the server requests.
     pub swf: Option<Swf>,
 }
 
@@ -46,7 +46,7 @@ enum State {
 /// Versions that S1 names.
 const VERSION_SIMPLE: [u8; 4] = [0; 4];
 const VERSION_SIGNED: [u8; 4] = [3, 5, 1, 1];
-/// First byte of the version of clients that know type 8, even when they ask for type 6.
+/// First byte of the version of clients that support type 8, even when they request type 6.
 const ENCRYPTING_PLAYER: u8 = 128;
 
 impl Server {
@@ -58,12 +58,12 @@ impl Server {
         Ok(Self::from_parts(options, &s1, &private))
     }
 
-    /// A server with given bytes where random ones belong: in S1, and in the private key, see [`KeyPair::new`].
+    /// A server with given bytes in place of random ones: in S1, and in the private key (see [`KeyPair::new`]).
     pub fn from_parts(options: ServerOptions, s1: &Block, private: &[u8]) -> Self {
         Self { options, s1: *s1, private: private.to_vec(), state: State::ExpectsC0C1 }
     }
 
-    /// Takes what the client sent so far.
+    /// Processes the bytes received so far.
     pub fn advance(&mut self, input: &[u8]) -> Result<Progress> {
         match &mut self.state {
             State::ExpectsC0C1 => {
@@ -119,8 +119,8 @@ impl Server {
 
     /// S0, S1 and S2 of a session that is not encrypted.
     fn plain_answer(&mut self, c1: &Block) -> Vec<u8> {
-        // A client that names its version and has no digest would be refused by librtmp. Here the published handshake
-        // is enough, as on other servers.
+        // librtmp would refuse a client that sends its version without a digest. Like other servers, this one accepts the
+        // published handshake.
         let digest = if c1[4] == 0 { None } else { CLIENT.find_digest(Scheme::One, c1).ok() };
         let s2 = match digest {
             Some((_, digest)) => {
@@ -153,7 +153,7 @@ impl Server {
         self.s1 = first_block(self.options.time, version, &self.s1);
     }
 
-    /// What C2 has to be in answer to the own S1.
+    /// The expected signature in C2, in answer to our S1.
     fn expected_signature(&self, version: u8, scheme: Scheme, keys: Option<Keys>) -> Expected {
         let key = CLIENT.signature_key(&SERVER.digest(scheme, &self.s1));
         let swf_response = self.options.swf.map(|swf| swf.response(&self.s1));

@@ -20,9 +20,9 @@ pub const XTEA: u8 = 8;
 /// The version byte whose signatures are encrypted with Blowfish.
 pub const BLOWFISH: u8 = 9;
 
-/// Where the signature begins.
+/// The offset of the signature.
 const OFFSET: usize = BLOCK_LEN - HASH_LEN;
-/// Which of the keys encrypts a block of the signature: a byte of the signature's key, modulo this.
+/// A byte of the signature's key, modulo this, selects the key that encrypts a block of the signature.
 const USED_KEYS: u8 = 15;
 
 /// The signature of C2 or S2 with S0 = `version`.
@@ -41,12 +41,12 @@ pub fn sign(version: u8, key: &Hash, block: &mut Block) {
     block[OFFSET..].copy_from_slice(&signature);
 }
 
-/// The signature that a block holds.
+/// The signature in a block.
 pub fn of(block: &Block) -> &Hash {
     block.last_chunk().expect("a block is longer than a signature")
 }
 
-/// Whether C2 or S2 ends in its signature.
+/// Whether C2 or S2 ends with its signature.
 pub fn verify(version: u8, key: &Hash, block: &Block) -> bool {
     let mut found = [0; HASH_LEN];
     found.copy_from_slice(&block[OFFSET..]);
@@ -74,7 +74,7 @@ pub fn encrypt(version: u8, index: usize, block: &mut [u8; 8]) {
 #[cfg(not(feature = "rtmpe"))]
 fn encrypt(_version: u8, _index: usize, _block: &mut [u8; 8]) {}
 
-/// XTEA with 32 rounds, little-endian. Enciphering eight public bytes is all that is needed of it.
+/// XTEA with 32 rounds, little-endian. Only the encryption of eight public bytes is needed.
 #[cfg(feature = "rtmpe")]
 fn xtea(key: &[u32; 4], block: [u8; 8]) -> [u8; 8] {
     const DELTA: u32 = 0x9E37_79B9;

@@ -1,4 +1,4 @@
-//! SWF verification: what a client tells a server about the SWF file that it claims to run.
+//! SWF verification: the proof that a client sends about the SWF file that it claims to run.
 
 use super::{
     BLOCK_LEN, Block,
@@ -11,7 +11,7 @@ pub const RESPONSE_LEN: usize = 42;
 /// The answer to a server that asks for verification; it belongs to one connection.
 pub type Response = [u8; RESPONSE_LEN];
 
-/// What is known of a SWF file.
+/// Size and hash of a SWF file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Swf {
     /// Length of the uncompressed file in bytes.
@@ -21,7 +21,7 @@ pub struct Swf {
 }
 
 impl Swf {
-    /// The answer in the session that S1 began.
+    /// The answer for the session that this S1 began.
     pub fn response(&self, s1: &Block) -> Response {
         let mut response = [1; RESPONSE_LEN];
         response[2..6].copy_from_slice(&self.size.to_be_bytes());

@@ -1,22 +1,22 @@
-//! Bodies of HTTP/1 messages: where they end, and which of their bytes are content.
+//! Bodies of HTTP/1 messages: their end, and the content in them.
 
 use std::ops::Range;
 
 use super::head::MAX_HEAD;
 use crate::error::{Error, Result};
 
-/// What is still to come of a body.
+/// The missing part of a body.
 #[derive(Debug)]
 pub(crate) enum Body {
     /// This many bytes.
     Length(u64),
-    /// All that arrives on the connection.
+    /// All bytes of the connection.
     UntilClose,
     /// Chunks (RFC 9112, 7.1), up to one without content.
     Chunked(Chunked),
 }
 
-/// Where in a body of chunks the decoder is.
+/// The decoder's position in a body of chunks.
 #[derive(Debug)]
 pub(crate) enum Chunked {
     Size { size: u32, digits: u32 },
@@ -28,11 +28,11 @@ pub(crate) enum Chunked {
 }
 
 impl Body {
-    /// A body of chunks, none of which has arrived.
+    /// A body of chunks of which nothing has arrived.
     pub(crate) const CHUNKED: Self = Self::Chunked(Chunked::Size { size: 0, digits: 0 });
 
-    /// How many bytes of `input` belong to the body, up to the end of a piece of content, and where the content is. If there
-    /// is none, the body is complete or all of `input` belongs to it.
+    /// The number of bytes of `input` that belong to the body, up to the end of a piece of content, and the position of the
+    /// content. If there is none, the body is complete or all of `input` belongs to it.
     pub(crate) fn next(&mut self, input: &[u8]) -> Result<(usize, Range<usize>)> {
         match self {
             Self::Length(missing) => {
@@ -45,7 +45,7 @@ impl Body {
         }
     }
 
-    /// Whether nothing more belongs to the body.
+    /// Whether the body has ended.
     pub(crate) fn is_complete(&self) -> bool {
         matches!(self, Self::Length(0) | Self::Chunked(Chunked::Done))
     }
@@ -63,7 +63,7 @@ impl Chunked {
                     return Ok((at + len, at..at + len));
                 }
                 Self::Size { size, digits } => match char::from(byte).to_digit(16) {
-                    // Seven digits stay below what an `int` holds; zeros in front do not make a size larger.
+                    // Seven digits fit into an `int`; leading zeros do not count.
                     Some(_) if digits >= 7 => return Err(Error::TooLarge("chunk of an HTTP reply")),
                     Some(digit) => {
                         let size = size << 4 | digit;
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_that_are_none_are_errors() {
+    fn invalid_chunks_are_errors() {
         let long = "x".repeat(MAX_HEAD + 1);
         let (extension, trailer) = (format!("1;{long}"), format!("0\r\n{long}"));
         for input in ["x\r\n", "-1\r\n", "\r\n", "FFFFFFFF\r\n", "1\r\nab\r\n", &extension, &trailer] {

@@ -1,4 +1,4 @@
-//! One request and its response over a stream. Knows time, but neither sockets nor what the body means.
+//! One request and its response over a stream. Knows time, but neither sockets nor the meaning of the body.
 
 use std::time::{Duration, Instant};
 
@@ -12,25 +12,25 @@ use crate::{
     transport::stream::Stream,
 };
 
-/// How long the peer may be silent.
+/// The limit of a peer's silence.
 const PAUSE: Duration = Duration::from_secs(5);
-/// How long sending the request, and receiving the head of the response, may take.
+/// The limit for sending the request, and for receiving the head of the response.
 const HEAD_TIME: Duration = Duration::from_secs(30);
-/// How long a body may take that comes at less than [`BODY_RATE`].
+/// The limit for a body that arrives more slowly than [`BODY_RATE`].
 const BODY_TIME: Duration = Duration::from_secs(60);
-/// Bytes of a body that are worth another second.
+/// This many bytes of a body extend the limit by a second.
 const BODY_RATE: u64 = 4096;
-/// How many bytes are received at once.
+/// The number of bytes that are received at once.
 const BLOCK: usize = 16_383;
 
-/// Sends a request and hands its response to `receiver`.
+/// Sends a request and passes its response to `receiver`.
 ///
 /// A body of unknown length also ends with a pause of 5 seconds, since librtmp's servers may keep the connection open.
 pub fn exchange(stream: &mut dyn Stream, request: &[u8], receiver: &mut dyn Receiver) -> Result<Outcome> {
     exchange_within(BODY_TIME, stream, request, receiver)
 }
 
-/// As [`exchange`], with another time for bodies that trickle.
+/// As [`exchange`], with another limit for slow bodies.
 fn exchange_within(
     body_time: Duration,
     stream: &mut dyn Stream,
@@ -46,7 +46,7 @@ fn exchange_within(
     if let Some(date) = &head.last_modified {
         receiver.last_modified(date);
     }
-    // A length of 0 is taken for none, as librtmp does.
+    // A length of 0 counts as unknown, as in librtmp.
     let mut body = head.content_length.filter(|length| *length > 0).map_or(Body::UntilClose, Body::Length);
     let first = input.get(consumed..).unwrap_or_default();
     if !first.is_empty() {
@@ -60,7 +60,7 @@ fn exchange_within(
             (Ok(0) | Err(Error::TimedOut), Body::UntilClose) => break,
             (Ok(0), _) => return Err(Error::Closed),
             (Ok(count), _) => {
-                // All of it, as librtmp does: there may be more than was announced.
+                // All of it, as in librtmp: there may be more than was announced.
                 let block = block.get(..count).unwrap_or_default();
                 receiver.body(block)?;
                 body.next(block)?;
@@ -72,7 +72,7 @@ fn exchange_within(
     Ok(Outcome::of_status(head.status))
 }
 
-/// The time that a body may take, which grows with it: a peer that lets it trickle has the first part only.
+/// The time limit for a body, which grows with it: for a peer that sends slowly, only the first part counts.
 struct Pace {
     began: Instant,
     time: Duration,
@@ -88,7 +88,7 @@ impl Pace {
         self.received = self.received.saturating_add(count as u64);
     }
 
-    /// An error if the body should be there by `now`.
+    /// Fails if the body should be complete by `now`.
     fn check(&self, now: Instant) -> Result<()> {
         let earned = Duration::from_secs(self.received / BODY_RATE);
         let time = self.time.saturating_add(earned);
@@ -96,8 +96,8 @@ impl Pace {
     }
 }
 
-/// Receives until the head is complete, which may bring the first bytes of the body too. There is no head if the
-/// status says that there is nothing new: the headers are then not waited for.
+/// Receives until the head is complete, which may include the first bytes of the body. There is no head if the status means
+/// "not modified": the headers are then not waited for.
 fn receive_head(
     stream: &mut dyn Stream,
     block: &mut [u8],
@@ -132,7 +132,7 @@ fn receive_head(
     }
 }
 
-/// Why a head is not complete: a peer that says something and then not even a line does not speak HTTP.
+/// Why a head is incomplete: a peer that sends less than a line and ends does not speak HTTP.
 fn cut_head(input: &[u8], error: Error) -> Error {
     if input.is_empty() || input.contains(&b'\n') {
         return error;
@@ -146,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// What the peer does next.
+    /// The next action of the peer.
     #[derive(Clone)]
     enum Step {
         Send(Vec<u8>),
@@ -276,7 +276,7 @@ mod tests {
         assert!(after(&pace, 60 + (100 << 8)) && !after(&pace, 100 + (100 << 8)));
     }
 
-    /// Sends its bytes, and then one byte each time it is asked.
+    /// Sends its bytes, and then one byte at each receive.
     struct Trickle(Vec<u8>, usize);
 
     impl Stream for Trickle {
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_length_are_delivered_with_their_block_only() {
+    fn bytes_after_the_length_are_delivered_with_their_block_only() {
         let (outcome, seen) = run(&[send(OK), send(b"again")]);
         assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"hello"[..]));
         let (outcome, seen) = run(&[send(&[OK, b"again"].concat()), send(b"again")]);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_0_says_nothing() {
+    fn length_of_0_is_ignored() {
         let (outcome, seen) = run(&[send(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), send(b"hello")]);
         assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"hello"[..]));
     }

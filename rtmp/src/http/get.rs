@@ -1,4 +1,4 @@
-//! One request over a connection of its own.
+//! One request over its own connection.
 
 use std::time::Duration;
 
@@ -8,10 +8,11 @@ use crate::{
     transport::{stream::LinkStream, tls::Trust, wait::Patience},
 };
 
-/// How long connecting may take.
+/// The limit for connecting.
 const CONNECT_TIME: Duration = Duration::from_secs(30);
 
-/// Fetches `url` for `receiver`, over https from servers that `trust` admits. A `date` that is not empty asks for a body only if the resource changed since.
+/// Fetches `url` for `receiver`; with https, from servers that `trust` accepts. A `date` that is not empty requests the body
+/// only if the resource has changed since.
 ///
 /// Errors are those of [`Outcome::of_result`], and whatever the receiver returns.
 pub fn get(

@@ -1,7 +1,6 @@
 //! Heads of HTTP/1 messages: the first line and the headers.
 //!
-//! Knows where a head ends and what its headers mean to HTTP. Which statuses and paths make sense, and what an error is
-//! called, is up to the reader.
+//! Finds the end of a head and interprets its headers for HTTP. The caller decides about statuses and paths, and names errors.
 
 use httparse::{EMPTY_HEADER, Header, ParserConfig, Status};
 
@@ -10,18 +9,18 @@ use crate::error::{Error, Result};
 /// The longest head that is read.
 pub(crate) const MAX_HEAD: usize = 16 << 10;
 
-/// The head of a request. It has to follow the grammar.
+/// The head of a request, which must follow the grammar.
 pub(crate) struct Request<'a> {
     pub(crate) method: &'a str,
-    /// The target, as it came.
+    /// The target as it was sent.
     pub(crate) path: &'a str,
     pub(crate) headers: Headers<'a>,
 }
 
-/// The head of a response. Lines that are no headers are skipped, folded ones are joined.
+/// The head of a response. Lines that are not headers are skipped, folded ones are joined.
 pub(crate) struct Response<'a> {
     pub(crate) status: u16,
-    /// What follows the status; may be empty.
+    /// The text after the status; may be empty.
     pub(crate) reason: &'a str,
     pub(crate) headers: Headers<'a>,
 }
@@ -67,10 +66,10 @@ impl<'a> Response<'a> {
         Ok(Some((Self { status, reason, headers: Headers { minor_version, list } }, len)))
     }
 
-    /// The status in a head that need not be complete.
+    /// The status in a head that may be incomplete.
     pub(crate) fn status(input: &[u8]) -> Option<u16> {
         let mut response = httparse::Response::new(&mut []);
-        // There is no room for headers, which come after the status.
+        // It fails because there is no room for headers, but the status comes before them.
         let _ = lenient().parse_response(&mut response, input);
         response.code
     }
@@ -85,13 +84,13 @@ impl<'a> Headers<'a> {
             .map(|header| header.value)
     }
 
-    /// Whether a header, whose value is a list, has `token` in it. Case does not matter.
+    /// Whether a header, whose value is a list, contains `token`. Case does not matter.
     pub(crate) fn has_token(&self, name: &str, token: &str) -> bool {
         let tokens = self.values(name).flat_map(|value| value.split(|byte| *byte == b','));
         tokens.map(<[u8]>::trim_ascii).any(|found| found.eq_ignore_ascii_case(token.as_bytes()))
     }
 
-    /// Whether the connection serves for another message behind this one, as far as the head says.
+    /// Whether the connection can be used for another message after this one, according to the head.
     pub(crate) fn keep_alive(&self) -> bool {
         match self.minor_version {
             0 => self.has_token("Connection", "keep-alive"),
@@ -99,7 +98,7 @@ impl<'a> Headers<'a> {
         }
     }
 
-    /// The length of the body: digits, or the same digits more than once. A huge one is `u64::MAX`.
+    /// The length of the body: digits, or the same digits several times. A very large one is `u64::MAX`.
     pub(crate) fn content_length(&self) -> Result<Option<u64>> {
         let mut length = None;
         for part in self.values("Content-Length").flat_map(|value| value.split(|byte| *byte == b',')) {
@@ -107,7 +106,7 @@ impl<'a> Headers<'a> {
             if part.is_empty() || !part.iter().all(u8::is_ascii_digit) {
                 return Err(Error::malformed("HTTP head", "Content-Length is not a number"));
             }
-            // Digits only, so all that can be wrong is the size.
+            // There are only digits, so only the size can be wrong.
             let number =
                 std::str::from_utf8(part).ok().and_then(|digits| digits.parse().ok()).unwrap_or(u64::MAX);
             if length.replace(number).is_some_and(|earlier| earlier != number) {
@@ -118,13 +117,13 @@ impl<'a> Headers<'a> {
     }
 }
 
-/// How many bytes of empty lines are in front of a head; they are not its (RFC 9112, 2.2).
+/// The number of bytes of empty lines before a head; they do not belong to it (RFC 9112, 2.2).
 pub(crate) fn empty_lines(input: &[u8]) -> usize {
     input.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
 }
 
-/// The length of the head at the start of `input`, empty line included, once all of it is there. Lines may end with LF
-/// only. Looks at what lies behind `seen` only, where the end was not found before.
+/// The length of the head at the start of `input`, including the empty line, once it is complete. Lines may end with LF only.
+/// Looks only at bytes after `seen`, because the end was not found before.
 pub(crate) fn len(input: &[u8], seen: usize) -> Option<usize> {
     let start = seen.saturating_sub(3);
     let tail = input.get(start..)?;
@@ -135,7 +134,7 @@ pub(crate) fn len(input: &[u8], seen: usize) -> Option<usize> {
     })
 }
 
-/// Room for the headers of a head: there are fewer than lines.
+/// Room for the headers of a head, which has fewer headers than lines.
 fn room(input: &[u8], max_headers: usize) -> Vec<Header<'_>> {
     let lines = input.iter().take(MAX_HEAD).filter(|&&byte| byte == b'\n').count();
     vec![EMPTY_HEADER; lines.min(max_headers)]
@@ -184,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_kept_as_the_version_and_the_headers_say() {
+    fn connections_are_kept_according_to_version_and_headers() {
         let keeps =
             |version, line: &str| request(&format!("GET / {version}\r\n{line}\r\n\r\n")).headers.keep_alive();
         assert!(keeps("HTTP/1.1", "A: b"));

@@ -1,8 +1,8 @@
 //! A small HTTP/1.0 client: one GET over one connection.
 //!
-//! [`url`], [`request`] and [`response`] turn bytes into values and back; `head` and `body` are what they have in common with
-//! tunnels and proxies. [`exchange`] plays one request through a stream, and [`get()`] makes the connection for it. There are no redirections, no content codings and no cookies, and
-//! what the body means is the receiver's business.
+//! [`url`], [`request`] and [`response`] turn bytes into values and back; tunnels and proxies share `head` and `body` with
+//! them. [`exchange`] sends one request over a stream, and [`get()`] makes the connection for it. There are no redirections, no
+//! content codings and no cookies, and the receiver interprets the body.
 //!
 //! ```no_run
 //! use rtmp::{http::{self, Outcome, Receiver}, transport::{tls::Trust, wait::Endless}};
@@ -42,7 +42,7 @@ use crate::error::{Error, Result};
 pub enum Outcome {
     /// The whole body was delivered.
     Complete,
-    /// The copy at hand is still good; there was no body.
+    /// The existing copy is still valid; there was no body.
     NotModified,
     /// The server does not know the resource.
     NotFound,
@@ -57,7 +57,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What a status says, if its body arrives completely.
+    /// The meaning of a status, if its body arrives completely.
     pub fn of_status(status: u16) -> Self {
         match status {
             ..300 => Self::Complete,
@@ -69,8 +69,8 @@ impl Outcome {
         }
     }
 
-    /// What a request came to, errors included: what is wrong with the bytes of either side is a bad request, and all
-    /// others are a lost connection.
+    /// The outcome of a request, including errors: invalid bytes of either side are a bad request, and all other errors are a
+    /// lost connection.
     pub fn of_result(result: &Result<Self>) -> Self {
         match result {
             Ok(outcome) => *outcome,
@@ -80,7 +80,7 @@ impl Outcome {
     }
 }
 
-/// Takes a response apart as it arrives.
+/// Receives the parts of a response as they arrive.
 pub trait Receiver {
     /// The status, once, before anything else.
     fn status(&mut self, status: u16);

@@ -1,9 +1,9 @@
-//! Requests as librtmp sends them: servers are known to answer these very lines.
+//! Requests as librtmp sends them: some servers answer only these lines.
 
 use super::url::Url;
 use crate::error::{Error, Result};
 
-/// A GET request for a URL. A date that is not empty asks for an answer only if the resource changed since.
+/// A GET request for a URL. A date that is not empty requests an answer only if the resource has changed since.
 pub fn encode(url: &Url, date: &[u8]) -> Result<Vec<u8>> {
     if date.iter().any(u8::is_ascii_control) {
         return Err(Error::Invalid("date with a control character"));

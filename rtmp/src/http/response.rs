@@ -1,20 +1,20 @@
-//! Responses to our request: what their head says.
+//! Responses to our request: the contents of their head.
 
 use super::head::{self, MAX_HEAD};
 use crate::error::{Error, Result};
 
-/// What the head of a response says, as far as it matters here.
+/// The relevant contents of a response's head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
     /// The status code.
     pub status: u16,
-    /// How long the body is, if that is said.
+    /// The length of the body, if it is given.
     pub content_length: Option<u64>,
     /// The date of the resource, in the server's words.
     pub last_modified: Option<Vec<u8>>,
 }
 
-/// How far the bytes of a response reach.
+/// The result of decoding a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Progress {
     /// The head is not complete; its status may already be known.
@@ -22,17 +22,16 @@ pub enum Progress {
         /// The status code.
         status: Option<u16>,
     },
-    /// The head, and how many bytes it took.
+    /// The head, and its length in bytes.
     Complete {
-        /// Where the body begins.
+        /// The beginning of the body.
         consumed: usize,
-        /// What the head says.
+        /// The contents of the head.
         head: Head,
     },
 }
 
-/// Reads the head of a response from all bytes that have arrived. Lines may end in LF alone, and lines that are no
-/// headers are skipped.
+/// Reads the head of a response from all received bytes. Lines may end in LF alone, and lines that are not headers are skipped.
 pub fn decode(input: &[u8]) -> Result<Progress> {
     if !input.iter().zip(SIGNATURE).all(|(byte, expected)| byte == expected) {
         return Err(NOT_HTTP);
@@ -40,7 +39,7 @@ pub fn decode(input: &[u8]) -> Result<Progress> {
     let input = input.get(..MAX_HEAD).unwrap_or(input);
     match head::Response::parse(input, MAX_HEADERS) {
         Ok(Some((response, consumed))) => {
-            // When a header is there twice, librtmp goes by the last one.
+            // If a header is repeated, librtmp uses the last one.
             let last = |name| response.headers.values(name).next_back();
             Ok(Progress::Complete {
                 consumed,
@@ -59,7 +58,7 @@ pub fn decode(input: &[u8]) -> Result<Progress> {
     }
 }
 
-/// The number that text begins with, if it does.
+/// The number at the start of a text, if there is one.
 fn length(text: &[u8]) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
     digits.fold(None, |value: Option<u64>, digit| {
@@ -67,10 +66,10 @@ fn length(text: &[u8]) -> Option<u64> {
     })
 }
 
-/// As many as a head has room for: librtmp does not count them.
+/// As many as fit into a head: librtmp does not count them.
 const MAX_HEADERS: usize = MAX_HEAD;
 
-/// What every response of the versions that are understood begins with.
+/// The first bytes of every response of the supported versions.
 const SIGNATURE: &[u8] = b"HTTP/1";
 
 const NOT_HTTP: Error = Error::malformed("HTTP response", "it is not one of HTTP/1");
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_headers_are_passed_over() {
+    fn lines_that_are_not_headers_are_skipped() {
         let read =
             head(b"HTTP/1.1 200 OK\r\nno colon\r\n: x\r\nA B: c\r\nContent-Length: 7\r\n folded\r\n\r\n");
         assert_eq!(read.content_length, Some(7));

@@ -1,32 +1,32 @@
-//! URLs of HTTP resources: where to connect, and what to ask for.
+//! URLs of HTTP resources: the host to connect to, and the path to request.
 
 use crate::{
     error::{Error, Result},
     url::{UserInfo, basic_credentials},
 };
 
-/// A URL, taken apart.
+/// A URL in parts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     /// Whether the connection is inside TLS.
     pub secure: bool,
     /// Name or address to connect to, without the brackets of an IPv6 address; may be empty.
     pub host: String,
-    /// 0 if the text in its place is no number.
+    /// 0 if the text in its place is not a number.
     pub port: u16,
-    /// What the Authorization header says, if there is a user name in the URL.
+    /// The value of the Authorization header, if the URL has a user name.
     pub authorization: Option<String>,
-    /// The host as the Host header has it.
+    /// The host in the form of the Host header.
     pub authority: Vec<u8>,
-    /// The URL up to and including the first slash of the path, without the login, which the Referer header has.
+    /// The URL up to and including the first slash of the path, without the login, for the Referer header.
     pub origin: Vec<u8>,
     /// From the first slash to the end, query and fragment included.
     pub path: Vec<u8>,
 }
 
 impl Url {
-    /// Parses `http` and `https` URLs; a path that is not there is `/`. What else stands between `http` and the colon
-    /// is not looked at, as in librtmp.
+    /// Parses `http` and `https` URLs; a missing path is `/`. Other text between `http` and the colon is ignored, as in
+    /// librtmp.
     pub fn parse(text: &[u8]) -> Result<Self> {
         if text.iter().any(u8::is_ascii_control) {
             return Err(Error::Invalid("URL with a control character"));
@@ -41,7 +41,7 @@ impl Url {
         if !scheme.get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"http")) {
             return Err(Error::Invalid("URL of another scheme than http and https"));
         }
-        // librtmp would ask for HTTPS://… in clear text, which nobody who writes that can want.
+        // librtmp would request HTTPS://… in clear text, which the author of such a URL cannot want.
         let secure = scheme.get(4).is_some_and(|byte| byte.eq_ignore_ascii_case(&b's'));
 
         let host_end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
@@ -91,7 +91,7 @@ fn split_port(text: &[u8]) -> Result<(&[u8], Option<&[u8]>)> {
     })
 }
 
-/// The number that text begins with; 0 if there is none.
+/// The number at the start of a text; 0 if there is none.
 fn number(text: &[u8]) -> Result<u16> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit());
     let value =
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_addresses_stand_in_brackets() {
+    fn ipv6_addresses_have_brackets() {
         assert_eq!(parts("http://[::1]/p"), expected(false, "::1", 80, "/p"));
         assert_eq!(parts("http://[::1]:81/p"), expected(false, "::1", 81, "/p"));
         assert_eq!(parse("http://[::1]:81/p").authority, b"[::1]");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_url_is_refused() {
+    fn urls_other_than_http_are_refused() {
         for text in
             ["", "h", "http", "http:", "http:/", "http:/x", "http//x", "ftp://h/", "rtmp://h/a", "httq://h/"]
         {

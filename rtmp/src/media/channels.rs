@@ -1,4 +1,4 @@
-//! Which channel of multichannel audio is for which speaker: the data of [`Packet::Channels`](super::Packet::Channels).
+//! The speakers of the channels of multichannel audio: the data of [`Packet::Channels`](super::Packet::Channels).
 
 use super::parse::{Bytes, CUT_OFF};
 use crate::error::{Error, Result};
@@ -9,14 +9,14 @@ use crate::error::{Error, Result};
 pub enum Channels<'a> {
     /// Only their number is known.
     Unspecified {
-        /// How many there are.
+        /// The number of channels.
         count: u8,
     },
     /// They are in the order of the speakers' numbers.
     Native {
-        /// How many there are.
+        /// The number of channels.
         count: u8,
-        /// The speakers that have one: [`Speaker::bit`] of each.
+        /// The speakers that have a channel: [`Speaker::bit`] of each.
         mask: u32,
     },
     /// For each channel the number of its speaker.
@@ -62,7 +62,7 @@ const NAMES: [&str; 24] = [
 impl Speaker {
     /// The channel has no speaker.
     pub const UNUSED: Self = Self(0xFE);
-    /// The channel has one that is not known.
+    /// The speaker of the channel is not known.
     pub const UNKNOWN: Self = Self(0xFF);
 
     /// The bit in the mask of [`Channels::Native`]; 0 for a number that has none.
@@ -70,7 +70,7 @@ impl Speaker {
         if (self.0 as usize) < NAMES.len() { 1 << self.0 } else { 0 }
     }
 
-    /// What people call it; `None` for a number without a name.
+    /// Its name; `None` for a number without a name.
     pub fn name(self) -> Option<&'static str> {
         match self {
             Self::UNUSED => Some("unused"),
@@ -81,7 +81,7 @@ impl Speaker {
 }
 
 impl<'a> Channels<'a> {
-    /// Reads the data of a packet. Bytes behind it are ignored.
+    /// Reads the data of a packet. Bytes after it are ignored.
     pub fn parse(body: &'a [u8]) -> Result<Self> {
         let mut rest = Bytes(body);
         let (order, count) = (rest.u8()?, rest.u8()?);
@@ -93,7 +93,7 @@ impl<'a> Channels<'a> {
         })
     }
 
-    /// How many channels there are.
+    /// The number of channels.
     pub fn count(&self) -> usize {
         match self {
             Self::Unspecified { count } | Self::Native { count, .. } => usize::from(*count),

@@ -5,7 +5,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What the colours of a track mean. Each member is optional; what is not there has no known value.
+/// The meaning of a track's colours. Each member is optional; a missing one is unknown.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ColorInfo {
@@ -60,9 +60,9 @@ const UNDEFINED: u8 = 6;
 type Group<'s> = (&'static [u8], Vec<(&'static [u8], &'s mut Option<f64>)>);
 
 impl ColorInfo {
-    /// Reads the data of a packet; `None` if it takes back what was said before.
+    /// Reads the data of a packet; `None` if it resets the values.
     ///
-    /// Fails if it says nothing about colours.
+    /// Fails if it contains no colour information.
     pub fn parse(body: &[u8]) -> Result<Option<Self>> {
         let values = amf::decode(body)?;
         let is_name = |at: usize| values.get(at).and_then(|value| value.value.as_string()) == Some(NAME);
@@ -105,14 +105,14 @@ impl ColorInfo {
         body.finish()
     }
 
-    /// The data of a packet that takes back what was said before.
+    /// The data of a packet that resets the values.
     pub fn encode_reset() -> Vec<u8> {
         let mut body = Encoder::new();
         body.string(NAME).raw(&[UNDEFINED]);
         body.finish()
     }
 
-    /// All numbers by their names, in the order of the source.
+    /// All numbers with their names, in the order of the specification.
     fn groups(&mut self) -> [Group<'_>; 3] {
         let Self { bit_depth, primaries, transfer, matrix, light, display } = self;
         [
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_taken_back_by_nothing_at_all() {
+    fn undefined_value_resets_colours() {
         assert_eq!(ColorInfo::encode_reset(), b"\x02\0\x09colorInfo\x06");
         for body in
             [&b"\x02\0\x09colorInfo\x06"[..], b"\x02\0\x09colorInfo\x03\0\0\x09", b"\x02\0\x09colorInfo"]

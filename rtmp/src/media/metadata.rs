@@ -1,4 +1,4 @@
-//! `onMetaData`: which track a property is about, and the numbers that stand for codecs.
+//! `onMetaData`: the track that a property belongs to, and the numbers of codecs.
 
 use super::{Codec, FourCc, Kind};
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
     text::Text,
 };
 
-/// What metadata says about one track.
+/// The metadata of one track.
 #[derive(Debug, Clone, Copy)]
 pub struct TrackInfo<'m, 'a> {
     kind: Kind,
@@ -15,7 +15,7 @@ pub struct TrackInfo<'m, 'a> {
     own: Option<&'m Properties<'a>>,
 }
 
-/// Where metadata has the properties of a kind's tracks.
+/// The names under which metadata has the properties of a kind's tracks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrackNames {
     /// The map of tracks other than 0.
@@ -35,7 +35,7 @@ impl Kind {
 }
 
 impl Codec {
-    /// The number that metadata has for the codec; `None` if it has none.
+    /// The codec's number in metadata; `None` if it has none.
     pub fn number(self) -> Option<f64> {
         match self {
             Self::Legacy { id, .. } => Some(f64::from(id)),
@@ -44,13 +44,13 @@ impl Codec {
         }
     }
 
-    /// The codec that a number or a text of metadata stands for.
+    /// The codec for a number or a text of metadata.
     pub fn from_metadata(value: &Value<'_>) -> Option<Self> {
         match value {
             Value::Number(number) if *number >= 0.0 && *number < 16.0 => {
                 Some(Self::Legacy { id: *number as u8, format: 0 })
             }
-            // Not a code in which there are control characters.
+            // A code never contains control characters.
             Value::Number(number) if *number >= f64::from(0x2000_0000) && *number <= f64::from(u32::MAX) => {
                 Some(Self::FourCc(FourCc(*number as u32)))
             }
@@ -60,9 +60,9 @@ impl Codec {
     }
 }
 
-/// The tracks of a kind that metadata describes, by their numbers. `values` is what the message has, its name included.
+/// The tracks of a kind that metadata describes, by their numbers. `values` is the contents of the message, including its name.
 ///
-/// Track 0 is there if the metadata has members at all. A map's names that are no number from 1 to 255 are passed over.
+/// Track 0 is included if the metadata has any members. A map's names that are not a number from 1 to 255 are skipped.
 pub fn info_map<'m, 'a>(values: &'m Properties<'a>, kind: Kind) -> Vec<TrackInfo<'m, 'a>> {
     let Some(top) = values.iter().find_map(|property| members(&property.value)) else { return Vec::new() };
     let mut tracks = vec![TrackInfo { kind, id: 0, top, own: None }];
@@ -88,8 +88,8 @@ pub fn named_info_map(body: &mut Encoder, kind: Kind, ids: &[u8], mut write: imp
     body.end_object();
 }
 
-/// Which track script data is about. Data for one track says so in its object; other data is about the first track of
-/// both kinds, for which the kind is `None`.
+/// The track that script data belongs to. Data for one track has its number in its object; other data belongs to the first
+/// track of both kinds, for which the kind is `None`.
 pub fn subject(values: &Properties<'_>) -> (Option<Kind>, u8) {
     let top = values.iter().find_map(|property| members(&property.value));
     let kind = match top.and_then(|top| top.find(b"mediaType")).and_then(Value::as_string) {
@@ -110,7 +110,7 @@ impl<'m, 'a> TrackInfo<'m, 'a> {
         self.id
     }
 
-    /// The value of a property. A track that does not have it has that of track 0.
+    /// The value of a property. A track without it uses that of track 0.
     pub fn find(&self, name: &[u8]) -> Option<&'m Value<'a>> {
         self.own.and_then(|own| own.find(name)).or_else(|| self.top.find(name))
     }
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn tracks_have_what_is_said_of_them_and_else_what_track_0_has() {
+    fn tracks_inherit_missing_properties_from_track_0() {
         let body = metadata();
         let values = amf::decode(&body).unwrap();
         let tracks = info_map(&values, Kind::Video);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn script_data_says_which_track_it_is_about() {
+    fn script_data_identifies_its_track() {
         for (media_type, id, expected) in [
             (None, None, (None, 0)),
             (Some("video"), Some(3.0), (Some(Kind::Video), 3)),

@@ -1,8 +1,8 @@
 //! Audio and video messages: what is in them, for legacy codecs and for Enhanced RTMP v2.
 //!
-//! This module knows the layout of message bodies: codecs, packet types, tracks, time offsets, and which messages are
-//! decoder configurations and key frames. Nothing else in the library decides these. It does not decode
-//! what the codecs themselves define, and knows neither sessions nor files.
+//! This module knows the layout of message bodies: codecs, packet types, tracks, time offsets, and which messages are decoder
+//! configurations and key frames. Nothing else in the library decides these. It does not decode the data of the codecs, and
+//! knows neither sessions nor files.
 //!
 //! [`parse`] looks at a body, and [`Message`] writes one. A relay needs no table of codecs for it: for each kind and
 //! each track it keeps the last [`Packet::Config`], [`Packet::Metadata`] and [`Packet::Channels`], and the frames
@@ -57,7 +57,7 @@ pub enum Kind {
 /// How the data of a track is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// One of the numbers that FLV has always had.
+    /// One of FLV's legacy numbers.
     Legacy {
         /// For video: 2 H.263, 3 Screen, 4 VP6, 5 VP6 with alpha, 6 Screen 2, 7 H.264, and 12, which some encoders
         /// use for H.265. For audio: 0 PCM, 1 ADPCM, 2 MP3, 3 PCM little-endian, 4 to 6 Nellymoser, 7 and 8 G.711, 10
@@ -73,7 +73,7 @@ pub enum Codec {
     None,
 }
 
-/// What the data of a track is.
+/// The kind of a track's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Packet {
@@ -108,7 +108,7 @@ pub enum Frame {
     GeneratedKey = 4,
 }
 
-/// What a message says about one track.
+/// One track of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Track<'a> {
     /// How the data is coded.
@@ -127,7 +127,7 @@ pub struct Track<'a> {
 }
 
 impl Kind {
-    /// The kind that a message type stands for; `None` for other messages.
+    /// The kind of a message type; `None` for other messages.
     pub const fn of(kind: MessageType) -> Option<Self> {
         match kind {
             MessageType::AUDIO => Some(Self::Audio),
@@ -136,7 +136,7 @@ impl Kind {
         }
     }
 
-    /// The message type that carries this kind.
+    /// The message type of this kind.
     pub const fn message_type(self) -> MessageType {
         match self {
             Self::Audio => MessageType::AUDIO,
@@ -161,7 +161,7 @@ impl Packet {
         matches!(self, Self::Config | Self::TsConfig)
     }
 
-    /// Whether it stays valid until the next one of its kind, so that a player that comes late needs it.
+    /// Whether it stays valid until the next one of its kind, so that a late player needs it.
     pub const fn is_state(self) -> bool {
         matches!(self, Self::Config | Self::TsConfig | Self::Metadata | Self::Channels)
     }
@@ -179,19 +179,19 @@ impl<'a> Track<'a> {
     }
 }
 
-/// Legacy audio formats that have a layout of their own.
+/// Legacy audio formats with their own layout.
 pub(crate) mod sound {
     pub(crate) const AAC: u8 = 10;
-    /// No format: what follows is a packet type of Enhanced RTMP.
+    /// Not a format: a packet type of Enhanced RTMP follows.
     pub(crate) const ENHANCED: u8 = 9;
 }
 
-/// Whether a legacy video codec has a packet type and a composition time in front of its data.
+/// Whether a legacy video codec has a packet type and a composition time before its data.
 const fn is_nal_codec(id: u8) -> bool {
     matches!(id, 7 | 12)
 }
 
-/// Packet types of Enhanced RTMP that are not about a track's data.
+/// Packet types of Enhanced RTMP without a track's data.
 mod prefix {
     pub(super) const AUDIO_MULTITRACK: u8 = 5;
     pub(super) const VIDEO_MULTITRACK: u8 = 6;
@@ -205,20 +205,20 @@ mod layout {
     pub(super) const MANY_CODECS: u8 = 2;
 }
 
-/// The bit of a video message that says that it is enhanced.
+/// The bit of a video message that marks it as enhanced.
 const EX_HEADER: u8 = 0x80;
 
 /// The frame type of a command.
 const COMMAND_FRAME: u8 = 5;
 
-/// The packet type of video metadata. It makes the frame type meaningless.
+/// The packet type of video metadata, with which the frame type has no meaning.
 const VIDEO_METADATA: u8 = 4;
 
 /// The type of a ModEx element that holds nanoseconds.
 const TIMESTAMP_OFFSET_NANO: u8 = 0;
 
-/// Nanoseconds in a millisecond: offsets are below.
+/// Nanoseconds in a millisecond: offsets are smaller.
 const NANOS_PER_MILLI: u32 = 1_000_000;
 
-/// How many ModEx elements may stand in front of a message.
+/// The limit of ModEx elements before a message.
 pub const MAX_MODEX: usize = 8;

@@ -1,4 +1,4 @@
-//! Reading message bodies.
+//! Reads message bodies.
 
 use super::{
     COMMAND_FRAME, Codec, EX_HEADER, FourCc, Frame, Kind, MAX_MODEX, NANOS_PER_MILLI, Packet,
@@ -24,14 +24,14 @@ pub struct Tracks<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State<'a> {
-    /// There is one track, which was read.
+    /// There is one track, which was already read.
     One(Track<'a>),
-    /// Tracks with their sizes in front.
+    /// Tracks with their sizes before them.
     Many {
         kind: Kind,
         packet_type: u8,
         frame: Option<Frame>,
-        /// `None` if each track names its own.
+        /// `None` if each track has its own.
         codec: Option<FourCc>,
         rest: Bytes<'a>,
     },
@@ -40,8 +40,8 @@ enum State<'a> {
 
 /// Reads the beginning of an audio or video message.
 ///
-/// An error means that this message is damaged, or uses values that are reserved; it says nothing about the next
-/// message. A program that passes messages on may pass this one on as well.
+/// An error means that this message is damaged, or uses reserved values; it does not affect the next message. A program that
+/// passes messages on may pass this one on as well.
 pub fn parse(kind: Kind, body: &[u8]) -> Result<Media<'_>> {
     let mut rest = Bytes(body);
     let first = match (kind, rest.u8()) {
@@ -69,7 +69,7 @@ impl<'a> Media<'a> {
 }
 
 impl Tracks<'_> {
-    /// Where the next track is: a number for [`Tracks::go_to`] on tracks of the same body. 0 means that there is none.
+    /// The position of the next track: a number for [`Tracks::go_to`] on tracks of the same body. 0 means that there is none.
     pub fn position(&self) -> usize {
         match &self.state {
             State::One(_) => 1,
@@ -78,7 +78,7 @@ impl Tracks<'_> {
         }
     }
 
-    /// Goes on where [`Tracks::position`] was this. Any other number leads to nonsense, and to no panic.
+    /// Continues at a position of [`Tracks::position`]. Any other number leads to wrong tracks, but not to a panic.
     pub fn go_to(&mut self, position: usize) {
         match &mut self.state {
             State::Many { rest, .. } => {
@@ -153,7 +153,7 @@ fn legacy_video(first: u8, mut rest: Bytes<'_>) -> Result<Track<'_>> {
     };
     let offset = match packet {
         Packet::Frames => rest.s24()?,
-        // It means nothing here, and some writers leave it out.
+        // It has no meaning here, and some writers omit it.
         _ => {
             rest.0 = rest.0.get(3..).unwrap_or_default();
             0
@@ -178,7 +178,7 @@ fn frame(frame_type: u8) -> Result<Frame> {
     })
 }
 
-/// What follows the first byte of an enhanced message. Only video has a frame type.
+/// The part after the first byte of an enhanced message. Only video has a frame type.
 fn enhanced<'a>(
     kind: Kind,
     mut packet_type: u8,
@@ -196,7 +196,7 @@ fn enhanced<'a>(
     }
     let with_nano = |media: Media<'a>| Media { nano, ..media };
     let frame = match frame_type {
-        // The packet type comes first: encoders leave any frame type in front of metadata.
+        // The packet type comes first: encoders write any frame type before metadata.
         None => None,
         Some(_) if packet_type == VIDEO_METADATA => None,
         Some(COMMAND_FRAME) => return Ok(with_nano(Media::one(kind, command(Codec::None, rest)?))),
@@ -212,7 +212,7 @@ fn enhanced<'a>(
     }
     let byte = rest.u8()?;
     let packet_type = byte & 0x0F;
-    // A packet type that says nothing about the data has no place here, and neither has one that is reserved.
+    // A packet type without data is invalid here, and so is a reserved one.
     packet(kind, packet_type)?;
     let frame = if kind == Kind::Video && packet_type == VIDEO_METADATA { None } else { frame };
     let codec = match byte >> 4 {
@@ -232,7 +232,7 @@ fn enhanced<'a>(
     Ok(Media { kind, nano, tracks: Tracks { state } })
 }
 
-/// Takes a ModEx element, and returns the packet type that it names.
+/// Reads a ModEx element, and returns the packet type that it names.
 fn modex(rest: &mut Bytes<'_>, nano: &mut Option<u32>) -> Result<u8> {
     let size = match rest.u8()? {
         u8::MAX => usize::from(rest.u16()?) + 1,
@@ -265,7 +265,7 @@ fn sized_track<'a>(
     track(kind, packet_type, frame, codec, id, Bytes(body))
 }
 
-/// What a packet type says about a track, whose data is in `rest`.
+/// A track of this packet type, whose data is in `rest`.
 fn track<'a>(
     kind: Kind,
     packet_type: u8,
@@ -279,7 +279,7 @@ fn track<'a>(
     Ok(Track { codec: Codec::FourCc(codec), id, packet, frame, offset, body: rest.0 })
 }
 
-/// What a packet type stands for, and whether a composition time offset may follow it.
+/// The meaning of a packet type, and whether a composition time offset may follow it.
 fn packet(kind: Kind, packet_type: u8) -> Result<(Packet, bool)> {
     Ok(match (kind, packet_type) {
         (_, 0) => (Packet::Config, false),

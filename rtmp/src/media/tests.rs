@@ -17,7 +17,7 @@ fn tracks_of(kind: Kind, body: &[u8]) -> Result<Vec<Track<'_>>> {
 const KEY: Option<Frame> = Some(Frame::Key);
 const INTER: Option<Frame> = Some(Frame::Inter);
 
-/// What a message consists of, and its body.
+/// The parts of a message, and its body.
 type Vector = (Kind, Option<u32>, Vec<Track<'static>>, Vec<u8>);
 
 /// Messages in the form in which this library writes them.
@@ -217,10 +217,10 @@ fn every_row_of_the_tables_is_written_and_read() {
     }
 }
 
-/// As `Vector`, with a body that is written out.
+/// As `Vector`, with a literal body.
 type Row = (Kind, Option<u32>, Vec<Track<'static>>, &'static [u8]);
 
-/// The examples of the source as they stand there, of which some could be written in fewer bytes.
+/// The examples of the specification, some of which could be written in fewer bytes.
 fn examples() -> Vec<Vector> {
     use Kind::{Audio, Video};
     let on = |id, track| Track { id, ..track };
@@ -300,7 +300,7 @@ fn no_cut_or_changed_byte_makes_the_parser_fail_badly() {
 
 #[test]
 fn only_headers_that_are_cut_are_errors() {
-    // Up to here the body has no track.
+    // Up to this length the body has no track.
     for (body, header) in [
         (&b"\x91hvc1\0\0\x28nal"[..], 8),
         (b"\xA3hvc1nal", 5),
@@ -355,7 +355,7 @@ fn metadata_is_known_by_its_packet_type_whatever_the_frame_type() {
         let result = tracks_of(Kind::Video, &wrapped);
         match first >> 4 & 7 {
             1 | 2 => assert_eq!(result.unwrap(), [Track { id: 2, ..expected }]),
-            // The packet type in front is that of a multitrack message, so the frame type counts.
+            // The packet type before it is that of a multitrack message, so the frame type counts.
             5 => assert_eq!(result.unwrap()[0].packet, Packet::Command),
             _ => assert!(result.is_err()),
         }
@@ -385,7 +385,7 @@ fn key_frames_are_frames_whose_frame_type_says_so() {
     assert!(!tracks_of(Kind::Audio, b"\x91Opusx").unwrap()[0].is_key_frame());
 }
 
-/// `count` elements whose data is unknown, in front of a coded frame of AV1.
+/// `count` elements with unknown data, before a coded frame of AV1.
 fn modex_chain(count: usize) -> Vec<u8> {
     let mut body = vec![0x97];
     for element in 1..=count {
@@ -424,24 +424,24 @@ fn modex_elements_have_1_to_65536_bytes() {
             let media = parse(kind, &body).unwrap();
             assert_eq!(media.nano, expected, "{kind:?} {size}");
             assert_eq!(media.tracks().next().unwrap().unwrap().body, b"x");
-            // One byte less than it says.
+            // One byte less than its size.
             assert!(parse(kind, &body[..header.len() + size]).is_err());
         }
     }
 }
 
 #[test]
-fn nanoseconds_that_are_no_part_of_a_millisecond_are_passed_over() {
+fn nanoseconds_of_a_millisecond_or_more_are_ignored() {
     let body = b"\x97\x02\x0F\x42\x40\x01av01x";
     let media = parse(Kind::Video, body).unwrap();
     assert_eq!((media.nano, media.tracks().count()), (None, 1));
-    // The last of several counts.
+    // The last of several elements counts.
     let body = b"\x97\x02\0\0\x01\x07\x02\0\0\x02\x01av01x";
     assert_eq!(parse(Kind::Video, body).unwrap().nano, Some(2));
 }
 
 #[test]
-fn nanoseconds_and_tracks_stand_around_any_packet() {
+fn nanoseconds_and_tracks_may_surround_any_packet() {
     let body = b"\xA7\x02\0\0\x09\x06\x10hvc1\x01\0\0\x04conf\x02\0\0\0";
     let media = parse(Kind::Video, body).unwrap();
     assert_eq!(media.nano, Some(9));
@@ -464,13 +464,13 @@ fn tracks_that_lie_about_their_size_end_a_message_and_leave_the_others() {
         for (id, size) in sizes.into_iter().enumerate() {
             body.push(id as u8);
             body.extend(&u32::to_be_bytes(size)[1..]);
-            // As much as there would be if the sizes were 2 and 3.
+            // The number of bytes that there would be if the sizes were 2 and 3.
             let there = if sizes == [0, 0] { 0 } else { 2 + id };
             body.extend(vec![0xAA; there]);
         }
         let results = parse(Kind::Audio, &body).unwrap().tracks().collect::<Vec<_>>();
         let read = results.iter().filter(|track| track.is_ok()).count();
-        // A size that is too large by a little takes the next track's bytes.
+        // A size that is slightly too large takes bytes of the next track.
         if sizes == [6, 0] {
             assert!(results.iter().any(Result::is_err), "{results:?}");
             continue;
@@ -487,7 +487,7 @@ fn tracks_that_lie_about_their_size_end_a_message_and_leave_the_others() {
 }
 
 #[test]
-fn messages_that_make_no_sense_are_not_written() {
+fn invalid_messages_are_not_written() {
     use Kind::{Audio, Video};
     let opus = Track::new(FourCc::OPUS, Packet::Frames, b"x");
     let hevc = Track::new(FourCc::HEVC, Packet::Frames, b"x");

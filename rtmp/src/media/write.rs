@@ -1,4 +1,4 @@
-//! Writing message bodies.
+//! Writes message bodies.
 
 use super::{
     COMMAND_FRAME, Codec, EX_HEADER, FourCc, Frame, Kind, NANOS_PER_MILLI, Packet, TIMESTAMP_OFFSET_NANO,
@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 
 /// An audio or video message to write.
 ///
-/// One track with the number 0 becomes an ordinary message, any other one a message for that track, which is what most
+/// One track with the number 0 becomes an ordinary message. Any other single track becomes a message for that track, which most
 /// receivers of several tracks understand. Several tracks become one message for all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Message<'a> {
@@ -17,12 +17,11 @@ pub struct Message<'a> {
     /// Nanoseconds to add to the presentation time, 0 to 999,999. Only for peers that understand them, and only with a
     /// codec that has a [`FourCc`].
     pub nano: Option<u32>,
-    /// The tracks: one at least. Several have the same kind of packet and the same frame type, and numbers of their
-    /// own.
+    /// The tracks: at least one. Several must have the same kind of packet, the same frame type, and different numbers.
     pub tracks: &'a [Track<'a>],
 }
 
-/// Where the bytes of a message go.
+/// The destination of a message's bytes.
 trait Sink {
     fn put(&mut self, bytes: &[u8]);
 }
@@ -40,7 +39,7 @@ impl Sink for usize {
     }
 }
 
-/// Room that was measured before.
+/// Room whose size was calculated before.
 impl Sink for &mut [u8] {
     fn put(&mut self, bytes: &[u8]) {
         let (front, rest) = std::mem::take(self).split_at_mut(bytes.len());
@@ -55,14 +54,14 @@ impl<'a> Message<'a> {
         Self { kind, nano: None, tracks }
     }
 
-    /// How many bytes the body has. Fails if the message makes no sense.
+    /// The length of the body in bytes. Fails if the message is invalid.
     pub fn encoded_len(&self) -> Result<usize> {
         let mut len = 0;
         self.write(&mut len)?;
         Ok(len)
     }
 
-    /// The body. Fails if the message makes no sense.
+    /// The body. Fails if the message is invalid.
     pub fn encode(&self) -> Result<Vec<u8>> {
         let mut body = Vec::new();
         body.try_reserve_exact(self.encoded_len()?).map_err(|_| Error::OutOfMemory)?;
@@ -70,8 +69,8 @@ impl<'a> Message<'a> {
         Ok(body)
     }
 
-    /// Writes the body to the beginning of `out`, and returns its length; `None` if there is too little room. Fails
-    /// if the message makes no sense.
+    /// Writes the body to the beginning of `out`, and returns its length; `None` if there is too little room. Fails if the
+    /// message is invalid.
     pub fn encode_into(&self, out: &mut [u8]) -> Result<Option<usize>> {
         let len = self.encoded_len()?;
         let Some(mut room) = out.get_mut(..len) else { return Ok(None) };
@@ -122,7 +121,7 @@ impl<'a> Message<'a> {
 
     fn write_enhanced(&self, first: &Track<'_>, others: &[Track<'_>], out: &mut impl Sink) -> Result<()> {
         let packet_type = self.packet_type(first.packet);
-        // In front of metadata the frame type means nothing.
+        // Before metadata the frame type has no meaning.
         let frame_type = if packet_type == VIDEO_METADATA { Frame::Key as u8 } else { frame_type(first) };
         let Some(code) = first.codec.fourcc() else { return Err(NOT_ALIKE) };
         if others.is_empty() && first.id == 0 {
@@ -193,7 +192,7 @@ impl<'a> Message<'a> {
         match self.nano {
             None => out.put(&[upper | packet_type]),
             Some(nano @ 0..NANOS_PER_MILLI) => {
-                // Receivers exist that ignore any other size than 3.
+                // Some receivers ignore any size other than 3.
                 let [_, a, b, c] = nano.to_be_bytes();
                 out.put(&[upper | prefix::MODEX, 2, a, b, c, TIMESTAMP_OFFSET_NANO << 4 | packet_type]);
             }
@@ -225,13 +224,12 @@ impl<'a> Message<'a> {
     }
 }
 
-/// Whether frames may be written in the form that leaves the composition time offset out. It exists for codecs that
-/// have one.
+/// Whether frames may be written in the form without a composition time offset. It exists for codecs that have one.
 fn is_without_offset(track: &Track<'_>) -> bool {
     track.offset == 0 && track.codec.fourcc().is_some_and(FourCc::has_composition_time)
 }
 
-/// The frame type of a video message that a program gave none.
+/// The frame type of a video message for which the program has given none.
 fn frame_type(track: &Track<'_>) -> u8 {
     match (track.frame, track.packet) {
         (Some(frame), _) => frame as u8,

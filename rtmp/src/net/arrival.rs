@@ -1,4 +1,4 @@
-//! An accepted HTTP connection until it is known which session it belongs to.
+//! An accepted HTTP connection until its session is known.
 
 use std::{
     io::IoSlice,
@@ -20,23 +20,23 @@ use crate::{
     transport::tunnel::{Connection, Head, MAX_UNWANTED, Target},
 };
 
-/// An HTTP connection of which nothing but its first bytes is known.
+/// An HTTP connection of which only the first bytes are known.
 pub(super) struct Arrival {
     wire: Wire,
     connection: Connection,
     tunnels: Tunnels,
     task: Task,
-    /// How many requests were refused.
+    /// The number of refused requests.
     refusals: u32,
     deadline: Option<Instant>,
 }
 
-/// What an arrival is at.
+/// The state of an arrival.
 enum Task {
     Idle,
     /// A request that begins a session.
     Opening,
-    /// The body of a request that gets nothing, and until when it may take.
+    /// The body of a refused request, and its deadline.
     Unwanted {
         until: Instant,
     },
@@ -44,7 +44,7 @@ enum Task {
     Ending(Error),
 }
 
-/// Whose a connection is.
+/// The owner of a connection.
 pub(super) enum Outcome {
     /// It has begun this session.
     Started(Box<Served>),
@@ -53,7 +53,7 @@ pub(super) enum Outcome {
 }
 
 impl Arrival {
-    /// An open connection, on which `input` was received already. It has to be known until `deadline` whose it is.
+    /// An open connection, on which `input` was already received. Its session must be known before `deadline`.
     pub(super) fn new(wire: Wire, input: Vec<u8>, tunnels: Tunnels, deadline: Option<Instant>) -> Self {
         let connection = Connection::new(input);
         Self { wire, connection, tunnels, task: Task::Idle, refusals: 0, deadline }
@@ -62,16 +62,17 @@ impl Arrival {
     /// Does what can be done now.
     pub(super) fn step(&mut self, now: Instant) -> Result<Option<Outcome>> {
         self.wire.step(now)?;
-        if self.connection.wants_input() {
-            fill(&mut self.wire, now, |bytes, now| {
-                match bytes {
-                    Some(bytes) => self.connection.receive(bytes, now),
-                    None => self.connection.end(),
-                }
-                self.connection.wants_input()
-            })?;
-        }
         loop {
+            // Also after a request that no session took: the connection begins anew then, and has to see the end again.
+            if self.connection.wants_input() {
+                fill(&mut self.wire, now, |bytes, now| {
+                    match bytes {
+                        Some(bytes) => self.connection.receive(bytes, now),
+                        None => self.connection.end(),
+                    }
+                    self.connection.wants_input()
+                })?;
+            }
             flush(&mut self.wire, &mut self.connection)?;
             match &self.task {
                 Task::Idle => {
@@ -113,7 +114,7 @@ impl Arrival {
         }
     }
 
-    /// Begins with a request.
+    /// Begins to process a request.
     fn begin(&mut self, head: &Head, len: usize, now: Instant) -> Result<Option<Outcome>> {
         match &head.target {
             Target::Session { id, .. } => {
@@ -144,7 +145,7 @@ impl Arrival {
         Ok(None)
     }
 
-    /// Begins a session; its request was read.
+    /// Begins a session whose request was read.
     fn start(&mut self, now: Instant) -> Result<Outcome> {
         let Some(membership) = self.tunnels.join()? else {
             self.connection.refuse("503 Service Unavailable");
@@ -159,13 +160,13 @@ impl Arrival {
         Ok(Outcome::Started(Box::new(Served::new(membership, wire, connection, now)?)))
     }
 
-    /// Appends the sockets that are waited for.
+    /// Appends the sockets to wait for.
     pub(super) fn interests(&self, out: &mut Vec<Interest>) {
         let wanted = Wanted { read: self.connection.wants_input(), write: self.connection.unsent() > 0 };
         self.wire.interests(wanted, out);
     }
 
-    /// When a step has something to do although no socket is ready.
+    /// The time at which a step has something to do although no socket is ready.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let until = match self.task {
             Task::Unwanted { until } => Some(until),
@@ -187,7 +188,7 @@ impl Arrival {
     }
 }
 
-/// Sends what the connection has to send, as far as it is taken.
+/// Sends the connection's output, as far as it is accepted.
 fn flush(wire: &mut Wire, connection: &mut Connection) -> Result<()> {
     loop {
         let pieces: Vec<_> = connection.output().map(IoSlice::new).collect();
@@ -204,8 +205,8 @@ fn flush(wire: &mut Wire, connection: &mut Connection) -> Result<()> {
     }
 }
 
-/// Requests for things that a tunnel does not have, before a connection is given up.
+/// The limit of requests for resources that a tunnel does not have, before the connection is closed.
 const MAX_REFUSALS: u32 = 16;
 
-/// How long the body of such a request may take. A client that sends all of it can use the connection again.
+/// The time limit for the body of such a request. A client that sends all of it can use the connection again.
 const UNWANTED_TIME: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! A link as a socket, for programs that wait for sockets in their own way.
+//! A link as a socket, for programs that wait for sockets themselves.
 
 use std::{
     io::IoSlice,
@@ -20,8 +20,8 @@ use super::{
 };
 use crate::{error::Result, system};
 
-/// Passes the stream of an open link on to a socket, in a thread of its own, and returns the other end of that socket, which
-/// blocks. When that is closed, the link says goodbye; when the link ends, so does what can be read from the socket.
+/// Forwards the stream of an open link to a socket, in its own thread, and returns the other end of that socket, which blocks.
+/// When that end is closed, the link says goodbye; when the link ends, reading from the socket ends, too.
 pub fn bridge(link: Link) -> Result<Socket> {
     let (near, far) = system::pair()?;
     near.set_nonblocking(true)?;
@@ -38,12 +38,12 @@ struct Bridge {
     outbound: Block,
 }
 
-/// Bytes on their way in one direction.
+/// Bytes in transit in one direction.
 struct Block {
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
-    /// No more bytes come.
+    /// No more bytes will follow.
     ended: bool,
 }
 
@@ -67,7 +67,7 @@ impl Bridge {
             debug!("a tunnelled session ends: {error}");
             self.inbound.ended = true;
         }
-        // The program reads what has arrived and then the end, as on a connection that the client has closed.
+        // The program reads the bytes that have arrived and then the end, as on a connection that the client has closed.
         let _ = self.near.shutdown(Shutdown::Write);
         self.link.finish(Instant::now());
         while self.link.step(Instant::now()).is_ok() && !self.link.is_finished() {
@@ -84,7 +84,7 @@ impl Bridge {
         }
     }
 
-    /// Passes bytes on until one side has ended.
+    /// Forwards bytes until one side has ended.
     fn pass_on(&mut self) -> Result<()> {
         let mut interests = Vec::new();
         let mut end = None;
@@ -115,7 +115,7 @@ impl Bridge {
         }
     }
 
-    /// Passes bytes of the peer on; true if that led to something.
+    /// Forwards bytes from the peer; true if there was any progress.
     fn pass_in(&mut self, now: Instant) -> Result<bool> {
         let block = &mut self.inbound;
         let mut moved = false;
@@ -131,7 +131,7 @@ impl Bridge {
             match send_now(&self.near, &[IoSlice::new(block.rest())]) {
                 Ok(0) => break,
                 Ok(count) => block.start += count,
-                // Nobody reads it; there may still be bytes for the peer.
+                // The program does not read; there may still be bytes for the peer.
                 Err(_) => block.start = block.end,
             }
             moved = true;
@@ -139,7 +139,7 @@ impl Bridge {
         Ok(moved)
     }
 
-    /// Passes bytes of the program on; true if that led to something.
+    /// Forwards bytes from the program; true if there was any progress.
     fn pass_out(&mut self, now: Instant) -> Result<bool> {
         let block = &mut self.outbound;
         let mut moved = false;
@@ -162,8 +162,8 @@ impl Bridge {
     }
 }
 
-/// Takes what is still written to a session that has ended, for a while. The program may have something to say to what it has not
-/// read yet, such as acknowledgements, and must not fail with that before it comes to the end.
+/// Accepts bytes for a session that has ended, for a while. The program may send acknowledgements for data that it has not read
+/// yet, and must not fail before it reaches the end.
 fn discard(near: &Arc<Socket>) {
     let end = Instant::now() + PATIENCE;
     let interest = Interest { socket: near.clone(), read: true, write: false };
@@ -177,11 +177,11 @@ fn discard(near: &Arc<Socket>) {
     }
 }
 
-/// How much is passed on at a time.
+/// The number of bytes that are forwarded at a time.
 const BLOCK_LEN: usize = 16 << 10;
 
-/// How long a program may write to a session that has ended.
+/// The time for which a program may write to a session that has ended.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The stack of a thread: enough for what is called here, and for a program's own log function.
+/// The stack of a thread: enough for the functions called here, and for a program's own log function.
 const STACK_LEN: usize = 256 << 10;

@@ -1,4 +1,4 @@
-//! A connected socket, with TLS to the proxy, TLS to the peer, both or neither over it.
+//! A connected socket with TLS to the proxy, TLS to the peer, both, or neither.
 
 use std::{io::IoSlice, sync::Arc};
 
@@ -18,11 +18,11 @@ use crate::{
     transport::tls::{ServerContext, Trust, machine::Machine},
 };
 
-/// What carries the bytes of one connection.
+/// The socket and the TLS layers of one connection.
 pub(crate) struct Channel {
     socket: Arc<Socket>,
     intake: Intake,
-    /// TLS with an `https` proxy. Everything else goes through it.
+    /// TLS with an `https` proxy. All other bytes go through it.
     to_proxy: Option<Box<Layer>>,
     /// TLS with the peer.
     to_peer: Option<Box<Layer>>,
@@ -35,7 +35,7 @@ impl Channel {
         Self { socket, intake: Intake::All, to_proxy: None, to_peer: None, closing: false }
     }
 
-    /// The same for a socket that was made elsewhere.
+    /// The same for a socket that was created elsewhere.
     pub(super) fn adopt(socket: Arc<Socket>) -> Self {
         system::own(socket.as_fd());
         if let Err(error) = socket.set_tcp_nodelay(true) {
@@ -44,19 +44,19 @@ impl Channel {
         Self::new(socket)
     }
 
-    /// Adds TLS with the proxy, to which the socket leads. The handshake comes next.
+    /// Adds TLS with the proxy at the other end of the socket. The handshake follows.
     pub(super) fn secure_proxy(&mut self, name: &str, trust: &Trust) -> Result<()> {
         self.to_proxy = Some(client(name, trust)?);
         Ok(())
     }
 
-    /// Adds TLS with the server. The handshake comes next.
+    /// Adds TLS with the server. The handshake follows.
     pub(super) fn secure(&mut self, name: &str, trust: &Trust) -> Result<()> {
         self.to_peer = Some(client(name, trust)?);
         Ok(())
     }
 
-    /// Adds TLS with a client. The handshake comes next.
+    /// Adds TLS with a client. The handshake follows.
     pub(super) fn accept(&mut self, context: &ServerContext) -> Result<()> {
         self.to_peer = Some(Box::new(Layer::new(Machine::server(context)?)));
         Ok(())
@@ -71,11 +71,11 @@ impl Channel {
             (Some(layer), None) | (None, Some(layer)) => layer.shake_hands(&mut below),
             (None, None) => Ok(true),
         };
-        // The outer layer may still have records of the inner one.
+        // The outer layer may still hold records of the inner one.
         self.flush_proxy().and(shaken)
     }
 
-    /// Puts bytes that have arrived into `buffer`. `None` if much was received that brought none.
+    /// Copies received bytes into `buffer`. `None` if much was received without any content.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Received>> {
         let Self { socket, intake, to_proxy, to_peer, .. } = self;
         let mut below = Bare { socket, intake };
@@ -86,7 +86,7 @@ impl Channel {
         }
     }
 
-    /// Takes the beginning of `pieces`; returns how many bytes that was.
+    /// Takes the first bytes of `pieces`; returns how many.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let Self { socket, intake, to_proxy, to_peer, .. } = self;
         let mut below = Bare { socket, intake };
@@ -97,7 +97,7 @@ impl Channel {
         }
     }
 
-    /// Sends what was taken, as far as the system takes it.
+    /// Sends the bytes taken, as far as the system accepts them.
     pub(super) fn flush(&mut self) -> Result<()> {
         let Self { socket, intake, to_proxy, to_peer, closing } = self;
         let mut below = Bare { socket, intake };
@@ -131,12 +131,12 @@ impl Channel {
         }
     }
 
-    /// Takes what has arrived and drops it; true at the end.
+    /// Drops received bytes; true at the end.
     pub(super) fn discard(&self) -> Result<bool> {
         discard(&self.socket)
     }
 
-    /// Bytes that were taken and that the system does not have yet.
+    /// Bytes that were taken and that the system has not accepted yet.
     pub(super) fn unsent(&self) -> usize {
         [&self.to_proxy, &self.to_peer].into_iter().flatten().map(|layer| layer.unsent()).sum()
     }
@@ -157,13 +157,13 @@ impl Channel {
         self.to_proxy.is_some() && self.to_peer.is_none()
     }
 
-    /// How bytes are taken from the socket.
+    /// Sets how bytes are taken from the socket.
     pub(super) fn set_intake(&mut self, intake: Intake) {
         self.intake.release_byte(&self.socket);
         self.intake = intake;
     }
 
-    /// Takes the byte that was left on the socket to keep it readable.
+    /// Removes the byte that was left on the socket to keep it readable.
     pub(super) fn release_byte(&mut self) {
         self.intake.release_byte(&self.socket);
     }
@@ -192,7 +192,7 @@ impl Channel {
         Interest { socket: self.socket.clone(), read, write }
     }
 
-    /// Whether the system takes no more bytes for the peer.
+    /// Whether the system no longer accepts bytes for the peer.
     pub(super) fn takes_nothing(&self) -> bool {
         send_now(&self.socket, &[IoSlice::new(&[])]).is_err()
     }

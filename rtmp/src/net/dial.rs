@@ -1,4 +1,4 @@
-//! The way to a server, up to a channel that leads there: look-up, connection and proxy, all of it before one deadline.
+//! The way to a server, up to an open channel: look-up, connection and proxy, all before one deadline.
 
 use std::{mem, time::Instant};
 
@@ -25,7 +25,7 @@ pub(crate) struct Dial {
     local: Local,
     deadline: Option<Instant>,
     stage: Stage,
-    /// When the stage began.
+    /// The time when the stage began.
     since: Instant,
     phases: Phases,
 }
@@ -67,13 +67,13 @@ impl Dial {
         })
     }
 
-    /// Begins to talk to the proxy.
+    /// Begins the dialog with the proxy.
     fn ask(&mut self, proxy: Proxy, channel: Channel, now: Instant) -> Result<Stage> {
         let host = mem::take(&mut self.host);
         ProxyDialog::begin(proxy, channel, host, self.port, self.deadline, now).map(Stage::Asking)
     }
 
-    /// Goes on with TLS to the proxy; true when the handshake has ended.
+    /// Continues TLS with the proxy; true when the handshake has ended.
     fn shake_hands(channel: &mut Channel, deadline: Option<Instant>, now: Instant) -> Result<bool> {
         match channel.shake_hands()? {
             false if is_past(deadline, now) => Err(Error::TimedOut),
@@ -81,12 +81,12 @@ impl Dial {
         }
     }
 
-    /// How long each stage took that has ended.
+    /// The durations of the stages that have ended.
     pub(crate) fn phases(&self) -> Phases {
         self.phases
     }
 
-    /// An error of connecting, which says whether the proxy was not reached or the server.
+    /// An error of connecting, which says whether the proxy or the server was not reached.
     fn unreached(&self, error: Error) -> Error {
         match error {
             Error::Unreachable(cause) if self.proxy.is_some() => {

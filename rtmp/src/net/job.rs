@@ -1,4 +1,4 @@
-//! Calls that wait, for those who must not.
+//! Blocking calls for code that must not wait.
 
 use std::{
     net::Shutdown,
@@ -17,12 +17,12 @@ use crate::{
     system,
 };
 
-/// A call that may block for any time, in a thread of its own.
+/// A call that may block for any time, in its own thread.
 ///
-/// Dropping it leaves the thread behind, which ends, without an effect, when the call does.
+/// Dropping it leaves the thread running; it ends, without any effect, when the call returns.
 pub struct Job<T> {
     result: Receiver<T>,
-    /// One end of a pair, which the thread shuts down when it is done: from then on it is readable.
+    /// One end of a pair, which the thread shuts down at its end: from then on it is readable.
     done: Arc<Socket>,
 }
 
@@ -32,15 +32,15 @@ impl<T: Send + 'static> Job<T> {
         let (done, bell) = system::pair()?;
         let (sender, result) = mpsc::sync_channel(1);
         thread::Builder::new().name(name.to_owned()).spawn(move || {
-            // Nobody listens any more when time was up.
+            // After a timeout there is no receiver.
             let _ = sender.send(call());
-            // Not by closing it: a child process may have a copy.
+            // A shutdown, because closing is not enough if a child process has a copy.
             let _ = bell.shutdown(Shutdown::Both);
         })?;
         Ok(Self { result, done: Arc::new(done) })
     }
 
-    /// What the call has returned, once it has.
+    /// The result of the call, once it has returned.
     pub fn result(&self) -> Result<Option<T>> {
         match self.result.try_recv() {
             Ok(result) => Ok(Some(result)),
@@ -49,7 +49,7 @@ impl<T: Send + 'static> Job<T> {
         }
     }
 
-    /// What to wait for.
+    /// The socket to wait for.
     pub fn interest(&self) -> Interest {
         Interest { socket: self.done.clone(), read: true, write: false }
     }

@@ -1,4 +1,4 @@
-//! TLS over something that carries bytes: a socket, or TLS again.
+//! TLS over a lower layer: a socket, or TLS again.
 
 use std::io::IoSlice;
 
@@ -15,12 +15,12 @@ use crate::{
     transport::tls::machine::{Available, BATCH_LEN, BLOCK_LEN, Machine, Outgoing},
 };
 
-/// What carries the records of a layer. Neither call waits.
+/// The layer that carries the records. Neither call waits.
 pub(super) trait Lower {
-    /// Puts bytes that have arrived into `buffer`; `None` if much was received that brought none.
+    /// Copies received bytes into `buffer`; `None` if much was received without any content.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Received>>;
 
-    /// Takes the beginning of `pieces`; returns how many bytes that was.
+    /// Takes the first bytes of `pieces`; returns how many.
     fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize>;
 }
 
@@ -30,18 +30,18 @@ pub(super) struct Bare<'a> {
     pub(super) intake: &'a mut Intake,
 }
 
-/// TLS, and what carries it.
+/// TLS, and the layer that carries it.
 pub(super) struct Over<'a> {
     pub(super) layer: &'a mut Layer,
     pub(super) below: Bare<'a>,
 }
 
-/// The state of TLS in one place of a connection.
+/// The state of one TLS layer of a connection.
 pub(super) struct Layer {
     machine: Machine,
     outgoing: Outgoing,
     block: Vec<u8>,
-    /// The goodbye is among what was produced.
+    /// Whether the produced records contain the goodbye.
     closed: bool,
 }
 
@@ -87,13 +87,13 @@ impl Layer {
         }
     }
 
-    /// Puts decrypted bytes into `buffer`. `None` if much was received that brought none: there may be more below.
+    /// Copies decrypted bytes into `buffer`. `None` if much was received without any content: there may be more below.
     pub(super) fn receive(&mut self, buffer: &mut [u8], below: &mut dyn Lower) -> Result<Option<Received>> {
         self.try_to_receive(buffer, below).inspect_err(|_| self.send_alert(below))
     }
 
     fn try_to_receive(&mut self, buffer: &mut [u8], below: &mut dyn Lower) -> Result<Option<Received>> {
-        // A peer may send records without content, such as tickets, for ever.
+        // A peer may send records without content, such as tickets, without end.
         for _ in 0..MAX_BLOCKS {
             match self.machine.read(buffer)? {
                 Available::Bytes(count) => return Ok(Some(Received::Bytes(count))),
@@ -110,13 +110,13 @@ impl Layer {
                 Some(Received::End) => self.machine.accept(&[]),
                 Some(Received::Bytes(count)) => self.machine.accept(&self.block[..count]),
             }
-            // The peer may have asked for new keys.
+            // The peer may have requested new keys.
             self.machine.produce(&mut self.outgoing);
         }
         Ok(None)
     }
 
-    /// Encrypts the beginning of `pieces`; returns how many bytes that was.
+    /// Encrypts the first bytes of `pieces`; returns how many.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], below: &mut dyn Lower) -> Result<usize> {
         if !self.outgoing.unsent().is_empty() {
             self.flush(below)?;
@@ -129,7 +129,7 @@ impl Layer {
         Ok(taken)
     }
 
-    /// Sends the records that are ready, as far as they are taken.
+    /// Sends the records that are ready, as far as they are accepted.
     pub(super) fn flush(&mut self, below: &mut dyn Lower) -> Result<()> {
         while !self.outgoing.unsent().is_empty() {
             match below.send(&[IoSlice::new(self.outgoing.unsent())]) {
@@ -153,7 +153,7 @@ impl Layer {
         }
     }
 
-    /// Bytes of records that were not taken.
+    /// Bytes of records that were not accepted yet.
     pub(super) fn unsent(&self) -> usize {
         self.outgoing.unsent().len()
     }
@@ -163,7 +163,7 @@ impl Layer {
         self.machine.holds_more()
     }
 
-    /// Sends the peer an alert, as far as that needs no waiting.
+    /// Sends the peer an alert, as far as is possible without waiting.
     fn send_alert(&mut self, below: &mut dyn Lower) {
         self.machine.produce(&mut self.outgoing);
         let _ = self.flush(below);

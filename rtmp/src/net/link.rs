@@ -10,6 +10,8 @@ use std::{
 
 use socket2::Socket;
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::sock_diag::TcpInfo;
 use super::{
     arrival::{Arrival, Outcome},
     served::Served,
@@ -22,46 +24,46 @@ use super::{
 use crate::{
     error::{Error, Result},
     features,
-    stats::Phases,
+    stats::{Phases, Stats},
     transport::{tls::ServerContext, tunnel::Status},
 };
 
 /// A connection that carries the bytes of an RTMP session: through a proxy, TLS and an HTTP tunnel, or some of them.
 ///
-/// It never waits. Its phases, which follow each other within [`Self::step`], are looking the host up, connecting (to
-/// several addresses side by side), the proxy's negotiation, the TLS handshake, and opening the tunnel. A phase ends at its
-/// deadline, however many bytes trickle in. Once the link is open it has no deadlines: how long a peer may be silent, or
-/// take nothing, is for the session to say. A tunnel that loses its connection makes another one by itself.
+/// It never waits. Its phases, which follow each other within [`Self::step`], are the look-up of the host, the connection (to
+/// several addresses in parallel), the proxy's negotiation, the TLS handshake, and opening the tunnel. A phase ends at its
+/// deadline, however many bytes trickle in. Once the link is open it has no deadlines: the session decides for how long a peer
+/// may be silent or accept nothing. A tunnel that loses its connection makes another one itself.
 ///
-/// Before a pump waits, it has called `receive` until there was nothing, if it wants bytes, and `send` until it took
-/// nothing, if it has some: what is decrypted already, for example, makes no socket ready.
+/// Before a pump waits, it calls `receive` until that returns nothing, if it waits for bytes, and `send` until that accepts
+/// nothing, if it has bytes to send: bytes that were already decrypted, for example, make no socket ready.
 pub struct Link {
     path: Path,
     aborted: bool,
 }
 
-/// What a [`Link`] is at.
+/// The phase of a [`Link`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LinkPhase {
-    /// Looking the host up, connecting and passing the proxy.
+    /// The look-up, the connection and the proxy.
     Reaching,
     /// The TLS handshake.
     Tls,
     /// Opening the tunnel.
     Tunnel,
-    /// Carrying bytes, or past that.
+    /// The link carries bytes, or has ended.
     Open,
 }
 
 enum Path {
     Direct(Box<Wire>),
     Tunnelled(Box<Tunnel>),
-    /// An accepted connection whose first byte has not come.
+    /// An accepted connection whose first byte has not arrived.
     Undecided(Box<Undecided>),
     /// An accepted HTTP connection whose session is not known yet.
     Arriving(Box<Arrival>),
     Served(Box<Served>),
-    /// An accepted HTTP connection of a session that is served elsewhere.
+    /// An accepted HTTP connection of a session that another link serves.
     Joined,
 }
 
@@ -77,14 +79,14 @@ impl Link {
         Self::to(target, Wire::connect(target, None, now)?, now)
     }
 
-    /// Goes on with a socket that is already connected to `target`, or to its proxy and through it: TLS and the tunnel
-    /// come next, if it has them. Further connections of a tunnel are made as `target` says. Whether the socket blocks makes no
-    /// difference.
+    /// Continues with a socket that is already connected to `target`, directly or through its proxy: TLS and the tunnel follow,
+    /// if the target has them. Further connections of a tunnel are made as `target` says. The socket may be in blocking mode or
+    /// not.
     pub fn over(socket: impl Into<Arc<Socket>>, target: &Target, now: Instant) -> Result<Self> {
         Self::to(target, Wire::over(socket.into(), target.tls.as_ref(), target.timeout, now)?, now)
     }
 
-    /// Goes on with a connected socket, an accepted one for example, that carries plain bytes. `timeout` is how long the goodbye may take.
+    /// Continues with a connected socket, for example an accepted one, that carries plain bytes. `timeout` limits the goodbye.
     pub fn from_socket(
         socket: impl Into<Arc<Socket>>,
         timeout: Option<Duration>,
@@ -93,7 +95,7 @@ impl Link {
         Ok(Self::direct(Wire::over(socket.into(), None, timeout, now)?))
     }
 
-    /// Goes on with an accepted socket as the server's side of TLS, whose handshake may take `timeout`.
+    /// Continues with an accepted socket as the server's side of TLS. `timeout` limits its handshake.
     pub fn accept_tls(
         socket: impl Into<Arc<Socket>>,
         context: &ServerContext,
@@ -122,9 +124,9 @@ impl Link {
         matches!(&self.path, Path::Direct(wire) if wire.leads_through_proxy_in_tls())
     }
 
-    /// Continues with a socket that was accepted: with TLS if there is a `context`, and in an HTTP tunnel if the client begins with
-    /// an HTTP request. All of that may take `timeout` up to the first byte of the stream. If the connection belongs to a session that
-    /// another link serves, that link has it from then on, and this one ends with [`Error::Closed`]; see [`Self::has_joined`].
+    /// Continues with an accepted socket: with TLS if there is a `context`, and in an HTTP tunnel if the client begins with an
+    /// HTTP request. `timeout` limits all of this up to the first byte of the stream. If the connection belongs to a session
+    /// that another link serves, that link takes it over, and this one ends with [`Error::Closed`]; see [`Self::has_joined`].
     pub fn accept(
         socket: impl Into<Arc<Socket>>,
         context: Option<&ServerContext>,
@@ -140,8 +142,8 @@ impl Link {
         Ok(Self { path: Path::Undecided(Box::new(undecided)), aborted: false })
     }
 
-    /// Continues with an open link to a client that has begun with an HTTP request, of which `received` was received already. See
-    /// [`Self::accept`].
+    /// Continues with an open link to a client that has begun with an HTTP request, of which `received` has already arrived.
+    /// See [`Self::accept`].
     pub fn accept_tunnel(
         &mut self,
         received: &[u8],
@@ -156,12 +158,12 @@ impl Link {
         Ok(())
     }
 
-    /// Whether the client of a tunnel is gone or has said goodbye. There may be bytes to receive that it has sent before.
+    /// Whether the client of a tunnel has gone or has said goodbye. There may still be bytes to receive that it sent before.
     pub(super) fn peer_has_left(&self) -> bool {
         matches!(&self.path, Path::Served(served) if served.peer_has_left())
     }
 
-    /// Takes the server's side of a tunnel, which has no use for [`Self::socket`] any more. What is left has ended.
+    /// Takes the server's side of a tunnel, which no longer needs [`Self::socket`]. The remaining link has ended.
     pub fn take_served(&mut self) -> Option<Self> {
         let Path::Served(served) = &mut self.path else { return None };
         served.let_go_of_face();
@@ -174,8 +176,8 @@ impl Link {
         matches!(self.path, Path::Joined)
     }
 
-    /// The connection that [`Self::socket`] should lead to from now on, if the one that it leads to has ended and another carries
-    /// the session of a client in a tunnel. For a user whose descriptor keeps its number.
+    /// The connection that [`Self::socket`] should refer to from now on, if its connection has ended and another one carries
+    /// the session of a tunnel's client. For a user whose descriptor keeps its number.
     pub fn take_replacement(&mut self) -> Option<Arc<Socket>> {
         match &mut self.path {
             Path::Served(served) => served.take_replacement(),
@@ -196,9 +198,9 @@ impl Link {
         Self { path: Path::Direct(Box::new(wire)), aborted: false }
     }
 
-    /// Does what can be done now: continues the phase that the link is in, and sends what was taken. Fails when a phase does, at
-    /// its deadline for example, or when a tunnel does; that ends the link. Once a link without a tunnel is open, an error of
-    /// sending leaves what the peer sent before to be received.
+    /// Does what can be done now: continues the current phase, and sends taken bytes. Fails when a phase fails, for example at
+    /// its deadline, or when a tunnel fails; that ends the link. Once a link without a tunnel is open, bytes that the peer sent
+    /// before a send error can still be received.
     pub fn step(&mut self, now: Instant) -> Result<()> {
         self.check()?;
         self.decide(now)?;
@@ -211,7 +213,7 @@ impl Link {
         }
     }
 
-    /// Finds out what an accepted connection carries.
+    /// Determines what an accepted connection carries.
     fn decide(&mut self, now: Instant) -> Result<()> {
         if let Path::Undecided(undecided) = &mut self.path {
             let Undecided { wire, tunnels, deadline } = &mut **undecided;
@@ -221,7 +223,7 @@ impl Link {
                 return if is_past(*deadline, now) { Err(Error::TimedOut) } else { Ok(()) };
             };
             let mut wire = mem::replace(wire, Wire::ended());
-            // No version of RTMP is a capital letter, with which HTTP requests begin.
+            // HTTP requests begin with a capital letter, and no version of RTMP has such a value.
             self.path = if first.is_ascii_uppercase() {
                 let received = wire.take_early();
                 Path::Arriving(Box::new(Arrival::new(wire, received, tunnels.clone(), *deadline)))
@@ -239,7 +241,7 @@ impl Link {
         Ok(())
     }
 
-    /// What the link is at.
+    /// The phase of the link.
     pub fn phase(&self) -> LinkPhase {
         let is_tunnelled =
             matches!(self.path, Path::Tunnelled(_) | Path::Arriving(_) | Path::Served(_) | Path::Joined);
@@ -257,7 +259,7 @@ impl Link {
         matches!(self.path, Path::Tunnelled(_))
     }
 
-    /// Where the client of a tunnel stands; `None` for other links.
+    /// The state of a tunnel's client; `None` for other links.
     pub fn tunnel_status(&self) -> Option<Status> {
         match &self.path {
             Path::Tunnelled(tunnel) => Some(tunnel.status()),
@@ -265,7 +267,7 @@ impl Link {
         }
     }
 
-    /// The socket of a link without TLS and tunnel, which the caller continues with; `None` if there is no such socket.
+    /// The socket of a link without TLS and tunnel, for the caller to continue with; `None` if there is no such socket.
     pub fn into_socket(self) -> Option<Arc<Socket>> {
         match self.path {
             Path::Direct(wire) => wire.into_socket(),
@@ -281,18 +283,19 @@ impl Link {
         }
     }
 
-    /// Hands the bytes of a link without TLS to `hook` from now on, or to the socket again. The server's side of a tunnel has none.
+    /// Passes the bytes of a link without TLS to `hook` from now on, or to the socket again. The server's side of a tunnel
+    /// ignores it.
     pub fn send_through(&mut self, hook: Option<SendHook>) {
         self.with_wire(|wire| wire.send_through(hook));
     }
 
-    /// Leaves the last byte that was received on the socket from now on, or no longer: a program that watches the socket finds it
-    /// readable as long as there is something to receive here. The server's side of a tunnel does not do that.
+    /// Sets whether the last received byte stays on the socket: a program that watches the socket then finds it readable as
+    /// long as there is something to receive here. The server's side of a tunnel ignores it.
     pub fn keep_readable(&mut self, keep: bool) {
         self.with_wire(|wire| wire.keep_readable(keep));
     }
 
-    /// Takes the byte that [`Self::keep_readable`] has left on the socket, if there is one.
+    /// Removes the byte that [`Self::keep_readable`] has left on the socket, if there is one.
     pub fn release_byte(&mut self) {
         self.with_wire(Wire::release_byte);
     }
@@ -302,7 +305,7 @@ impl Link {
         self.wire().is_some_and(Wire::has_left_byte)
     }
 
-    /// Whether `receive` has bytes, or the end, of which no socket tells, because they were received already.
+    /// Whether `receive` has bytes, or the end, that no socket signals, because they were received already.
     pub fn holds_more(&mut self) -> bool {
         match &mut self.path {
             Path::Direct(wire) => wire.holds_more(),
@@ -322,12 +325,12 @@ impl Link {
         }
     }
 
-    /// Puts bytes of the stream that have arrived to the front of `buffer`, whose rest is scratch space.
+    /// Copies received bytes of the stream to the front of `buffer`; the rest of `buffer` is scratch space.
     pub fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
         self.check()?;
         match &mut self.path {
             Path::Direct(wire) => wire.receive(buffer, now),
-            // After an error the server may still take a goodbye.
+            // After an error the server may still accept a goodbye.
             Path::Tunnelled(tunnel) => tunnel.receive(buffer, now),
             Path::Served(served) => served.receive(buffer, now),
             Path::Undecided(_) | Path::Arriving(_) => Ok(Received::Nothing),
@@ -335,8 +338,27 @@ impl Link {
         }
     }
 
-    /// Takes the beginning of `pieces` and returns how many bytes that was; 0 if there is no room now. What was taken and not
-    /// sent yet is sent by [`Self::step`]. A link without TLS and tunnel makes one system call and keeps nothing.
+    /// Fills in what the system measures of the connection; zeros where it does not say.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    pub(crate) fn measure(&self, stats: &mut Stats) {
+        let info = self.socket().and_then(|socket| TcpInfo::of(socket)).unwrap_or_default();
+        stats.unsent = info.unsent;
+        stats.round_trip = info.round_trip;
+        stats.retransmissions = info.retransmissions;
+    }
+
+    /// Fills in what the system measures of the connection: nothing, because there is no safe function for it.
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    pub(crate) fn measure(&self, _: &mut Stats) {}
+
+    /// Whether the last `receive` took everything that was on the socket: the next one has nothing until the socket is readable
+    /// again, unless bytes have come meanwhile.
+    pub fn is_drained(&self) -> bool {
+        matches!(&self.path, Path::Direct(wire) if wire.is_drained())
+    }
+
+    /// Takes the first bytes of `pieces` and returns how many; 0 if there is no room now. [`Self::step`] sends taken bytes that
+    /// were not sent yet. A link without TLS and tunnel makes one system call and keeps nothing.
     pub fn send(&mut self, pieces: &[IoSlice<'_>], now: Instant) -> Result<usize> {
         self.check()?;
         match &mut self.path {
@@ -348,7 +370,7 @@ impl Link {
         }
     }
 
-    /// How long each phase of connecting took that has ended.
+    /// The durations of the connection phases that have ended.
     pub fn phases(&self) -> Phases {
         self.wire().map(Wire::phases).unwrap_or_default()
     }
@@ -362,8 +384,8 @@ impl Link {
         }
     }
 
-    /// Bytes that were taken and that the system does not have yet, with what TLS and HTTP add. On the server's side of a tunnel,
-    /// bytes that wait for the client's next request do not count.
+    /// Bytes that were taken and that the system has not accepted yet, including the overhead of TLS and HTTP. On the server's
+    /// side of a tunnel, bytes that wait for the client's next request do not count.
     pub fn unsent(&self) -> usize {
         match &self.path {
             Path::Direct(wire) => wire.unsent(),
@@ -373,7 +395,7 @@ impl Link {
         }
     }
 
-    /// Appends the sockets to wait for, for a user who waits for what is `wanted`.
+    /// Appends the sockets to wait for, if the user waits for `wanted`.
     pub fn interests(&self, wanted: Wanted, out: &mut Vec<Interest>) {
         match &self.path {
             Path::Direct(wire) => wire.interests(wanted, out),
@@ -387,7 +409,7 @@ impl Link {
         }
     }
 
-    /// When the link has something to do although no socket is ready.
+    /// The time at which the link has something to do although no socket is ready.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.path {
             Path::Direct(wire) => wire.deadline(),
@@ -399,8 +421,8 @@ impl Link {
         }
     }
 
-    /// The socket that leads to the peer or its proxy, once there is one. A tunnel's client may replace it in any step. On the server's
-    /// side of a tunnel it leads to the first HTTP connection.
+    /// The socket of the connection to the peer or its proxy, if it exists. A tunnel's client may replace it in any step. On
+    /// the server's side of a tunnel it is that of the first HTTP connection.
     pub fn socket(&self) -> Option<&Arc<Socket>> {
         match &self.path {
             Path::Served(served) => Some(served.face()),
@@ -408,8 +430,8 @@ impl Link {
         }
     }
 
-    /// Has the server of a tunnel send a reply, for a program that watches the socket instead of receiving. Does nothing
-    /// while a reply is on its way, and on other links.
+    /// Makes the server of a tunnel send a reply, for a program that watches the socket instead of receiving. Does nothing
+    /// while a reply is due, and on other links.
     pub fn keep_polling(&mut self, now: Instant) -> Result<()> {
         self.check()?;
         match &mut self.path {
@@ -418,9 +440,9 @@ impl Link {
         }
     }
 
-    /// Says goodbye, in TLS and in the tunnel too, and ends the sending side once everything is out. Nothing is received
-    /// any more; what still comes is dropped until the peer has ended its side, or for a second. [`Self::step`] continues
-    /// until [`Self::is_finished`].
+    /// Says goodbye, in TLS and in the tunnel too, and ends the sending side once everything was sent. Nothing more is
+    /// received; later bytes are dropped until the peer has ended its side, or for a second. [`Self::step`] continues until
+    /// [`Self::is_finished`].
     pub fn finish(&mut self, now: Instant) {
         if self.aborted {
             return;
@@ -430,7 +452,7 @@ impl Link {
             Path::Tunnelled(tunnel) => tunnel.finish(now),
             Path::Served(served) => served.finish(now),
             Path::Undecided(_) | Path::Arriving(_) => {
-                // The client gets nothing, and is told nothing.
+                // The client receives nothing and is not informed.
                 let wire = match mem::replace(&mut self.path, Path::Joined) {
                     Path::Undecided(undecided) => undecided.wire,
                     Path::Arriving(arrival) => arrival.into_wire(),
@@ -443,13 +465,13 @@ impl Link {
         }
     }
 
-    /// While the link finishes: the peer still takes what is on its way to it, as the caller has seen, so the second that it
-    /// has for ending its side begins again.
+    /// For a link that finishes: the caller has seen that the peer still accepts bytes, so the second that it has to end its
+    /// side begins again.
     pub fn linger_on(&mut self, now: Instant) {
         self.with_wire(|wire| wire.linger_on(now));
     }
 
-    /// Whether the link has ended, and there is nothing left to do but to drop it.
+    /// Whether the link has ended and can be dropped.
     pub fn is_finished(&self) -> bool {
         self.aborted
             || match &self.path {
@@ -458,15 +480,14 @@ impl Link {
             }
     }
 
-    /// Ends the connection at once, without a goodbye, and the waits for it. All that follows fails with
-    /// [`Error::Interrupted`].
+    /// Ends the connection at once, without a goodbye, and the waits for it. All later calls fail with [`Error::Interrupted`].
     pub fn abort(&mut self) {
         self.aborted = true;
         let mut interests = Vec::new();
         self.interests(Wanted { read: true, write: true }, &mut interests);
         let sockets = interests.iter().map(|interest| &interest.socket);
         for socket in sockets.chain(self.socket()) {
-            // A socket whose peer has gone is shut down already.
+            // If the peer has gone, the socket is shut down already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }

@@ -17,10 +17,10 @@ use crate::{
     transport::local::Family,
 };
 
-/// A lookup that is under way.
+/// A lookup that is running.
 ///
-/// The system's resolver has no deadline, so it works in a thread of its own. When time is up, or the lookup is dropped,
-/// that thread is left behind; it ends, without an effect, when the resolver does. An address needs no lookup and no thread.
+/// The system's resolver has no deadline, so it runs in its own thread. After a timeout, or when the lookup is dropped, that
+/// thread continues; it ends, without any effect, when the resolver returns. An address needs no lookup and no thread.
 pub(crate) struct Lookup {
     host: String,
     port: u16,
@@ -34,7 +34,7 @@ enum Stage {
     Asking(Job<Answer>),
 }
 
-/// The addresses, or the error and what the C library left in `errno`.
+/// The addresses, or the error and the value of `errno` that the C library left.
 type Answer = Result<Vec<SocketAddr>, (io::Error, io::Error)>;
 
 impl Lookup {
@@ -46,7 +46,7 @@ impl Lookup {
         }
         let name = host.clone();
         Self::ask(host, port, family, deadline, move || {
-            // What the C library leaves in errno says whether there was an answer.
+            // The value of errno that the C library leaves shows whether there was an answer.
             (name.as_str(), port)
                 .to_socket_addrs()
                 .map(Iterator::collect)
@@ -74,7 +74,7 @@ impl Lookup {
         }
     }
 
-    /// The addresses of our family, in order.
+    /// The addresses of the requested family, in order.
     fn usable(&self, found: Vec<SocketAddr>) -> Result<Option<Vec<SocketAddr>>> {
         let addresses = in_turns(found, self.family);
         if addresses.is_empty() {
@@ -85,7 +85,7 @@ impl Lookup {
     }
 }
 
-/// The result is never empty: IPv6 and IPv4 take turns, beginning with what the system prefers (RFC 8305, 4).
+/// The result is never empty: IPv6 and IPv4 alternate, beginning with the one that the system prefers (RFC 8305, 4).
 impl Step for Lookup {
     type Output = Vec<SocketAddr>;
 
@@ -99,7 +99,7 @@ impl Step for Lookup {
             Ok(Some(Err((error, left)))) => {
                 let no_answer = left.kind() == io::ErrorKind::WouldBlock;
                 let text = error.to_string();
-                // Rust's own words, which repeat ours, in front of the system's.
+                // Rust's prefix repeats our own text before the system's.
                 let why = text.strip_prefix("failed to lookup address information: ").unwrap_or(&text);
                 Err(unresolved(&self.host, &why, no_answer.then_some(libc::EAGAIN)))
             }
@@ -122,7 +122,7 @@ impl Step for Lookup {
     }
 }
 
-/// The host as the resolver takes it. The zone of an IPv6 address is written `%25eth0` in a URL.
+/// The host in the resolver's form. A URL contains the zone of an IPv6 address as `%25eth0`.
 fn readable(host: &[u8]) -> Result<String> {
     match std::str::from_utf8(host) {
         Ok(text) if text.contains(':') => Ok(text.replace("%25", "%")),
@@ -135,7 +135,7 @@ fn unresolved(host: &str, why: &dyn fmt::Display, code: Option<i32>) -> Error {
     Error::Unresolved(Cause::new(format!("{host} ({why})"), code))
 }
 
-/// Addresses of the family, each once, IPv6 and IPv4 in turns; the first stays the first.
+/// Addresses of the family without duplicates, alternating between IPv6 and IPv4; the first one stays first.
 fn in_turns(found: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
     let mut admitted: Vec<SocketAddr> = Vec::new();
     for address in found {
@@ -156,7 +156,7 @@ fn in_turns(found: Vec<SocketAddr>, family: Family) -> Vec<SocketAddr> {
     ordered
 }
 
-/// A lookup's place among those that are under way, left behind ones included.
+/// A lookup's share of the limit of running lookups, including those whose caller has gone.
 struct Place(&'static AtomicUsize);
 
 impl Place {
@@ -177,11 +177,11 @@ impl Drop for Place {
 
 static LOOKUPS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many lookups may be under way in a process. A program that tries again and again, while its resolver takes longer
-/// than it waits, leaves a thread behind each time.
+/// The limit of running lookups in a process. A program that retries often, while its resolver takes longer than its timeout,
+/// leaves a thread behind each time.
 const MAX_LOOKUPS: usize = 64;
 
-/// How many addresses of a host are tried; a host's owner may claim any number.
+/// The limit of addresses of a host that are tried; a host's owner may publish any number.
 const MAX_ADDRESSES: usize = 32;
 
 #[cfg(test)]
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn lookups_that_are_left_behind_have_a_bound() {
+    fn abandoned_lookups_are_limited() {
         static FEW: AtomicUsize = AtomicUsize::new(MAX_LOOKUPS - 1);
         let last = Place::take(&FEW).unwrap();
         assert!(matches!(Place::take(&FEW), Err(Error::TooLarge(_))));
@@ -267,14 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_before_anybody_is_asked() {
+    fn invalid_names_are_refused_without_a_lookup() {
         for host in [&b""[..], b"a\nb", b"a\0b", b"\xff"] {
             assert!(matches!(Lookup::begin(host, 9, Family::Any, None), Err(Error::Unresolved(_))));
         }
     }
 
     #[test]
-    fn a_resolver_that_blocks_is_left_behind_at_the_deadline() {
+    fn blocking_resolver_is_abandoned_at_the_deadline() {
         let (release, blocked) = mpsc::channel::<()>();
         let start = Instant::now();
         let error = run(asking(Some(start + Duration::from_millis(50)), move || {

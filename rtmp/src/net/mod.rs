@@ -1,8 +1,8 @@
-//! What bytes go through below RTMP, as one machine that never waits.
+//! Everything below RTMP, as one machine that never waits.
 //!
-//! [`Link`] looks the server up, connects, passes a proxy, shakes hands in TLS, opens an HTTP tunnel, and carries bytes
-//! both ways. It says which sockets it waits for and until when; a pump waits for them, with [`wait()`] or an event loop,
-//! and calls [`Link::step`]. What the bytes mean is none of this module's business.
+//! [`Link`] looks the server up, connects, passes a proxy, does the TLS handshake, opens an HTTP tunnel, and carries bytes both
+//! ways. It reports the sockets that it waits for and a deadline; a pump waits for them, with [`wait()`] or an event loop, and
+//! calls [`Link::step`]. This module does not know the meaning of the bytes.
 //!
 //! ```no_run
 //! use std::{io::IoSlice, time::{Duration, Instant}};
@@ -41,6 +41,8 @@ mod race;
 mod receive;
 mod send;
 mod served;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+mod sock_diag;
 mod step;
 mod target;
 mod tunnel;

@@ -1,4 +1,4 @@
-//! The dialog with a proxy that connects us to a server, over a channel that leads to the proxy.
+//! The dialog with a proxy that makes a connection for us, over a channel to the proxy.
 
 use std::{io::IoSlice, mem, net::SocketAddr, time::Instant};
 
@@ -19,11 +19,11 @@ use crate::{
     },
 };
 
-/// What is said to a proxy until it has connected us. What follows the last reply stays in the channel for others: bytes are
-/// looked at before they are taken from a socket, and taken one by one from TLS.
+/// The dialog with a proxy until it has connected us. Bytes after the last reply stay in the channel for the next reader: from
+/// a socket, bytes are peeked before they are taken; from TLS, they are taken one by one.
 pub(crate) struct ProxyDialog {
     proxy: Proxy,
-    /// Gone when the dialog has ended.
+    /// `None` when the dialog has ended.
     channel: Option<Channel>,
     host: Vec<u8>,
     port: u16,
@@ -32,7 +32,7 @@ pub(crate) struct ProxyDialog {
 }
 
 enum Stage {
-    /// A SOCKS4 proxy takes no names.
+    /// A SOCKS4 proxy accepts no names.
     LookingUp(Lookup),
     Talking(Talk),
 }
@@ -40,16 +40,16 @@ enum Stage {
 struct Talk {
     negotiation: Box<dyn Negotiation>,
     outgoing: Vec<u8>,
-    /// How much of `outgoing` the system has.
+    /// The number of bytes of `outgoing` that the system has accepted.
     sent: usize,
-    /// What has arrived of the reply.
+    /// The received part of the reply.
     reply: Vec<u8>,
-    /// Bytes of all replies.
+    /// The total of bytes of all replies.
     total: usize,
 }
 
 impl ProxyDialog {
-    /// Begins to talk to the proxy at the other end of `channel`.
+    /// Begins the dialog with the proxy at the other end of `channel`.
     pub(crate) fn begin(
         proxy: Proxy,
         channel: Channel,
@@ -74,7 +74,7 @@ impl ProxyDialog {
         now: Instant,
     ) -> Result<Stage> {
         if proxy.needs_address(host) {
-            // Half of the time, so that there is some left for the proxy if the lookup has no answer.
+            // Half of the time, so that the proxy has some left if the lookup gets no answer.
             let halfway = deadline.map(|deadline| now + deadline.saturating_duration_since(now) / 2);
             match Lookup::begin(host, port, Family::V4, halfway) {
                 Ok(lookup) => return Ok(Stage::LookingUp(lookup)),
@@ -99,7 +99,7 @@ impl ProxyDialog {
                     self.stage = Stage::Talking(Talk::begin(&self.proxy, self.found(found)?)?);
                 }
                 Stage::Talking(talk) => {
-                    // What is there counts, but bytes that trickle do not move the deadline.
+                    // Available bytes count, but bytes that trickle in do not move the deadline.
                     let channel = self.channel.as_mut().ok_or(Error::NotConnected)?;
                     return match talk.advance(channel)? {
                         false if is_past(self.deadline, now) => Err(Error::TimedOut),
@@ -155,7 +155,7 @@ impl Talk {
         Ok(Self { negotiation, outgoing, sent: 0, reply: Vec::new(), total: 0 })
     }
 
-    /// Sends and receives what can be; true when the proxy has connected us.
+    /// Sends and receives what is possible now; true when the proxy has connected us.
     fn advance(&mut self, channel: &mut Channel) -> Result<bool> {
         channel.flush()?;
         loop {
@@ -179,7 +179,7 @@ impl Talk {
         }
     }
 
-    /// Takes what belongs to the reply from the socket.
+    /// Takes the bytes of the reply from the socket.
     fn hear(&mut self, socket: &Socket) -> Result<Heard> {
         let known = self.reply.len();
         let mut block = [0; BLOCK];
@@ -195,7 +195,7 @@ impl Talk {
         Ok(received.map_or(Heard::Part, |(_, next)| Heard::Reply(next)))
     }
 
-    /// Takes from TLS only what belongs to the reply. TLS keeps the rest for the next reader.
+    /// Takes only the bytes of the reply from TLS, which keeps the rest for the next reader.
     fn hear_secure(&mut self, channel: &mut Channel) -> Result<Heard> {
         loop {
             let mut byte = [0];
@@ -207,7 +207,7 @@ impl Talk {
             }
             self.reply.push(byte[0]);
             self.total += 1;
-            // Only HTTP is spoken in TLS, and an HTTP head ends with its line.
+            // In TLS the protocol is always HTTP, and the last byte of an HTTP head is the end of a line.
             if byte[0] == b'\n' {
                 let received = self.negotiation.receive(&self.reply)?;
                 return Ok(received.map_or(Heard::Part, |(_, next)| Heard::Reply(next)));
@@ -219,7 +219,7 @@ impl Talk {
     }
 }
 
-/// What came from the proxy.
+/// What the proxy has sent.
 enum Heard {
     Nothing,
     /// A part of the reply.
@@ -228,7 +228,7 @@ enum Heard {
     Reply(Next),
 }
 
-/// Takes bytes that have arrived.
+/// Takes available bytes.
 fn take(socket: &Socket, count: usize) -> Result<()> {
     let mut block = [0; BLOCK];
     let mut rest = block.get_mut(..count).ok_or(Error::TooLarge("the reply"))?;
@@ -241,7 +241,7 @@ fn take(socket: &Socket, count: usize) -> Result<()> {
     Ok(())
 }
 
-/// How much is looked at in one go.
+/// The number of bytes that are peeked at a time.
 const BLOCK: usize = 1024;
-/// More than this is no reply of a proxy.
+/// The limit of a proxy's replies.
 const MAX_REPLIES: usize = 16 * 1024;

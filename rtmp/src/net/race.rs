@@ -18,20 +18,20 @@ use crate::{
     transport::local::Local,
 };
 
-/// Attempts to connect, which run side by side. Addresses are tried in order, each a quarter of a second after the one
-/// before, or at once when that one has failed. The first that succeeds wins; the others are closed with the race.
+/// Attempts to connect, which run in parallel. Addresses are tried in order, each a quarter of a second after the one before,
+/// or at once when that one has failed. The first that succeeds wins; the others are closed with the race.
 ///
-/// The error tells what was most likely wrong: a refusal rather than silence, silence rather than a missing route.
+/// The error has the most likely reason: a refusal rather than silence, silence rather than a missing route.
 pub(crate) struct Race {
     local: Local,
     waiting: vec::IntoIter<SocketAddr>,
-    /// In the order in which they started.
+    /// In the order of their start.
     attempts: Vec<Attempt>,
-    /// When the next one should start, unless there is none running.
+    /// The time at which the next attempt starts, unless none is running.
     next_start: Instant,
     began: Instant,
     deadline: Option<Instant>,
-    /// The most telling failure so far.
+    /// The most useful failure so far.
     worst: Option<Failure>,
 }
 
@@ -46,7 +46,7 @@ struct Failure {
 }
 
 impl Race {
-    /// A race in which nobody has started.
+    /// A race without any attempt yet.
     pub(crate) fn new(
         addresses: Vec<SocketAddr>,
         local: Local,
@@ -64,11 +64,11 @@ impl Race {
         }
     }
 
-    /// The first attempt that has succeeded. Those that have failed are taken out.
+    /// The first attempt that has succeeded. Attempts that have failed are removed.
     fn winner(&mut self, now: Instant) -> Option<Arc<Socket>> {
         let mut index = 0;
         while let Some(Attempt { socket, address }) = self.attempts.get(index) {
-            // A socket that is still connecting has no peer, and one that failed has an error.
+            // A socket that is still connecting has no peer address, and one that failed has an error.
             if socket.peer_addr().is_ok() {
                 return Some(socket.clone());
             }
@@ -90,7 +90,7 @@ impl Race {
         let socket = match self.begin(address) {
             Ok(socket) => socket,
             Err(error @ Error::Interrupted) => {
-                // The program has given up. Nobody else starts.
+                // The program has given up. No other attempt starts.
                 self.waiting = Vec::new().into_iter();
                 self.attempts.clear();
                 self.fail(u8::MAX, error);
@@ -145,7 +145,7 @@ impl Race {
     }
 }
 
-/// The winner's socket does not block.
+/// The resulting socket is non-blocking.
 impl Step for Race {
     type Output = Arc<Socket>;
 
@@ -183,7 +183,7 @@ impl Step for Race {
     }
 }
 
-/// A socket that does not wait.
+/// A non-blocking socket.
 fn non_blocking(domain: Domain) -> io::Result<Socket> {
     let protocol = Some(Protocol::TCP);
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -191,7 +191,7 @@ fn non_blocking(domain: Domain) -> io::Result<Socket> {
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     {
         let socket = Socket::new(domain, Type::STREAM, protocol)?;
-        // One system call, where the flags of a descriptor take two.
+        // One system call, whereas the flags of a descriptor need two.
         rustix::io::ioctl_fionbio(&socket, true)?;
         Ok(socket)
     }
@@ -202,7 +202,7 @@ fn is_pending(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(Errno::INPROGRESS.raw_os_error())
 }
 
-/// Whole seconds, with a tenth where there is one.
+/// Whole seconds, with a tenth if there is one.
 fn in_seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 10.0).round() / 10.0
 }
@@ -233,12 +233,12 @@ mod tests {
         (listener, address)
     }
 
-    /// An address that nobody listens on.
+    /// An address that refuses connections.
     fn refused() -> SocketAddr {
         listener().1
     }
 
-    /// An address that does not answer: its queue of connections is full. It does while the values are kept.
+    /// An address that does not answer, because its queue of connections is full. It stays so while the values are kept.
     fn silent() -> (Vec<Socket>, SocketAddr) {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_does_not_answer_holds_the_next_one_up_for_a_moment_only() {
+    fn silent_address_delays_the_next_one_only_briefly() {
         let (_kept, silent) = silent();
         let (_listener, address) = listener();
         let start = Instant::now();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_more_than_silence() {
+    fn refusal_is_reported_rather_than_silence() {
         let (_kept, silent) = silent();
         let refused = refused();
         let error = race(&[silent, refused], Deadline::after(Some(Duration::from_millis(600)))).unwrap_err();

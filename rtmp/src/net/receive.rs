@@ -1,4 +1,4 @@
-//! Receiving without waiting.
+//! Receives without waiting.
 
 use std::{io, mem};
 
@@ -18,15 +18,15 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Intake {
     All,
-    /// The last byte that was received stays on the socket, which keeps it readable for a program that watches it. `left`
-    /// says whether there is such a byte.
+    /// The last received byte stays on the socket, which keeps it readable for a program that watches it. `left` says whether
+    /// there is such a byte.
     AllButOne {
         left: bool,
     },
 }
 
 impl Intake {
-    /// Puts bytes that have arrived into `buffer`.
+    /// Copies received bytes into `buffer`.
     pub(super) fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
         let Self::AllButOne { left } = self else { return receive_now(socket, buffer) };
         if mem::take(left) {
@@ -36,7 +36,7 @@ impl Intake {
         if let Received::Bytes(count) = received {
             let mut taken = 1;
             while taken < count {
-                // These are the same bytes once more.
+                // These are the same bytes again.
                 match receive_now(socket, &mut buffer[taken - 1..count - 1])? {
                     Received::Bytes(more) => taken += more,
                     Received::Nothing | Received::End => return Err(Error::Closed),
@@ -47,7 +47,7 @@ impl Intake {
         Ok(received)
     }
 
-    /// Takes the byte that was left on the socket, if there is one.
+    /// Removes the byte that was left on the socket, if there is one.
     pub(super) fn release_byte(&mut self, socket: &Socket) {
         let Self::AllButOne { left } = self else { return };
         if mem::take(left) {
@@ -60,12 +60,12 @@ fn take_byte(socket: &Socket) {
     let _ = receive_now(socket, &mut [0]);
 }
 
-/// Puts bytes that have arrived into `buffer`.
+/// Copies received bytes into `buffer`.
 pub(super) fn receive_now(socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
     receive_flagged(socket, buffer, RecvFlags::empty())
 }
 
-/// Puts bytes that have arrived into `buffer` and leaves them on the socket.
+/// Copies received bytes into `buffer` and leaves them on the socket.
 pub(super) fn peek_now(socket: &Socket, buffer: &mut [u8]) -> Result<Received> {
     receive_flagged(socket, buffer, RecvFlags::PEEK)
 }
@@ -85,7 +85,7 @@ fn receive_flagged(socket: &Socket, buffer: &mut [u8], flags: RecvFlags) -> Resu
     }
 }
 
-/// Takes what has arrived and drops it; true at the end.
+/// Drops received bytes; true at the end.
 pub(super) fn discard(socket: &Socket) -> Result<bool> {
     let mut unwanted = [0; 4096];
     for _ in 0..MAX_BLOCKS {
@@ -98,5 +98,5 @@ pub(super) fn discard(socket: &Socket) -> Result<bool> {
     Ok(false)
 }
 
-/// How many blocks one call takes from a peer that sends nothing of use.
+/// The limit of blocks that one call receives from a peer that sends nothing useful.
 pub(super) const MAX_BLOCKS: u32 = 16;

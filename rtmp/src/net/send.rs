@@ -1,4 +1,4 @@
-//! Sending without waiting.
+//! Sends without waiting.
 
 use std::io::{self, IoSlice};
 
@@ -7,7 +7,7 @@ use socket2::Socket;
 
 use crate::{error::Result, transport::tcp};
 
-/// Sends what the system takes at once; 0 if it has no room.
+/// Sends as many bytes as the system accepts at once; 0 if it has no room.
 pub(super) fn send_now(socket: &Socket, pieces: &[IoSlice<'_>]) -> Result<usize> {
     let pieces = &pieces[..pieces.len().min(MAX_PIECES)];
     loop {
@@ -20,5 +20,5 @@ pub(super) fn send_now(socket: &Socket, pieces: &[IoSlice<'_>]) -> Result<usize>
     }
 }
 
-/// How many pieces a system takes in one call (`IOV_MAX`).
+/// The limit of pieces that a system accepts in one call (`IOV_MAX`).
 const MAX_PIECES: usize = 1024;

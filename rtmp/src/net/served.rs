@@ -25,33 +25,33 @@ pub(super) struct Served {
     wires: Vec<(u64, Wire)>,
     /// The number of the next connection.
     next: u64,
-    /// Stands for the connection in front of the user, who may watch it or shut it down. Leads to the first connection, or to
-    /// the one that has taken its place.
+    /// Represents the connection to the user, who may watch it or shut it down. It refers to the first connection, or to its
+    /// replacement.
     face: Arc<Socket>,
-    /// Whether there is a user who has that socket.
+    /// Whether a user has that socket.
     has_face: bool,
-    /// The connection that `face` leads to, or should.
+    /// The connection that `face` refers to, or should refer to.
     shown: Option<u64>,
-    /// A socket that `face` should lead to, for a user who can do that.
+    /// The socket that `face` should refer to, for a user who can redirect it.
     replacement: Option<Arc<Socket>>,
-    /// When a user who waits for bytes has to look again: there are some that no socket tells of.
+    /// The time at which a user who waits for bytes has to check again: there are some that no socket signals.
     nudge: Option<Instant>,
     phase: Phase,
 }
 
-/// What the session is at.
+/// The phase of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The user is done; what was written goes to the client with its next requests.
+    /// The user has finished; written bytes go to the client with its next requests.
     Leaving,
-    /// Connections end after what they have to send.
+    /// Connections end after their output.
     Parting(Instant),
     Gone,
 }
 
 impl Served {
-    /// A session that `connection` has begun.
+    /// A session that begins on `connection`.
     pub(super) fn new(
         membership: Membership,
         mut wire: Wire,
@@ -59,7 +59,7 @@ impl Served {
         now: Instant,
     ) -> Result<Self> {
         let face = wire.socket().ok_or(Error::NotConnected)?.clone();
-        // The user's descriptor may lead elsewhere later.
+        // The user's descriptor may be redirected later.
         wire.use_own_descriptor()?;
         let mut server = Server::new(membership.id().clone(), membership.tunnels().idle(), now);
         server.connect(0, connection, now);
@@ -79,7 +79,7 @@ impl Served {
         Ok(served)
     }
 
-    /// Does what can be done without waiting.
+    /// Does what is possible without waiting.
     pub(super) fn step(&mut self, now: Instant) -> Result<()> {
         self.nudge = self.nudge.filter(|nudge| *nudge > now);
         if self.phase == Phase::Gone {
@@ -90,7 +90,7 @@ impl Served {
         }
         let interrupted = self.exchange(now);
         if self.server.is_over() {
-            // Further requests are for nothing.
+            // Later requests find no session.
             self.membership.leave();
         }
         match self.phase {
@@ -112,17 +112,17 @@ impl Served {
         }
     }
 
-    /// Puts bytes of the stream into `buffer`.
+    /// Copies bytes of the stream into `buffer`.
     pub(super) fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
         if self.phase != Phase::Open {
             return Ok(Received::End);
         }
         let arrived = self.server.read(buffer, now);
-        // Room for input, and replies.
+        // Makes room for input, and for replies.
         self.exchange(now)?;
         Ok(match arrived {
             Arrived::Bytes(count) => Received::Bytes(count),
-            // What was taken just now has brought something.
+            // The bytes taken just now had content.
             Arrived::Nothing => match self.server.read(buffer, now) {
                 Arrived::Bytes(count) => {
                     self.exchange(now)?;
@@ -135,7 +135,7 @@ impl Served {
         })
     }
 
-    /// Takes the beginning of `pieces`; returns how much that was.
+    /// Takes the first bytes of `pieces`; returns how many.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], now: Instant) -> Result<usize> {
         if self.phase != Phase::Open {
             return Err(Error::NotConnected);
@@ -162,13 +162,13 @@ impl Served {
         Ok(taken)
     }
 
-    /// Bytes of replies that the system does not have yet. What waits for the client's next request does not count.
+    /// Bytes of replies that the system has not accepted yet. Bytes that wait for the client's next request do not count.
     pub(super) fn unsent(&self) -> usize {
         let below: usize = self.wires.iter().map(|(_, wire)| wire.unsent()).sum();
         self.server.unsent() + below
     }
 
-    /// Appends the sockets that are waited for.
+    /// Appends the sockets to wait for.
     pub(super) fn interests(&self, wanted: Wanted, out: &mut Vec<Interest>) {
         let takes = self.phase == Phase::Open && self.unsent() == 0 && self.server.room() > 0;
         let has_room = wanted.write && takes;
@@ -180,7 +180,7 @@ impl Served {
         }
     }
 
-    /// When a step has something to do although no socket is ready.
+    /// The time at which a step has something to do although no socket is ready.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let own = match self.phase {
             Phase::Open => self.nudge,
@@ -192,38 +192,38 @@ impl Served {
         below.chain(self.server.deadline()).chain(own).min()
     }
 
-    /// Whether the client is gone or has said goodbye. There may be bytes to receive that it has sent before.
+    /// Whether the client has gone or has said goodbye. There may still be bytes to receive that it sent before.
     pub(super) fn peer_has_left(&self) -> bool {
         self.server.is_over()
     }
 
-    /// Whether bytes of the stream are here of which no socket tells.
+    /// Whether there are received bytes of the stream that no socket signals.
     pub(super) fn has_early(&self) -> bool {
         self.server.has_early()
     }
 
-    /// The socket in front of the user.
+    /// The socket that the user sees.
     pub(super) fn face(&self) -> &Arc<Socket> {
         &self.face
     }
 
-    /// A socket that the one in front of the user should lead to from now on, if that has changed.
+    /// A socket that the user's one should refer to from now on, if that has changed.
     pub(super) fn take_replacement(&mut self) -> Option<Arc<Socket>> {
         self.replacement.take()
     }
 
-    /// The user has no descriptor in front of it any more.
+    /// The user no longer has a descriptor.
     pub(super) fn let_go_of_face(&mut self) {
         self.face = self.membership.interest(false).socket;
         (self.has_face, self.shown, self.replacement) = (false, None, None);
     }
 
-    /// Uses another descriptor in front of the user.
+    /// Replaces the user's descriptor.
     pub(super) fn replace_face(&mut self, by: Arc<Socket>) {
         self.face = by;
     }
 
-    /// Ends the session: what was written still goes to the client, if it asks for it soon.
+    /// Ends the session: written bytes still go to the client, if it sends a request soon.
     pub(super) fn finish(&mut self, now: Instant) {
         if self.phase == Phase::Open {
             self.phase = Phase::Leaving;
@@ -249,7 +249,7 @@ impl Served {
         }
     }
 
-    /// Closes each connection after what it has to send. A client that asks once more before it is told that there is nothing.
+    /// Closes each connection after its output. A client that sends another request first is told that the session has ended.
     fn part(&mut self, now: Instant) {
         self.phase = Phase::Parting(now + LINGER);
         if self.server.is_over() {
@@ -258,7 +258,7 @@ impl Served {
         }
     }
 
-    /// Takes a connection over that belongs to this session.
+    /// Takes over a connection that belongs to this session.
     fn adopt(&mut self, Carried { wire, input }: Carried, now: Instant) {
         let number = self.next;
         self.next += 1;
@@ -269,8 +269,8 @@ impl Served {
         self.show_some();
     }
 
-    /// Moves bytes between the connections and the session, as long as that leads to something. Fails if the user has shut the
-    /// socket in front of it down.
+    /// Moves bytes between the connections and the session, as long as there is progress. Fails if the user has shut down its
+    /// socket.
     fn exchange(&mut self, now: Instant) -> Result<()> {
         let mut result = Ok(());
         loop {
@@ -294,7 +294,7 @@ impl Served {
                 if self.shown == Some(*number) && self.phase == Phase::Open && wire.is_shut_down_here() {
                     interrupted = Err(Error::Interrupted);
                 }
-                // Requests that are complete still count after the end of the peer's side.
+                // Complete requests still count after the end of the peer's side.
                 self.server.end(*number);
                 if let Err(error) = carried {
                     debug!("an HTTP connection of a tunnelled session breaks: {error}");
@@ -310,8 +310,8 @@ impl Served {
         }
     }
 
-    /// Closes connections that are done, and gives those away whose next request is for another session; true if there is more
-    /// to do because of that.
+    /// Closes connections that have finished, and passes on those whose next request is for another session; true if that
+    /// created more work.
     fn sort(&mut self, now: Instant) -> bool {
         let mut again = false;
         for (number, mut wire) in mem::take(&mut self.wires) {
@@ -335,14 +335,13 @@ impl Served {
         again
     }
 
-    /// Gives a connection to the session that its next request is for; true if there is no such session, and a reply that
-    /// says so.
+    /// Passes a connection to the session of its next request; true if there is no such session, and a reply that says so.
     fn give_away(&mut self, number: u64, wire: Wire, id: &SessionId, now: Instant) -> bool {
         let Some(input) = self.server.release(number) else { return false };
         match hand_over(self.membership.tunnels(), id, Carried { wire, input }) {
             Ok(None) => self.forget(number),
             Ok(Some(Carried { wire, input })) => {
-                // No such session: the request is answered here.
+                // There is no such session, so the request is answered here.
                 self.wires.push((number, wire));
                 self.server.connect(number, Connection::new(input), now);
                 self.server.deny(number, now);
@@ -364,14 +363,14 @@ impl Served {
         self.forget(number);
     }
 
-    /// A connection is gone.
+    /// Removes a connection that has ended.
     fn forget(&mut self, number: u64) {
         if self.shown == Some(number) {
             self.shown = None;
         }
     }
 
-    /// Puts a connection in front of the user if there is none.
+    /// Shows the user a connection if it has none.
     fn show_some(&mut self) {
         if let (true, None, Some((number, wire))) = (self.has_face, self.shown, self.wires.last()) {
             self.replacement = wire.socket().cloned();
@@ -380,7 +379,7 @@ impl Served {
     }
 }
 
-/// What a connection has brought or taken.
+/// The progress of a connection.
 enum Moved {
     Bytes,
     Nothing,
@@ -412,7 +411,7 @@ fn carry(server: &mut Server, number: u64, wire: &mut Wire, now: Instant) -> Res
     })
 }
 
-/// Sends what a connection has to send, as far as it is taken; true if that was something.
+/// Sends a connection's output, as far as it is accepted; true if there was any progress.
 fn send(server: &mut Server, number: u64, wire: &mut Wire) -> Result<bool> {
     let mut moved = false;
     loop {
@@ -431,7 +430,7 @@ fn send(server: &mut Server, number: u64, wire: &mut Wire) -> Result<bool> {
     }
 }
 
-/// Receives what has arrived and gives it to `take`, or `None` at the end, until that returns false.
+/// Receives available bytes and passes them to `take`, or `None` at the end, until that returns false.
 pub(super) fn fill(
     wire: &mut Wire,
     now: Instant,
@@ -454,24 +453,24 @@ pub(super) fn fill(
     }
 }
 
-/// Gives a connection to another session; it comes back if there is no such session.
+/// Passes a connection to another session, or returns it if there is no such session.
 pub(super) fn hand_over(
     tunnels: &Tunnels,
     id: &SessionId,
     mut connection: Carried,
 ) -> Result<Option<Carried>> {
-    // The descriptor may belong to the user of the link that has had the connection so far.
+    // The descriptor may belong to the user of the connection's previous link.
     connection.wire.use_own_descriptor()?;
     Ok(tunnels.hand_over(id, connection))
 }
 
-/// Ends a connection for the peer, although another descriptor may lead to it.
+/// Ends a connection for the peer, even if another descriptor refers to it.
 fn shut_down(wire: &Wire) {
     if let Some(socket) = wire.socket() {
-        // A socket whose peer has gone is shut down already.
+        // If the peer has gone, the socket is shut down already.
         let _ = socket.shutdown(Shutdown::Both);
     }
 }
 
-/// How much is received at a time.
+/// The number of bytes that are received at a time.
 const BLOCK_LEN: usize = 16 << 10;

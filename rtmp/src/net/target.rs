@@ -1,34 +1,34 @@
-//! Where a link leads to.
+//! The target of a link.
 
 use std::{net::SocketAddr, time::Duration};
 
 use crate::transport::{local::Local, proxy::Proxy, tls::Trust};
 
-/// A server, and how it is reached.
+/// A server, and the way to it.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Name or address of the server, without brackets.
     pub host: Vec<u8>,
     /// Its port.
     pub port: u16,
-    /// What to connect to in order to get there.
+    /// The first address to connect to.
     pub entry: Entry,
     /// The proxy to go through, if there is one.
     pub proxy: Option<Proxy>,
-    /// Whom to trust about the certificate of an `https` proxy.
+    /// The trusted certificates for an `https` proxy.
     pub proxy_trust: Trust,
-    /// Our end of the connection.
+    /// The local end of the connection.
     pub local: Local,
-    /// For TLS: the name in the server's certificate, and whom to trust.
+    /// For TLS: the name in the server's certificate, and the trusted certificates.
     pub tls: Option<(String, Trust)>,
     /// Whether bytes go through an HTTP tunnel (RTMPT).
     pub tunnelled: bool,
-    /// How long each phase may take: reaching the server (look-up, connection and proxy together), the TLS handshake,
-    /// and opening the tunnel. `None` sets no bound.
+    /// The limit of each phase: reaching the server (look-up, connection and proxy together), the TLS handshake, and opening
+    /// the tunnel. `None` sets no limit.
     pub timeout: Option<Duration>,
 }
 
-/// What the first socket of a connection leads to.
+/// What the first socket of a connection connects to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Entry {
     /// The host, or the proxy if there is one, whose name is looked up.
@@ -36,12 +36,12 @@ pub enum Entry {
     Name,
     /// This address of the host or of the proxy.
     Address(SocketAddr),
-    /// Nothing: there is one connection, which was made elsewhere, and no other can replace it.
+    /// Nothing: there is one connection, which was made elsewhere, and it cannot be replaced.
     None,
 }
 
 impl Target {
-    /// A server that is reached directly and without TLS, with no bound to the time that takes.
+    /// A server that is reached directly and without TLS, without a time limit.
     pub fn new(host: &[u8], port: u16) -> Self {
         Self {
             host: host.to_vec(),

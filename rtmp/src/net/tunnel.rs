@@ -1,4 +1,4 @@
-//! The client's side of an HTTP tunnel over connections that can be made anew.
+//! The client's side of an HTTP tunnel over connections that can be replaced.
 
 use std::{
     collections::VecDeque,
@@ -26,59 +26,59 @@ use crate::{
 pub(super) struct Tunnel {
     client: Client,
     wire: Wire,
-    /// For the next connection.
+    /// The target of the next connection.
     target: Box<Target>,
     carrier: Carrier,
-    /// Requests that the connection has not taken yet.
+    /// Requests that the connection has not accepted yet.
     requests: VecDeque<Arc<Vec<u8>>>,
-    /// How much of the first one it has taken.
+    /// The number of bytes of the first one that it has accepted.
     sent: usize,
-    /// Bytes of the stream that arrived before anybody asked for them.
+    /// Bytes of the stream that arrived before the user asked for them.
     early: VecDeque<u8>,
-    /// When to call `receive` again, for a user who waits for bytes: to ask the server for some, or to get early ones.
+    /// The time to call `receive` again, for a user who waits for bytes: to ask the server for some, or to get early ones.
     next_poll: Option<Instant>,
-    /// How long the request is that did not go in its entirety.
+    /// The length of the request that was not accepted completely.
     needed: usize,
-    /// Begins the clock of `client`.
+    /// The start of the clock of `client`.
     began: Instant,
     phase: Phase,
 }
 
-/// What becomes of requests.
+/// The state of the connection that carries requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Carrier {
-    /// The first connection, or a new one, is being made. What was not answered is sent once it is open.
+    /// The first connection, or a new one, is being made. Unanswered requests are sent once it is open.
     Fresh,
     Up,
     /// Sending failed. There may be replies to read before the end.
     Failing(Ending),
-    /// To be replaced before anything is sent.
+    /// It is replaced before anything is sent.
     Down(Ending),
 }
 
-/// How a connection ended.
+/// The way in which a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ending {
-    /// The server said that it would.
+    /// The server announced it.
     Announced,
-    /// The server broke it.
+    /// The server reset it.
     Reset,
-    /// Without a word. A connection that was shut down on this side, to end a wait, ends in this way, too, and is not
+    /// Without an announcement. A connection that this side has shut down, to end a wait, also ends in this way, and is not
     /// replaced.
     Silent,
 }
 
-/// What the tunnel is at.
+/// The phase of the tunnel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// The session has no name yet. The time to get one begins with the connection.
+    /// The session has no name yet. The time limit for it begins with the connection.
     Opening(Option<Instant>),
     Open,
-    /// The server is told that the session is over, as soon as it takes another request.
+    /// The server will be told that the session has ended, as soon as it accepts another request.
     Leaving {
         until: Instant,
     },
-    /// These many requests were not answered, of which the last is the goodbye.
+    /// This many requests were not answered; the last of them is the goodbye.
     Parting {
         missing: usize,
         next: Instant,
@@ -89,7 +89,7 @@ enum Phase {
 }
 
 impl Tunnel {
-    /// A session that begins on `wire`, which leads to `target`.
+    /// A session that begins on `wire`, which is connected to `target`.
     pub(super) fn new(target: &Target, wire: Wire, now: Instant) -> Result<Self> {
         let host = String::from_utf8_lossy(&target.host);
         let mut client = Client::new(&host, target.port)?;
@@ -117,12 +117,12 @@ impl Tunnel {
         &mut self.wire
     }
 
-    /// Where the client stands.
+    /// The state of the client.
     pub(super) fn status(&self) -> Status {
         self.client.status()
     }
 
-    /// Whether bytes of the stream were received that nobody has asked for.
+    /// Whether there are received bytes of the stream that the user has not asked for.
     pub(super) fn has_early(&self) -> bool {
         !self.early.is_empty()
     }
@@ -132,11 +132,11 @@ impl Tunnel {
         self.phase == Phase::Open
     }
 
-    /// Does what can be done without waiting.
+    /// Does what is possible without waiting.
     pub(super) fn step(&mut self, now: Instant) -> Result<()> {
         self.advance(now)?;
         if let Phase::Opening(deadline) = self.phase {
-            // Nothing of the stream comes before the session is there; what comes with it is kept.
+            // No bytes of the stream come before the session exists; those that come with its answer are kept.
             self.read_early(now)?;
             if self.client.is_open() {
                 self.phase = Phase::Open;
@@ -150,7 +150,8 @@ impl Tunnel {
                 if is_past(self.next_poll, now) {
                     self.keep_polling(now)?;
                 }
-                // A server that is stuck sending reads no requests, and one that broke the connection may have said more.
+                // A server whose sending is blocked reads no requests, and one that reset the connection may have sent more
+                // before.
                 if matches!(self.carrier, Carrier::Failing(_)) || !self.requests.is_empty() {
                     self.read_early(now)?;
                 }
@@ -164,7 +165,8 @@ impl Tunnel {
         }
     }
 
-    /// Puts bytes of the stream to the front of `buffer`, whose rest is scratch space. Asks the server for some if it is time.
+    /// Copies bytes of the stream to the front of `buffer`; the rest of `buffer` is scratch space. Asks the server for some if
+    /// it is time.
     pub(super) fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
         match self.phase {
             Phase::Open if !buffer.is_empty() => {}
@@ -199,7 +201,7 @@ impl Tunnel {
         }
     }
 
-    /// Takes the beginning of `pieces` as the body of one request; returns how much that was.
+    /// Takes the first bytes of `pieces` as the body of one request; returns how many.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>], now: Instant) -> Result<usize> {
         match self.phase {
             Phase::Open => {}
@@ -227,7 +229,7 @@ impl Tunnel {
         Ok(len)
     }
 
-    /// Takes all of `bytes` as the body of one request, or nothing; returns how much that was.
+    /// Takes all of `bytes` as the body of one request, or nothing; returns how many.
     pub(super) fn send_whole(&mut self, bytes: &[u8], now: Instant) -> Result<usize> {
         self.needed = 0;
         match self.phase {
@@ -245,14 +247,14 @@ impl Tunnel {
         self.post(Command::Send, &[bytes], now).map(|()| bytes.len())
     }
 
-    /// Takes replies, after which there is room for requests. A new connection has to be made first if the last one is gone:
+    /// Reads replies, after which there is room for requests. If the last connection has ended, a new one has to be made first:
     /// a caller that only sends waits for its socket, and does nothing else when that is ready.
     fn make_room(&mut self, now: Instant) -> Result<()> {
         self.advance(now)?;
         self.read_early(now)
     }
 
-    /// Asks the server for bytes unless a reply is on its way, or bytes are here already.
+    /// Asks the server for bytes unless a reply is due, or bytes are available already.
     pub(super) fn keep_polling(&mut self, now: Instant) -> Result<()> {
         self.next_poll = None;
         if !self.is_open() || !self.early.is_empty() || self.client.unanswered().0 > 0 {
@@ -261,7 +263,7 @@ impl Tunnel {
         self.post(Command::Idle, &[], now)
     }
 
-    /// Bytes of requests that the system does not have yet.
+    /// Bytes of requests that the system has not accepted yet.
     pub(super) fn unsent(&self) -> usize {
         match self.carrier {
             // They are sent again on the next connection.
@@ -273,7 +275,7 @@ impl Tunnel {
         }
     }
 
-    /// Appends the sockets that are waited for.
+    /// Appends the sockets to wait for.
     pub(super) fn interests(&self, wanted: Wanted, out: &mut Vec<Interest>) {
         let is_stuck = !self.requests.is_empty() || matches!(self.carrier, Carrier::Failing(_));
         let wants_replies = match self.phase {
@@ -286,7 +288,7 @@ impl Tunnel {
         self.wire.interests(Wanted { read, write: has_room || !self.requests.is_empty() }, out);
     }
 
-    /// When a step has something to do although no socket is ready.
+    /// The time at which a step has something to do although no socket is ready.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let own = match self.phase {
             Phase::Opening(deadline) => deadline,
@@ -298,9 +300,9 @@ impl Tunnel {
         sooner(own, self.wire.deadline())
     }
 
-    /// Tells the server that the session is over, and waits for its last replies: a connection that is closed before them
-    /// takes requests with it that are still on their way. Those with bytes of the stream have [`NEXT_REPLY`] each; the
-    /// goodbye's own reply is worth no more than [`LINGER`].
+    /// Informs the server that the session has ended, and waits for its last replies: closing a connection before them would
+    /// lose requests that are still on their way. Requests with bytes of the stream have [`NEXT_REPLY`] each; the goodbye's own
+    /// reply is worth no more than [`LINGER`].
     pub(super) fn finish(&mut self, now: Instant) {
         match self.phase {
             Phase::Opening(_) => self.leave(now),
@@ -313,7 +315,7 @@ impl Tunnel {
         }
     }
 
-    /// Nothing more comes of the session.
+    /// The session has ended.
     pub(super) fn give_up(&mut self) {
         self.phase = Phase::Gone;
         self.requests.clear();
@@ -328,9 +330,9 @@ impl Tunnel {
     }
 
     fn try_to_part(&mut self, now: Instant) -> Result<()> {
-        // What arrives is of no use to anybody any more.
+        // The user has no use for what arrives now.
         self.early.clear();
-        // A server that has answered with nonsense may take a goodbye all the same.
+        // A server that has sent an invalid answer may still accept a goodbye.
         let read = self.read_early(now);
         self.early.clear();
         if let Phase::Leaving { until } = self.phase {
@@ -356,7 +358,7 @@ impl Tunnel {
         Ok(())
     }
 
-    /// How long the next of `missing` replies may take.
+    /// The time limit for the next of `missing` replies.
     fn patience(missing: usize) -> Duration {
         if missing > 1 { NEXT_REPLY } else { LINGER }
     }
@@ -368,7 +370,7 @@ impl Tunnel {
         self.wire.finish(now);
     }
 
-    /// Sees to the connection and to the requests that wait for it.
+    /// Maintains the connection and sends the requests that wait for it.
     fn advance(&mut self, now: Instant) -> Result<()> {
         match self.carrier {
             Carrier::Down(ending) if self.client.unanswered().0 > 0 && self.phase != Phase::Gone => {
@@ -394,7 +396,7 @@ impl Tunnel {
         self.flush()
     }
 
-    /// Replaces the connection. What was not answered is sent again on the next one.
+    /// Replaces the connection. Unanswered requests are sent again on the next one.
     fn reconnect(&mut self, ending: Ending, now: Instant) -> Result<()> {
         // Programs end a wait by shutting the socket down.
         if ending == Ending::Silent && self.wire.is_shut_down_here() {
@@ -409,7 +411,7 @@ impl Tunnel {
         Ok(())
     }
 
-    /// Sends a request. One that the connection does not take, because it is gone, is sent again on the next.
+    /// Sends a request. If the connection does not accept it, because it has ended, it is sent again on the next one.
     fn post(&mut self, command: Command, body: &[&[u8]], now: Instant) -> Result<()> {
         if self.early.is_empty() {
             self.next_poll = None;
@@ -421,7 +423,7 @@ impl Tunnel {
         self.advance(now)
     }
 
-    /// Gives requests to the connection as far as it takes them.
+    /// Passes requests to the connection as far as it accepts them.
     fn flush(&mut self) -> Result<()> {
         while self.carrier == Carrier::Up && !self.requests.is_empty() {
             let mut pieces = [IoSlice::new(&[]); MAX_REQUESTS];
@@ -441,7 +443,7 @@ impl Tunnel {
         Ok(())
     }
 
-    /// The connection has taken `count` more bytes of the requests.
+    /// The connection has accepted `count` more bytes of the requests.
     fn taken(&mut self, count: usize) {
         self.sent += count;
         while let Some(first) = self.requests.front().filter(|first| self.sent >= first.len()) {
@@ -450,7 +452,7 @@ impl Tunnel {
         }
     }
 
-    /// Sending failed. If the connection is gone, there is another one after what can still be read.
+    /// Sending failed. If the connection has ended, it is replaced after the remaining bytes were read.
     fn fail(&mut self, error: Error) -> Result<()> {
         let Some(ending) = ending(&error) else { return Err(error) };
         debug!("sending through the tunnel failed: {error}");
@@ -460,7 +462,7 @@ impl Tunnel {
         Ok(())
     }
 
-    /// Receives until there are bytes of the stream in `buffer`; how many, or `None` if nothing more can be done now.
+    /// Receives until there are bytes of the stream in `buffer`; returns how many, or `None` if nothing more is possible now.
     fn read(&mut self, buffer: &mut [u8], now: Instant) -> Result<Option<usize>> {
         for _ in 0..MAX_REPLIES {
             if matches!(self.carrier, Carrier::Down(_)) {
@@ -512,7 +514,7 @@ impl Tunnel {
         Ok(())
     }
 
-    /// Receives replies although nobody asks for bytes of the stream; these are kept for later.
+    /// Receives replies although the user has not asked for bytes of the stream, which are kept for later.
     fn read_early(&mut self, now: Instant) -> Result<()> {
         let mut buffer = [0; EARLY_BLOCK];
         while self.early.len() < MAX_EARLY && self.client.unanswered().0 > 0 {
@@ -529,7 +531,7 @@ impl Tunnel {
         Ok(())
     }
 
-    /// How many bytes the next request may carry.
+    /// The number of bytes that the next request may carry.
     fn room(&self) -> usize {
         if !self.client.has_room(self.needed) {
             return 0;
@@ -540,7 +542,7 @@ impl Tunnel {
         }
     }
 
-    /// Milliseconds that a pause between polls may last, so that there are some before time is up.
+    /// The limit of a pause between polls in milliseconds, so that several polls fit into the timeout.
     fn longest_pause(&self) -> u64 {
         let timeout = self.target.timeout;
         timeout.map_or(u64::MAX, |timeout| u64::try_from((timeout / 4).as_millis()).unwrap_or(u64::MAX))
@@ -552,7 +554,7 @@ impl Tunnel {
     }
 }
 
-/// How the connection ended, if an error says that it has.
+/// How the connection ended, if an error means that it has.
 fn ending(error: &Error) -> Option<Ending> {
     use std::io::ErrorKind::{ConnectionAborted, ConnectionReset};
     match error {
@@ -563,23 +565,24 @@ fn ending(error: &Error) -> Option<Ending> {
     }
 }
 
-/// Bytes of the stream that are kept for later, while a program sends and does not receive. More stay with the server.
+/// The limit of bytes of the stream that are kept, while a program sends and does not receive. Further bytes stay with the
+/// server.
 const MAX_EARLY: usize = 1 << 20;
 
-/// How much is received at a time when nobody has a buffer for it.
+/// The size of a receive when the user has passed no buffer.
 const EARLY_BLOCK: usize = 16 << 10;
 
-/// The most that one request carries, of which there is a copy until it is answered.
+/// The limit of one request's body, which is stored until it is answered.
 const MAX_BODY: usize = 1 << 20;
 
-/// Less room than this is none: there would be more head than body.
+/// With less room than this, nothing is sent: the head would be longer than the body.
 const MIN_BODY: usize = 512;
 
-/// How many requests go to the connection in one call.
+/// The limit of requests that go to the connection in one call.
 const MAX_REQUESTS: usize = 16;
 
-/// How many times one call receives without getting bytes of the stream.
+/// The limit of receives of one call that bring no bytes of the stream.
 const MAX_REPLIES: u32 = 16;
 
-/// How long a goodbye may take at most.
+/// The limit of a goodbye.
 const LONGEST_GOODBYE: Duration = Duration::from_secs(30);

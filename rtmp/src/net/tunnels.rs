@@ -1,4 +1,4 @@
-//! The sessions that are served in tunnels, by name: where an HTTP connection finds the session that its requests are for.
+//! The tunnelled sessions that are served, by name: an HTTP connection finds the session for its requests here.
 
 use std::{
     collections::BTreeMap,
@@ -19,13 +19,13 @@ use crate::{
 
 /// The sessions in HTTP tunnels of one server.
 ///
-/// The requests of a session may come on any number of connections. [`Link::accept`](super::Link::accept) finds out whose an HTTP
-/// connection is, and gives it to the link that serves its session; so all connections to the same address have to be accepted
-/// with the same value. Clones stand for the same sessions.
+/// The requests of a session may come on any number of connections. [`Link::accept`](super::Link::accept) determines the
+/// session of an HTTP connection, and passes the connection to the link that serves it. So all connections to the same address
+/// have to be accepted with the same value. Clones share the same sessions.
 #[derive(Clone)]
 pub struct Tunnels(Arc<Shared>);
 
-/// An HTTP connection on its way to a session: what carries its bytes, and what it has received.
+/// An HTTP connection that is passed to a session: the connection, and the bytes received on it.
 pub(super) struct Carried {
     pub(super) wire: Wire,
     pub(super) input: Vec<u8>,
@@ -37,39 +37,39 @@ struct Shared {
     idle: Duration,
 }
 
-/// Connections on their way to the link that serves their session.
+/// Connections that are passed to the link that serves their session.
 struct Inbox {
     connections: Mutex<Vec<Carried>>,
-    /// The other end of what the link waits for.
+    /// The other end of the socket that the link waits for.
     bell: Socket,
 }
 
-/// A session's place among the others, until it is dropped.
+/// A session's entry among the others, until it is dropped.
 pub(super) struct Membership {
     id: SessionId,
     tunnels: Tunnels,
     inbox: Arc<Inbox>,
-    /// Readable when a connection has come.
+    /// Readable when a connection has been passed.
     wake: Arc<Socket>,
 }
 
 impl Tunnels {
-    /// No sessions yet, and at most `max_sessions` at a time. A session ends when it has had no request for as long as `idle`.
+    /// No sessions yet, and at most `max_sessions` at a time. A session ends after the time `idle` without a request.
     pub fn new(max_sessions: usize, idle: Duration) -> Self {
         Self(Arc::new(Shared { sessions: Mutex::default(), max_sessions, idle }))
     }
 
-    /// How many sessions there are.
+    /// The number of sessions.
     pub fn session_count(&self) -> usize {
         self.lock().len()
     }
 
-    /// How long a session goes on without requests.
+    /// The time for which a session lasts without requests.
     pub(super) fn idle(&self) -> Duration {
         self.0.idle
     }
 
-    /// A place for a new session, with a name that no one can guess; `None` if there are too many.
+    /// An entry for a new session, with a name that cannot be guessed; `None` if there are too many.
     pub(super) fn join(&self) -> Result<Option<Membership>> {
         let mut name = [0_u8; 16];
         random::system(&mut name)?;
@@ -86,9 +86,9 @@ impl Tunnels {
         Ok(Some(Membership { id, tunnels: self.clone(), inbox, wake: Arc::new(wake) }))
     }
 
-    /// Gives a connection to the link that serves the session. It comes back if there is no such session.
+    /// Passes a connection to the link that serves the session, or returns it if there is no such session.
     pub(super) fn hand_over(&self, id: &SessionId, connection: Carried) -> Option<Carried> {
-        // The lock is held until the connection is there: a session that ends meanwhile would lose it.
+        // The lock is held until the connection was passed: a session that ends meanwhile would lose it.
         let sessions = self.lock();
         let Some(inbox) = sessions.get(id) else { return Some(connection) };
         {
@@ -124,18 +124,18 @@ impl Membership {
         &self.tunnels
     }
 
-    /// No more connections come for this session.
+    /// No more connections are passed to this session.
     pub(super) fn leave(&self) {
         self.tunnels.lock().remove(&self.id);
     }
 
-    /// The connections that have come since the last call.
+    /// The connections that were passed since the last call.
     pub(super) fn arrivals(&self) -> Vec<Carried> {
         let _ = discard(&self.wake);
         mem::take(&mut *lock(&self.inbox.connections))
     }
 
-    /// What to wait for. With `now`, it is ready at once.
+    /// The socket to wait for. With `now`, it is ready at once.
     pub(super) fn interest(&self, now: bool) -> Interest {
         Interest { socket: self.wake.clone(), read: true, write: now }
     }
@@ -151,8 +151,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a session goes on without requests.
+/// The time for which a session lasts without requests.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// How many sessions there are at a time.
+/// The limit of sessions at a time.
 const MAX_SESSIONS: usize = 4096;

@@ -1,4 +1,4 @@
-//! The one place that waits for sockets.
+//! The only code that waits for sockets.
 
 use std::{
     io,
@@ -14,8 +14,8 @@ use super::step::Interest;
 #[cfg(test)]
 use {super::step::Step, socket2::Socket, std::sync::Arc};
 
-/// Waits until a socket is ready or has failed, or until `deadline`. May return early, because of a signal for example:
-/// the caller steps its machine and waits again.
+/// Waits until a socket is ready or has failed, or until `deadline`. May return early, for example because of a signal: the
+/// caller steps its machine and waits again.
 pub fn wait(interests: &[Interest], deadline: Option<Instant>) -> io::Result<()> {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     poll_all(interests, left).map(drop)
@@ -28,15 +28,20 @@ pub(crate) fn poll_interests(interests: &[Interest], left: Duration) -> io::Resu
 
 fn poll_all(interests: &[Interest], left: Option<Duration>) -> io::Result<bool> {
     match interests {
-        // The usual case needs no memory.
+        // The usual case needs no allocation.
         [interest] => poll_until(&mut [entry(interest)], left),
         interests => poll_until(&mut interests.iter().map(entry).collect::<Vec<_>>(), left),
     }
 }
 
-/// The same for sockets that the caller has put together.
+/// The same for a list of sockets that the caller has built.
 pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> io::Result<bool> {
-    // A time that the system cannot count is as good as none.
+    // Windows refuses to wait for no socket.
+    if let (true, true, Some(left)) = (cfg!(windows), sockets.is_empty(), left) {
+        std::thread::sleep(left);
+        return Ok(false);
+    }
+    // A time that the system cannot represent counts as no limit.
     let time = left.and_then(|left| Timespec::try_from(left).ok());
     match poll(sockets, time.as_ref()) {
         Ok(ready) => Ok(ready > 0),
@@ -45,7 +50,7 @@ pub(crate) fn poll_until(sockets: &mut [PollFd<'_>], left: Option<Duration>) -> 
     }
 }
 
-/// Steps a machine to its result, however long it has to wait.
+/// Steps a machine until its result, however long it waits.
 #[cfg(test)]
 pub(crate) fn run<T>(mut machine: impl Step<Output = T>) -> crate::error::Result<T> {
     let mut interests = Vec::new();
@@ -81,13 +86,13 @@ fn entry(interest: &Interest) -> PollFd<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write, os::unix::net::UnixStream};
+    use std::io::Write;
 
     use super::*;
 
-    fn pair() -> (Interest, UnixStream) {
-        let (near, far) = UnixStream::pair().unwrap();
-        (Interest { socket: Arc::new(near.into()), read: true, write: false }, far)
+    fn pair() -> (Interest, Socket) {
+        let (near, far) = crate::system::pair().unwrap();
+        (Interest { socket: Arc::new(near), read: true, write: false }, far)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! One connection to a peer: from its making to its end.
+//! One connection to a peer, from its beginning to its end.
 
 use std::{
     io::IoSlice,
@@ -30,9 +30,9 @@ use crate::{
 pub(super) struct Wire {
     stage: Stage,
     timeout: Option<Duration>,
-    /// Nothing more comes from the peer.
+    /// The peer has ended its side.
     ended: bool,
-    /// The system has reported an error of the connection, for which only the peer or the network can be the reason.
+    /// The system has reported an error of the connection, which only the peer or the network can have caused.
     broken: bool,
     /// The last `receive` left bytes on the socket, at that time.
     stopped: Option<Instant>,
@@ -40,8 +40,10 @@ pub(super) struct Wire {
     shaking: Option<Instant>,
     phases: Phases,
     keeps_readable: bool,
+    /// The last `receive` took everything that was on the socket.
+    drained: bool,
     hook: Option<SendHook>,
-    /// Bytes that were received to look at them.
+    /// Bytes that were received only to look at them.
     early: Vec<u8>,
 }
 
@@ -49,7 +51,7 @@ enum Stage {
     Dialling {
         dial: Box<Dial>,
         tls: Option<(String, Trust)>,
-        /// When the TLS handshake ends at the latest, besides its own time-out.
+        /// The deadline of the TLS handshake, in addition to its own timeout.
         limit: Option<Instant>,
     },
     Shaking {
@@ -57,12 +59,12 @@ enum Stage {
         deadline: Option<Instant>,
     },
     Open(Channel),
-    /// What was taken is sent; then the sending side ends.
+    /// Taken bytes are sent; then the sending side ends.
     Flushing {
         channel: Channel,
         until: Instant,
     },
-    /// What still comes is dropped.
+    /// Later bytes are dropped.
     Lingering {
         channel: Channel,
         until: Instant,
@@ -101,7 +103,7 @@ impl Wire {
         Ok(Self::new(Stage::Shaking { channel, deadline: after(now, timeout) }, timeout))
     }
 
-    /// A connection that has ended.
+    /// A connection that has already ended.
     pub(super) fn ended() -> Self {
         Self::new(Stage::Over, None)
     }
@@ -116,6 +118,7 @@ impl Wire {
             shaking: None,
             phases: Phases::default(),
             keeps_readable: false,
+            drained: false,
             hook: None,
             early: Vec::new(),
         }
@@ -132,12 +135,12 @@ impl Wire {
         }
     }
 
-    /// How long each phase took that has ended.
+    /// The durations of the phases that have ended.
     pub(super) fn phases(&self) -> Phases {
         self.phases
     }
 
-    /// Does what can be done without waiting.
+    /// Does what is possible without waiting.
     pub(super) fn step(&mut self, now: Instant) -> Result<()> {
         self.stopped = None;
         loop {
@@ -168,7 +171,7 @@ impl Wire {
                 },
                 Stage::Open(channel) => return channel.flush(),
                 Stage::Flushing { channel, until } => {
-                    // A peer that is stuck sending reads nothing.
+                    // A peer whose sending is blocked reads nothing.
                     self.ended = self.ended || channel.discard().unwrap_or(true);
                     let flushed = channel.flush();
                     let unsent = channel.unsent() > 0;
@@ -215,7 +218,7 @@ impl Wire {
         matches!(self.stage, Stage::Open(_))
     }
 
-    /// Whether there is nothing left to do.
+    /// Whether the connection has finished.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
     }
@@ -230,14 +233,14 @@ impl Wire {
         }
     }
 
-    /// The socket, once there is one that leads to the peer.
+    /// The socket, once it is connected to the peer.
     pub(super) fn socket(&self) -> Option<&Arc<Socket>> {
         self.channel().map(Channel::socket)
     }
 
-    /// Puts bytes that have arrived into `buffer`.
+    /// Copies received bytes into `buffer`.
     pub(super) fn receive(&mut self, buffer: &mut [u8], now: Instant) -> Result<Received> {
-        self.stopped = None;
+        (self.stopped, self.drained) = (None, false);
         if !self.early.is_empty() && !buffer.is_empty() {
             let count = self.early.len().min(buffer.len());
             buffer[..count].copy_from_slice(&self.early[..count]);
@@ -257,11 +260,20 @@ impl Wire {
             Ok(Some(received)) => Ok(received),
             Err(error) => Err(error),
         };
+        // TLS may hold a part of a record, and a byte may be left on purpose.
+        self.drained = !channel.is_secure()
+            && !self.keeps_readable
+            && matches!(received, Ok(Received::Bytes(count)) if count < buffer.len());
         self.ended = matches!(received, Ok(Received::End) | Err(_));
         received
     }
 
-    /// The first byte that the peer has sent, once it is there. It is received again later.
+    /// Whether the last `receive` took everything that was on the socket.
+    pub(super) fn is_drained(&self) -> bool {
+        self.drained
+    }
+
+    /// The peer's first byte, once it has arrived. It is received again later.
     pub(super) fn first_byte(&mut self, now: Instant) -> Result<Option<u8>> {
         let mut byte = [0];
         let received = match &self.stage {
@@ -280,12 +292,12 @@ impl Wire {
         }
     }
 
-    /// What [`Self::first_byte`] has received, which is not received again then.
+    /// The bytes that [`Self::first_byte`] has received, which are then not received again.
     pub(super) fn take_early(&mut self) -> Vec<u8> {
         mem::take(&mut self.early)
     }
 
-    /// Gives bytes to `hook` instead of the socket, if there is no TLS.
+    /// Passes bytes to `hook` instead of the socket, if there is no TLS.
     pub(super) fn send_through(&mut self, hook: Option<SendHook>) {
         self.hook = hook;
     }
@@ -294,7 +306,7 @@ impl Wire {
         self.hook.clone()
     }
 
-    /// Keeps the socket readable from now on while there is something to receive, or no longer.
+    /// Sets whether the socket stays readable while there is something to receive.
     pub(super) fn keep_readable(&mut self, keep: bool) {
         if self.keeps_readable == keep {
             return;
@@ -309,7 +321,7 @@ impl Wire {
         self.keeps_readable
     }
 
-    /// Takes the byte that was left on the socket to keep it readable.
+    /// Removes the byte that was left on the socket to keep it readable.
     pub(super) fn release_byte(&mut self) {
         if let Stage::Open(channel) = &mut self.stage {
             channel.release_byte();
@@ -321,7 +333,7 @@ impl Wire {
         self.channel().is_some_and(Channel::has_left_byte)
     }
 
-    /// Whether there is more than was received so far that no socket reports: decrypted bytes, or the end.
+    /// Whether there are bytes, or the end, that no socket signals, because they were received already.
     pub(super) fn holds_more(&mut self) -> bool {
         match &mut self.stage {
             Stage::Open(channel) => !self.early.is_empty() || channel.holds_more(),
@@ -349,7 +361,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Whether the peer has been reached, and shakes hands in TLS.
+    /// Whether the peer has been reached, and the TLS handshake is running.
     pub(super) fn shakes_hands(&self) -> bool {
         matches!(self.stage, Stage::Shaking { .. })
     }
@@ -359,7 +371,7 @@ impl Wire {
         matches!(&self.stage, Stage::Open(channel) if channel.leads_through_proxy_in_tls())
     }
 
-    /// The socket of a connection without TLS, which is left to the caller.
+    /// The socket of a connection without TLS, for the caller to continue with.
     pub(super) fn into_socket(self) -> Option<Arc<Socket>> {
         match self.stage {
             Stage::Open(channel) => channel.into_socket(),
@@ -367,7 +379,7 @@ impl Wire {
         }
     }
 
-    /// Takes the beginning of `pieces`; returns how much that was.
+    /// Takes the first bytes of `pieces`; returns how many.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let channel = match &mut self.stage {
             Stage::Open(channel) => channel,
@@ -381,7 +393,7 @@ impl Wire {
         }
     }
 
-    /// Bytes that were taken and that the system does not have yet.
+    /// Bytes that were taken and that the system has not accepted yet.
     pub(super) fn unsent(&self) -> usize {
         match &self.stage {
             Stage::Shaking { channel, .. } | Stage::Open(channel) | Stage::Flushing { channel, .. } => {
@@ -391,7 +403,7 @@ impl Wire {
         }
     }
 
-    /// Appends the sockets that are waited for.
+    /// Appends the sockets to wait for.
     pub(super) fn interests(&self, wanted: Wanted, out: &mut Vec<Interest>) {
         let unsent = self.unsent() > 0;
         let (channel, read, write) = match &self.stage {
@@ -407,7 +419,7 @@ impl Wire {
         }
     }
 
-    /// When a step has something to do although no socket is ready.
+    /// The time at which a step has something to do although no socket is ready.
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Dialling { dial, .. } => dial.deadline(),
@@ -418,7 +430,7 @@ impl Wire {
         }
     }
 
-    /// Says goodbye. [`Self::step`] does what is left to do for that.
+    /// Says goodbye. [`Self::step`] completes it.
     pub(super) fn finish(&mut self, now: Instant) {
         self.stage = match mem::replace(&mut self.stage, Stage::Over) {
             Stage::Open(mut channel) => {
@@ -429,11 +441,11 @@ impl Wire {
             stage @ (Stage::Flushing { .. } | Stage::Lingering { .. }) => stage,
             Stage::Dialling { .. } | Stage::Shaking { .. } | Stage::Over => Stage::Over,
         };
-        // Nothing in these stages fails.
+        // These stages cannot fail.
         let _ = self.step(now);
     }
 
-    /// The peer still takes what was sent to it: lingers for the whole time again.
+    /// The peer still accepts bytes: waits again for the whole time that it has to close.
     pub(super) fn linger_on(&mut self, now: Instant) {
         if let Stage::Lingering { until, .. } = &mut self.stage {
             *until = now + LINGER;
@@ -445,15 +457,15 @@ impl Wire {
         self.stage = Stage::Over;
     }
 
-    /// Asks the system for an error of the connection, and remembers that there was one. To be called before anything is sent:
-    /// sending takes the error away, and then looks as if the socket had been shut down on this side.
+    /// Asks the system for an error of the connection, and remembers it. Must be called before anything is sent: sending clears
+    /// the error, and then the socket looks as if this side had shut it down.
     pub(super) fn note_error(&mut self) {
         let error = self.socket().map(|socket| socket.take_error());
         self.broken |= matches!(error, Some(Ok(Some(_))));
     }
 
-    /// Whether this side has ended the connection, by shutting the socket down. A connection that the peer broke takes nothing
-    /// either, but then there was an error.
+    /// Whether this side has ended the connection, by shutting the socket down. A connection that the peer has reset accepts no
+    /// bytes either, but then there was an error.
     pub(super) fn is_shut_down_here(&mut self) -> bool {
         self.note_error();
         !self.broken && self.channel().is_none_or(Channel::takes_nothing)
@@ -471,10 +483,10 @@ fn connected(
     Ok(Stage::Shaking { channel, deadline })
 }
 
-/// The moment that far from now; what the clock cannot count never comes.
+/// That time after now; a time that the clock cannot represent is never.
 pub(super) fn after(now: Instant, time: Option<Duration>) -> Option<Instant> {
     now.checked_add(time?)
 }
 
-/// How long a peer may take for the last bytes at most.
+/// The limit for sending the last bytes to a peer.
 const MAX_FLUSH: Duration = Duration::from_secs(30);

@@ -1,4 +1,4 @@
-//! Options that C and Rust programs have in common and whose values are stored alike.
+//! Options that C and Rust programs have in common and that are stored in the same way.
 
 use super::{Enhanced, Setting, Tuning};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Where these options are stored.
+/// The places of these options.
 #[derive(Debug)]
 pub struct Common<'s> {
     /// `bind`, `ipv`, `nodelay` and `keepalive`.
@@ -48,7 +48,7 @@ impl Common<'_> {
             | Setting::EnhancedForce(_)
             | Setting::Reconnect(_)
             | Setting::ObjectEncoding(_) => return self.enhanced.apply(setting),
-            // C programs see these in `Link`, Rust programs in settings of their own.
+            // C programs have these in `Link`, Rust programs in their own settings.
             Setting::Socks(_)
             | Setting::App(_)
             | Setting::TcUrl(_)

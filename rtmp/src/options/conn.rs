@@ -1,6 +1,6 @@
 //! The text form of AMF data: `B:1`, `S:text`, `N:1.5`, `Z:`, `O:1`, `O:0`, and with a name `NS:name:text`.
 //!
-//! Knows one piece at a time; what an object consists of is up to the caller that keeps the pieces.
+//! Knows one piece at a time; the caller assembles the pieces of an object.
 
 use super::number;
 use crate::error::{Error, Result};
@@ -10,21 +10,21 @@ use crate::error::{Error, Result};
 pub enum Item<'a> {
     /// A value.
     Scalar {
-        /// What the value is called inside its object; values outside objects have no name.
+        /// The name of the value inside its object; values outside objects have no name.
         name: Option<&'a [u8]>,
         /// The value itself.
         value: Scalar<'a>,
     },
     /// The beginning of an object.
     Open {
-        /// What the object is called inside the object around it.
+        /// The name of the object inside the object around it.
         name: Option<&'a [u8]>,
     },
     /// The end of the current object.
     Close,
 }
 
-/// A value that is no object.
+/// A value that is not an object.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Scalar<'a> {
     /// `N`.
@@ -52,7 +52,7 @@ impl<'a> Item<'a> {
         }
     }
 
-    /// The name, whatever the piece is.
+    /// The name of any kind of piece.
     pub fn name(&self) -> Option<&'a [u8]> {
         match *self {
             Self::Scalar { name, .. } | Self::Open { name } => name,
@@ -88,7 +88,7 @@ impl<'a> Scalar<'a> {
     }
 }
 
-/// Whether a piece should hold a number and does not, or more than that. It is read nevertheless, as C reads numbers.
+/// Whether a piece should hold a number and does not, or has more text. It is read nevertheless, as C reads numbers.
 pub fn is_flawed(text: &[u8]) -> bool {
     let (kind, value) = match text {
         [kind, b':', value @ ..] => (kind, value),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_should_be_a_number_and_is_not_is_noticed() {
+    fn values_that_should_be_numbers_are_checked() {
         for text in ["N:abc", "N:1x", "N:", "NN:n:1,5", "B:yes", "NB:b:true", "N:--1"] {
             assert!(is_flawed(text.as_bytes()), "{text}");
         }

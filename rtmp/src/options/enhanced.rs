@@ -1,4 +1,4 @@
-//! The options that say what to announce of Enhanced RTMP.
+//! The options for the announcement of Enhanced RTMP.
 
 use super::Setting;
 use crate::{
@@ -7,24 +7,24 @@ use crate::{
     session::{Capabilities, feature},
 };
 
-/// What the options about Enhanced RTMP have set.
+/// The values of the options for Enhanced RTMP.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Enhanced {
-    /// What `connect` announces.
+    /// The announcement in `connect`.
     pub capabilities: Capabilities,
-    /// AMF version to announce, 0 or 3, if an option says it.
+    /// AMF version to announce, 0 or 3, if an option sets it.
     pub object_encoding: Option<u8>,
-    /// Whether messages are sent that the peer has not announced.
+    /// Whether messages are sent that the peer has not announced support for.
     pub force: bool,
 }
 
 impl Enhanced {
-    /// What to announce; `None` if that is nothing.
+    /// The announcement; `None` if it is empty.
     pub fn announced(&self) -> Option<&Capabilities> {
         (!self.capabilities.is_empty()).then_some(&self.capabilities)
     }
 
-    /// Takes one of the options; `false` if it is another one.
+    /// Stores one of these options; `false` if it is another one.
     pub fn apply(&mut self, setting: &Setting<'_>) -> Result<bool> {
         let own = &mut self.capabilities;
         match setting {
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn options_say_what_is_announced() {
+    fn options_set_the_announcement() {
         assert!(set(&[]).unwrap().announced().is_none());
         let whole = set(&[("reconnect", "1"), ("enhanced", "1")]).unwrap().capabilities;
         assert_eq!(whole.features, Some(0xF));
@@ -98,13 +98,13 @@ mod tests {
         assert_eq!(single.capabilities.features, Some(14));
         let all = video_function::SEEK | video_function::HDR | video_function::METADATA;
         assert_eq!(single.capabilities.video_function, Some(all));
-        // Back to nothing.
+        // Back to no announcement.
         assert!(set(&[("reconnect", "1"), ("reconnect", "0")]).unwrap().announced().is_none());
         assert!(set(&[("enhanced", "1"), ("enhanced", "0")]).unwrap().announced().is_none());
     }
 
     #[test]
-    fn values_that_make_no_sense_are_errors() {
+    fn invalid_values_are_errors() {
         for (name, value) in [
             ("fourCcList", "hevc1"),
             ("videoFourCc", "hvc1"),

@@ -1,7 +1,7 @@
-//! Named options: `name=value` pairs behind a URL, and how the text of a value is read.
+//! Named options: `name=value` pairs after a URL, and how the text of a value is read.
 //!
-//! Knows which options exist, in one table, and what their values look like. Each program interface, the C library and
-//! [`Client`](crate::Client), stores a [`Setting`] in settings of its own.
+//! Knows the existing options, in one table, and the form of their values. Each program interface, the C library and
+//! [`Client`](crate::Client), stores a [`Setting`] in its own settings.
 //!
 //! ```
 //! use rtmp::options::{self, Setting};
@@ -35,16 +35,17 @@ pub use value::Seconds;
 pub struct Definition {
     /// Compared without regard to case.
     pub name: &'static str,
-    /// The kind of its value, as the list of options names it.
+    /// The kind of its value, for the list of options.
     pub kind: &'static str,
-    /// What the option is for, as the list of options says it.
+    /// The purpose of the option, for the list of options.
     pub help: &'static str,
     read: for<'a> fn(&str, &'a [u8]) -> Result<Option<Setting<'a>>>,
 }
 
-/// Reads a value for the option `name`, whose case does not matter. `None` means that the value is invalid and the old one stays.
+/// Reads a value for the option `name`, which is case-insensitive. `None` means that the value is invalid and the old one
+/// stays.
 ///
-/// The log says if a value is invalid, and which options there are if there is none of that name.
+/// The log reports an invalid value, and lists the options if there is none with that name.
 pub fn read<'a>(name: &[u8], value: &'a [u8]) -> Result<Option<Setting<'a>>> {
     match position(name) {
         Some(position) => (OPTIONS[position].read)(OPTIONS[position].name, value),
@@ -55,7 +56,7 @@ pub fn read<'a>(name: &[u8], value: &'a [u8]) -> Result<Option<Setting<'a>>> {
     }
 }
 
-/// Where the option `name`, whose case does not matter, is in [`OPTIONS`].
+/// The position of the option `name`, which is case-insensitive, in [`OPTIONS`].
 pub fn position(name: &[u8]) -> Option<usize> {
     OPTIONS.iter().position(|option| option.name.as_bytes().eq_ignore_ascii_case(name))
 }

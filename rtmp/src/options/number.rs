@@ -1,14 +1,14 @@
-//! Numbers at the start of a text, read as C reads them: leading blanks are skipped, what follows the number is
-//! ignored, and text without a number is 0. The bounds are those of the slice, not a NUL.
+//! Numbers at the start of a text, read as C reads them: leading spaces are skipped, text after the number is ignored, and text
+//! without a number is 0. The slice limits the text, not a NUL.
 
 /// What is wrong with a text that should be a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
-    /// It does not begin with one.
+    /// It does not begin with a number.
     NoNumber,
-    /// Something follows it.
+    /// More text follows it.
     MoreThanANumber,
-    /// An `int` does not hold it.
+    /// An `int` cannot hold it.
     OutOfRange,
 }
 
@@ -17,7 +17,7 @@ pub fn decimal(text: &[u8]) -> i32 {
     checked_decimal(text).0
 }
 
-/// As [`decimal`], with what is wrong with the text.
+/// As [`decimal`], with the flaw of the text.
 pub fn checked_decimal(text: &[u8]) -> (i32, Option<Flaw>) {
     let (negative, digits) = sign(trim_start(text));
     integer(negative, digits, 10)
@@ -28,7 +28,7 @@ pub fn any_base(text: &[u8]) -> i32 {
     checked_any_base(text).0
 }
 
-/// As [`any_base`], with what is wrong with the text.
+/// As [`any_base`], with the flaw of the text.
 pub fn checked_any_base(text: &[u8]) -> (i32, Option<Flaw>) {
     let (negative, digits) = sign(trim_start(text));
     match digits {
@@ -117,7 +117,7 @@ fn count_digits(text: &[u8]) -> usize {
     text.iter().take_while(|byte| byte.is_ascii_digit()).count()
 }
 
-/// What follows `0x`: hexadecimal digits, a fraction, and `p` with a power of two.
+/// The part after `0x`: hexadecimal digits, a fraction, and `p` with a power of two.
 fn hex_float(text: &[u8]) -> f64 {
     let digit = |byte: &u8| char::from(*byte).to_digit(16);
     let whole: Vec<u32> = text.iter().map_while(digit).collect();
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_number_is_noticed() {
+    fn flaws_of_numbers_are_detected() {
         for (text, expected) in [
             ("15", (15, None)),
             (" -7", (-7, None)),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_know_octal_and_hexadecimal_and_wrap_like_a_c_int() {
+    fn integers_may_be_octal_or_hexadecimal_and_wrap_like_a_c_int() {
         let cases = [
             ("0x10", 16),
             ("010", 8),

@@ -6,11 +6,11 @@ use super::{
     value::{Seconds, Value},
 };
 
-/// Makes of each row a [`Definition`] and a variant of [`Setting`], so that code that stores settings has to handle it.
+/// Makes a [`Definition`] and a variant of [`Setting`] from each row, so that code that stores settings has to handle it.
 macro_rules! options {
     ($life:lifetime, $($name:literal $variant:ident($type:ty) $help:literal,)*) => {
         /// An option, with the value that was read for it.
-        // The help of an option shows what is optional in brackets.
+        // The help of an option shows optional parts in brackets.
         #[allow(rustdoc::broken_intra_doc_links, rustdoc::bare_urls)]
         #[derive(Clone, Copy, PartialEq)]
         pub enum Setting<$life> {
@@ -81,7 +81,7 @@ options! { 'a,
     "tlsPin" TlsPin(&'a [u8]) "Public keys to accept: sha256//BASE64, several with ; between",
 }
 
-/// The kind of what a variant holds.
+/// The kind of a variant's value.
 const fn kind<'a, T: Value<'a>>(_: fn(T) -> Setting<'a>) -> &'static str {
     T::KIND
 }

@@ -1,4 +1,4 @@
-//! The text behind a URL: where one option ends and the next begins, and the escapes in a value.
+//! The text after a URL: the limits of its options, and the escapes in a value.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::{
     url::hex_pair,
 };
 
-/// Where an option is in the text; the character behind each range is a separator or the end.
+/// The position of an option in the text; the character after each range is a separator or the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pair {
     /// Up to the equals sign.
@@ -16,7 +16,7 @@ pub struct Pair {
     pub value: Range<usize>,
 }
 
-/// The first option at or behind `start`, spaces skipped; `None` if no equals sign follows.
+/// The first option at or after `start`, spaces skipped; `None` if no equals sign follows.
 pub fn next_pair(text: &[u8], start: usize) -> Option<Pair> {
     let rest = text.get(start..)?;
     let name = start + rest.iter().position(|&byte| byte != b' ')?;
@@ -26,8 +26,8 @@ pub fn next_pair(text: &[u8], start: usize) -> Option<Pair> {
     Some(Pair { name: name..equals, value: value..value + len })
 }
 
-/// Decodes `\xx` in place and returns the new length. A backslash without two characters after it is an error; one
-/// without two hexadecimal digits stays as it is.
+/// Decodes `\xx` in place and returns the new length. A backslash without two characters after it is an error; one without two
+/// hexadecimal digits stays unchanged.
 pub fn unescape(value: &mut [u8]) -> Result<usize> {
     let (mut from, mut to) = (0, 0);
     while let Some(&byte) = value.get(from) {

@@ -1,19 +1,19 @@
-//! Options about how a connection behaves, which both program interfaces have.
+//! Options for the behaviour of a connection, which both program interfaces have.
 
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// How a connection behaves.
+/// The behaviour of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tuning {
-    /// `timeoutMs`: how long any wait may take, in place of `timeout`.
+    /// `timeoutMs`: the limit of any wait, in place of `timeout`.
     pub timeout: Option<Duration>,
-    /// `sendQueue`: how many bytes may wait for the peer.
+    /// `sendQueue`: the limit of bytes that may wait for the peer.
     pub queue_limit: Option<usize>,
     /// `closeReset`: whether a connection is reset after a failed send.
     pub resets: bool,
-    /// `data=all`: whether readers get every data message and the smallest audio and video.
+    /// `data=all`: whether readers receive every data message and the smallest audio and video.
     pub all_data: bool,
 }
 

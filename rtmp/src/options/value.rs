@@ -1,4 +1,4 @@
-//! The kinds of values that options have, and how they are read from text.
+//! The kinds of option values, and how they are read from text.
 
 use log::warn;
 
@@ -8,16 +8,16 @@ use super::{
 };
 use crate::{error::Result, text::Text};
 
-/// What the text of an option is read as.
+/// The value that an option's text is read as.
 pub(super) trait Value<'a>: Sized {
-    /// The kind, as the list of options names it.
+    /// The kind, for the list of options.
     const KIND: &'static str;
 
-    /// Reads the text for the option `name`; `None` if the old value stays. The log says if the text is invalid.
+    /// Reads the text for the option `name`; `None` if the old value stays. The log reports invalid text.
     fn read(name: &str, text: &'a [u8]) -> Result<Option<Self>>;
 }
 
-/// The longest wait in seconds. Text that is no number changes nothing, because 0 may disable the timeout.
+/// The longest wait in seconds. Text that is not a number changes nothing, because 0 may disable the timeout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seconds(pub i32);
 
@@ -30,7 +30,7 @@ impl<'a> Value<'a> for &'a [u8] {
     }
 }
 
-/// A number, with 0 for text that is none.
+/// A number; invalid text counts as 0.
 impl Value<'_> for i32 {
     const KIND: &'static str = "integer";
 
@@ -82,7 +82,7 @@ impl<'a> Value<'a> for conn::Item<'a> {
     fn read(name: &str, text: &'a [u8]) -> Result<Option<Self>> {
         let item = Self::parse(text)?;
         if conn::is_flawed(text) {
-            // Servers are sent secrets in this way, so it is not shown.
+            // Some servers receive secrets in this way, so the value is not shown.
             warn!("{name}: a value is not the number that its letter stands for");
         }
         Ok(Some(item))
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_that_makes_no_sense_leaves_the_old_one() {
+    fn invalid_timeout_keeps_the_old_one() {
         for text in ["abc", "\"15\"", "", "0x", "-9s", "4294967297"] {
             assert_eq!(read::<Seconds>(text), None, "{text}");
         }

@@ -1,8 +1,8 @@
-//! Publisher authentication: what a client appends to its application's name when a server refuses `connect` until it
-//! knows who publishes.
+//! Publisher authentication: the text that a client appends to its application's name after a server has refused `connect`
+//! because it requires a login.
 //!
-//! Two schemes are in use, `adobe` and `llnw`. Both want a first reconnect that names the user, and a second one that
-//! answers a challenge in the refusal. Knows the text of refusals and nothing of the connection.
+//! Two schemes are in use, `adobe` and `llnw`. Both expect a first reconnect that names the user, and a second one that answers
+//! a challenge in the refusal. The module knows the text of refusals, and not the connection.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use log::{Level, debug, log_enabled};
@@ -14,7 +14,7 @@ use crate::{
     text::{self, NOT_SHOWN, Text, position},
 };
 
-/// What to do about a refusal.
+/// How to respond to a refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
     /// Connect again, with this appended to the application's name and to its URL.
@@ -22,31 +22,31 @@ pub enum Decision {
         /// The text to append.
         append: Vec<u8>,
     },
-    /// The server wants an authentication that cannot succeed.
+    /// The server requests an authentication that cannot succeed.
     GiveUp {
         /// Why.
         reason: &'static str,
     },
-    /// The refusal has other reasons.
+    /// The refusal has another reason.
     NotAsked,
 }
 
-/// How often one session logs in at most; servers need two attempts.
+/// The limit of logins of one session; servers need two attempts.
 const MAX_LOGINS: u32 = 4;
 
-/// Descriptions are some hundred bytes; this is more than an address for the next connection may hold.
+/// Descriptions have some hundred bytes. This limit is larger than any address of the next connection.
 const MAX_DESCRIPTION: usize = 16_384;
 
 const NEED_USER: &[u8] = b"code=403 need auth";
 const NEED_ANSWER: &[u8] = b"?reason=needauth";
 
-/// The reasons for which servers give up, and how they are reported.
+/// The reasons with which servers reject a login, and our text for each.
 const REASONS: [(&[u8], &str); 2] = [
     (b"?reason=authfail", "Authentication failed: wrong password"),
     (b"?reason=nosuchuser", "Authentication failed: no such user"),
 ];
 
-/// How the answer to a challenge is made.
+/// A function that answers a challenge.
 type Answer = fn(&Parameters<'_>, &[u8], &[u8], [u8; 4]) -> Vec<u8>;
 
 /// A scheme's name in refusals, the start of what is appended to name the user, and its answers.
@@ -55,7 +55,7 @@ const SCHEMES: [(&[u8], &[u8], Answer); 2] = [
     (b"authmod=llnw", b"?authmod=llnw&user=", answer_llnw),
 ];
 
-/// Counts an attempt to log in. A server that always asks again must not keep the program busy.
+/// Counts an attempt to log in. Without a limit, a server that always asks again would keep the program busy.
 pub fn count_login(logins: &mut u32) -> Result<()> {
     *logins += 1;
     if *logins <= MAX_LOGINS {
@@ -69,8 +69,8 @@ pub fn count_login(logins: &mut u32) -> Result<()> {
     }))
 }
 
-/// Decides what follows a refusal of `connect`, of which `description` is the server's explanation; `app` is the
-/// application's name as it was sent, with everything that was appended before.
+/// Decides how to respond to a refusal of `connect`. `description` is the server's explanation, and `app` the application's
+/// name as it was sent, with everything that was appended before.
 pub fn respond(
     description: &[u8],
     app: &[u8],
@@ -148,7 +148,7 @@ fn answer_adobe(parameters: &Parameters<'_>, _app: &[u8], password: &[u8], nonce
     [b"&challenge=", nonce.as_bytes(), b"&response=", response.as_bytes(), b"&opaque=", opaque].concat()
 }
 
-/// Scheme `llnw`: HTTP's digest authentication with words of its own.
+/// Scheme `llnw`: HTTP's digest authentication with its own parameter names.
 fn answer_llnw(parameters: &Parameters<'_>, app: &[u8], password: &[u8], nonce: [u8; 4]) -> Vec<u8> {
     const COUNT: &[u8] = b"00000001";
     let server_nonce = parameters.value(b"nonce");

@@ -1,4 +1,4 @@
-//! What the two ends of a connection tell each other about Enhanced RTMP, in `connect` and its result.
+//! The capabilities of Enhanced RTMP that both ends announce, in `connect` and its result.
 
 use crate::{
     amf::{self, Encoder, Properties, Value},
@@ -25,8 +25,8 @@ pub struct Capabilities {
     audio: Vec<(Name, u32)>,
     /// The property `capsEx`: bits of [`feature`]. `None` leaves it out.
     pub features: Option<u32>,
-    /// The property `videoFunction`: bits of [`video_function`]. `None` leaves it as it always was, 1 for a player
-    /// and nothing for a publisher.
+    /// The property `videoFunction`: bits of [`video_function`]. `None` keeps the default, which is 1 for a player and nothing
+    /// for a publisher.
     pub video_function: Option<u32>,
 }
 
@@ -42,7 +42,7 @@ pub mod ability {
 
 /// Bits of `capsEx`.
 pub mod feature {
-    /// The end follows a reconnect request, or knows it at least.
+    /// The end follows a reconnect request, or at least understands it.
     pub const RECONNECT: u32 = 1;
     /// It reads messages of several tracks.
     pub const MULTITRACK: u32 = 2;
@@ -71,16 +71,16 @@ enum Name {
     Code(FourCc),
 }
 
-/// What the peer has said in `connect`, or in the result of it.
+/// What the peer has announced in `connect`, or in its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peer {
-    /// What it can do.
+    /// The capabilities.
     pub capabilities: Capabilities,
     /// The command, if it is not longer than [`MAX_KEPT`].
     body: Vec<u8>,
 }
 
-/// How many codecs of a list or map are looked at.
+/// The limit of codecs that are read from a list or map.
 pub const MAX_CODECS: usize = 64;
 
 /// The longest command that is kept for [`Peer::property`], in bytes.
@@ -92,7 +92,7 @@ const FEATURES: &[u8] = b"capsEx";
 const VIDEO_FUNCTION: &[u8] = b"videoFunction";
 
 impl Capabilities {
-    /// What a program may announce that passes on or records whatever comes, bytes as they are.
+    /// The capabilities of a program that relays or records all bytes unchanged.
     pub fn forwarding() -> Self {
         Self {
             list: vec![Name::Any],
@@ -113,8 +113,8 @@ impl Capabilities {
         !self.list.is_empty() || !self.video.is_empty() || !self.audio.is_empty()
     }
 
-    /// Announces what can be done with a codec: bits of [`ability`]. One that can be decoded or passed on is in the
-    /// list for older peers, too.
+    /// Announces the abilities for a codec: bits of [`ability`]. A codec that can be decoded or forwarded is also in the list
+    /// for older peers.
     pub fn set_codec(&mut self, kind: Kind, codec: FourCc, abilities: u32) {
         self.set(kind, Name::Code(codec), abilities);
     }
@@ -124,8 +124,8 @@ impl Capabilities {
         self.set(kind, Name::Any, abilities);
     }
 
-    /// What the peer can do with a codec: bits of [`ability`], of its own entry and of those for all codecs. A codec
-    /// of the list that older peers send counts as one that can be decoded.
+    /// The peer's abilities for a codec: bits of [`ability`], from its own entry and from that for all codecs. A codec in the
+    /// list of an older peer counts as one that it can decode.
     pub fn codec(&self, kind: Kind, codec: FourCc) -> u32 {
         let is_meant = |name: Name| name == Name::Any || name == Name::Code(codec);
         let mapped =
@@ -139,9 +139,9 @@ impl Capabilities {
         self.features.unwrap_or(0) & features == features
     }
 
-    /// Fails if the peer who has announced this is not expected to understand a message: it takes several tracks,
-    /// ModEx, or a codec that was not announced. A peer that has announced no codec at all is one of before, which
-    /// may have video with a FourCC.
+    /// Fails if the peer that announced this probably does not understand a message: one with several tracks, with ModEx, or
+    /// with a codec that it has not announced. A peer that has announced no codec at all is older, and may receive video with a
+    /// FourCC.
     pub fn check(&self, message: &Message<'_>) -> Result<()> {
         if message.nano.is_some() && !self.has(feature::MODEX | feature::NANO) {
             return Err(Error::Unsupported("sending nanoseconds to a peer that has not announced them"));
@@ -169,8 +169,7 @@ impl Capabilities {
         Ok(())
     }
 
-    /// Reads the value of an option for a map: codecs, each with a colon and a number behind it, and commas between
-    /// them.
+    /// Reads the value of an option for a map: codecs, each followed by a colon and a number, separated by commas.
     pub fn read_map(&mut self, kind: Kind, text: &[u8]) -> Result<()> {
         let entry = |text: &[u8]| {
             let colon = text.iter().rposition(|&byte| byte == b':');
@@ -182,7 +181,7 @@ impl Capabilities {
         Ok(())
     }
 
-    /// What is said by properties, which `find` looks up.
+    /// Reads the properties, which `find` looks up.
     fn read<'v, 'a: 'v>(find: impl Fn(&[u8]) -> Option<&'v Value<'a>>) -> Self {
         let number = |name: &[u8]| find(name).and_then(bits);
         let map = |kind| {
@@ -201,7 +200,7 @@ impl Capabilities {
         }
     }
 
-    /// Writes the properties as members of an object, but for `videoFunction`.
+    /// Writes the properties as members of an object, except `videoFunction`.
     pub fn write_members(&self, body: &mut Encoder) {
         if !self.list.is_empty() {
             let count = u32::try_from(self.list.len()).unwrap_or(u32::MAX);
@@ -272,8 +271,8 @@ impl Name {
 }
 
 impl Peer {
-    /// What a command says: `connect`, or the result of it. Servers differ in which of the result's two objects they
-    /// say it in; the second one counts where both do.
+    /// The announcement in a command: `connect`, or its result. Servers differ in which of the result's two objects contains
+    /// it; if both do, the second one counts.
     pub fn from_command(body: &[u8]) -> Self {
         let kept = if body.len() > MAX_KEPT { Vec::new() } else { body.to_vec() };
         let capabilities = match amf::decode(body) {
@@ -283,13 +282,13 @@ impl Peer {
         Self { capabilities, body: kept }
     }
 
-    /// Looks a property up in either object of the command, and hands it to `found`.
+    /// Looks up a property in both objects of the command, and passes it to `found`.
     pub fn property<R>(&self, name: &[u8], found: impl FnOnce(&Value<'_>) -> R) -> Option<R> {
         let values = amf::decode(&self.body).ok()?;
         look_up(&values, name).map(found)
     }
 
-    /// The command as AMF0 values: what it is called, a number, and objects. Empty if it was too long.
+    /// The command as AMF0 values: its name, a number, and objects. Empty if it was too long.
     pub fn body(&self) -> &[u8] {
         &self.body
     }
@@ -308,7 +307,7 @@ fn members<'v, 'a>(value: &'v Value<'a>) -> Option<&'v Properties<'a>> {
     }
 }
 
-/// Codecs of a list, which are names or, from some peers, members of something else. What is no name is passed over.
+/// The codecs of a list, which are strings or, from some peers, members of an object. Anything else is skipped.
 fn names(value: &Value<'_>) -> Vec<Name> {
     let members = match value {
         Value::StrictArray(members) | Value::EcmaArray(members) | Value::Object(members) => members,
@@ -364,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_from_either_object() {
+    fn announcements_are_read_from_either_object() {
         let write = |body: &mut Encoder| all().write_members(body);
         let nothing = |_: &mut Encoder| {};
         for body in [result(write, nothing), result(nothing, write), result(write, write)] {
@@ -397,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_no_bits_are_passed_over() {
+    fn numbers_that_are_not_bits_are_ignored() {
         for (number, expected) in [
             (f64::NAN, None),
             (f64::INFINITY, None),
@@ -482,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_checked_against_what_was_announced() {
+    fn messages_are_checked_against_the_announcement() {
         let track = |codec, id| Track { id, ..Track::new(codec, Packet::Frames, b"x") };
         let opus = [track(FourCc::OPUS, 0)];
         let hevc = [track(FourCc::HEVC, 0)];
@@ -503,7 +502,7 @@ mod tests {
             assert_eq!(peer.check(&message(Kind::Video, Some(1), &hevc)).is_ok(), nano);
             assert!(peer.check(&message(Kind::Video, None, &legacy)).is_ok());
         }
-        // One that can only encode does not want it.
+        // A peer that can only encode does not want to receive it.
         let mut encoder = Capabilities::default();
         encoder.set_codec(Kind::Video, FourCc::HEVC, ability::ENCODE);
         assert!(encoder.check(&message(Kind::Video, None, &hevc)).is_err());

@@ -1,4 +1,4 @@
-//! What a client does with a message, by message type.
+//! The client's reaction to a message, by message type.
 
 use log::{debug, error, warn};
 
@@ -19,7 +19,7 @@ pub mod event {
     pub(crate) const BUFFER_READY: u16 = 32;
 }
 
-/// Takes a complete message and says what it means and what has to be done.
+/// Takes a complete message, and returns its meaning and the necessary actions.
 pub fn react(
     context: &mut Context<'_, '_>,
     chunk_stream: u32,
@@ -83,7 +83,7 @@ pub fn react(
             aggregate(context, timestamp, body);
             reaction.outcome = Outcome::Media;
         }
-        // The application has asked for it.
+        // Only a session that announced AMF3 receives these.
         MessageType::DATA_AMF3 if state.object_encoding == AMF3 => {
             debug!("RTMP_ClientPacket, received: flex stream send, {} bytes", body.len());
             if metadata::receive(state, behind_format(body)) || context.profile.all_data {
@@ -112,7 +112,7 @@ pub fn react(
     reaction
 }
 
-/// What is behind the byte that names the format of an AMF3 message: AMF0 values, among which there may be some of AMF3.
+/// The AMF0 values after the byte that names the format of an AMF3 message. Some of them may be AMF3.
 fn behind_format(body: &[u8]) -> &[u8] {
     body.get(1..).unwrap_or_default()
 }
@@ -167,7 +167,7 @@ fn user_control(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
 
 /// Logs a user control event.
 fn log_event(kind: u16, data: &[u8]) {
-    // librtmp has the kind as a signed number.
+    // librtmp logs the kind as a signed number.
     debug!("HandleCtrl, received ctrl. type: {}, len: {}", kind as i16, data.len() + 2);
     if kind == event::SWF_VERIFICATION {
         debug!("HandleCtrl, SWFVerification ping received: ");
@@ -187,12 +187,12 @@ fn log_event(kind: u16, data: &[u8]) {
     debug!("HandleCtrl, {words} {}", value as i32);
 }
 
-/// Looks at the FLV tags of an aggregate: metadata, and the timestamp of the last audio or video.
+/// Reads the FLV tags of an aggregate: metadata, and the timestamp of the last audio or video.
 fn aggregate(context: &mut Context<'_, '_>, timestamp: u32, body: &[u8]) {
     let state = &mut *context.state;
     let mut last = timestamp;
     let mut rest = body;
-    // A header with nothing behind it is not looked at.
+    // A tag header without a body is skipped.
     while rest.len() > flv::TAG_HEADER_LEN {
         let Some(tag) = flv::TagHeader::parse(rest) else { break };
         let end = flv::TAG_HEADER_LEN + tag.body_len();

@@ -27,10 +27,10 @@ const PLAY_LIVE: f64 = -1000.0;
 
 /// Room for a command with a short argument.
 const USUAL_LEN: usize = 64;
-/// Room for `connect` without what the application says.
+/// Room for `connect` without the application's own values.
 const CONNECT_LEN: usize = 256;
 
-/// Sends a command and remembers it until its result comes.
+/// Sends a command and remembers it until its result arrives.
 fn remembered(name: &'static str, transaction: i32, command: Command) -> Command {
     Command { remember: Some((name, transaction)), ..command }
 }
@@ -106,7 +106,7 @@ pub fn connect(state: &mut State, profile: &Profile<'_>, extras: &[u8]) -> Comma
     remembered("connect", transaction, new(CONNECTION, FULL, 0, body))
 }
 
-/// `releaseStream`: asks the server to let go of an earlier publication of this name.
+/// `releaseStream`: asks the server to release an earlier publication of this name.
 pub fn release_stream(state: &mut State, profile: &Profile<'_>) -> Command {
     connection_command(state, "releaseStream", profile.stream_name)
 }
@@ -203,15 +203,15 @@ pub fn play(state: &mut State, profile: &Profile<'_>) -> Command {
     remembered("play", transaction, new(PLAYING, FULL, state.stream_id as u32, body))
 }
 
-/// `set_playlist` with the one stream that will be played. The array announces three members, as players do that
-/// servers know.
+/// `set_playlist` with the one stream that will be played. The array announces three members, as players do that are known to
+/// servers.
 pub fn set_playlist(state: &State, profile: &Profile<'_>) -> Command {
     let mut body = arguments("set_playlist", 0.0);
     body.begin_ecma_array(3).named_string(b"0", profile.stream_name).end_object();
     remembered("set_playlist", 0, new(PLAYING, FULL, state.stream_id as u32, body))
 }
 
-/// `pause`, or with `paused` false its end, at `time_ms`.
+/// `pause`, or with `paused` false the end of the pause, at `time_ms`.
 pub fn pause(state: &mut State, paused: bool, time_ms: i32) -> Command {
     let transaction = state.next_transaction();
     let mut body = arguments("pause", f64::from(transaction));
@@ -227,7 +227,7 @@ pub fn seek(state: &mut State, time_ms: i32) -> Command {
     remembered("seek", transaction, new(PLAYING, SAME_STREAM, state.stream_id as u32, body))
 }
 
-/// Set Chunk Size: what is sent behind it comes in chunks of that many bytes.
+/// Set Chunk Size: the following chunks have at most this many payload bytes.
 pub fn set_chunk_size(size: u32) -> Command {
     control(FULL, MessageType::SET_CHUNK_SIZE, size.to_be_bytes().to_vec())
 }

@@ -1,11 +1,11 @@
 //! One RTMP connection as a machine: bytes in, events out; messages in, bytes out; deadlines.
 //!
-//! A [`Session`] owns the handshake, the ciphers, the chunk streams, the state of the protocol and the queue of bytes to be
-//! sent. It never touches a socket or a clock. The code that moves its bytes does this:
+//! A [`Session`] owns the handshake, the ciphers, the chunk streams, the protocol's state and the queue of bytes to be sent. It
+//! never touches a socket or a clock. The code that moves its bytes does this:
 //!
-//! - received bytes go through [`Session::decrypt`] once, and then with all unread ones to [`Session::receive`];
-//! - what [`Session::unsent`] returns is written to the connection, and [`Session::sent`] told how much of it was;
-//! - at [`Session::deadline`], [`Session::check`] fails.
+//! - pass received bytes to [`Session::decrypt`] once, and then with all unread bytes to [`Session::receive`];
+//! - write the bytes of [`Session::unsent`] to the connection, and report with [`Session::sent`] how many were written;
+//! - call [`Session::check`], which fails, at [`Session::deadline`].
 
 use std::{
     collections::VecDeque,
@@ -32,30 +32,30 @@ use crate::{
     stats::{Phases, Stats, spent},
 };
 
-/// What a session asks of the application that owns it.
+/// The requests of a session to the application that owns it.
 pub trait Application {
-    /// What the application wants, and the commands that wait for their results.
+    /// The application's settings, and the commands that wait for their results.
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls);
 
     /// Called for each message that has arrived, with its timestamp.
     fn arrived(&mut self, _chunk_stream: u32, _timestamp: u32) {}
 
-    /// Called with what the peer says besides media, in the middle of a step.
+    /// Called with a peer's notice (anything besides media), in the middle of a step.
     fn notified(&mut self, _notice: Notice) {}
 }
 
-/// An application whose wishes are borrowed.
+/// An application that borrows its settings.
 impl Application for (Profile<'_>, Vec<(Vec<u8>, i32)>) {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
         (self.0, &mut self.1)
     }
 }
 
-/// One end of an RTMP connection, without the connection.
+/// One end of an RTMP connection, without its socket.
 ///
-/// `B` is where the bodies of received messages live.
+/// `B` stores the bodies of received messages.
 pub struct Session<B = Vec<u8>> {
-    /// What the protocol knows. The C library shows it in its struct.
+    /// The protocol's state. The C library shows it in its struct.
     pub state: State,
     side: Side,
     stage: Stage,
@@ -64,55 +64,55 @@ pub struct Session<B = Vec<u8>> {
     receiving: Option<Cipher>,
     sending: Option<Cipher>,
     queue: Queue,
-    /// Bytes that were ever queued, or written past the queue.
+    /// The number of bytes ever queued, or written past the queue.
     queued: u64,
     answers: Answers,
-    /// Where each message in the queue ends, counted as `queued`.
+    /// The end of each message in the queue, counted as `queued`.
     ends: VecDeque<u64>,
     /// Whether the application waits for the stream to run.
     is_starting: bool,
-    /// Timestamp of the first media behind a pause, which librtmp does not show its callers.
+    /// Timestamp of the first media after a pause, which librtmp does not show its callers.
     newest: Option<u32>,
     /// Length of the first chunk of the oldest message in the queue.
     first_chunk: usize,
-    /// Commands of ours that were answered.
+    /// The number of our commands that were answered.
     answered: u32,
     timeout: Option<Duration>,
     deadline: Option<Instant>,
     descriptor: Option<i32>,
-    /// Whether the log says that the next chunk is waited for.
+    /// Whether the log already has the line that announces the next chunk.
     is_announced: bool,
-    /// What the peer has said of itself.
+    /// The peer's announcement.
     peer: Option<Box<Peer>>,
-    /// What a server says of itself when it accepts a client.
+    /// The announcement that a server sends when it accepts a client.
     announced: Option<Box<Capabilities>>,
-    /// What the server has asked for last.
+    /// The server's last request to reconnect.
     reconnect: Option<Reconnect>,
     counters: Counters,
     /// Streams that are published besides the first one.
     further: Streams,
 }
 
-/// What [`Session::stats`] knows besides the totals of the chunk layer.
+/// The counters of [`Session::stats`] besides the totals of the chunk layer.
 #[derive(Default)]
 struct Counters {
-    /// Bytes that were no chunks when they were made here: those of the handshake, and what the application had ready.
+    /// Bytes that were not encoded as chunks here: those of the handshake, and bytes that the application had encoded.
     bytes_in: u64,
     bytes_out: u64,
     acknowledged: u64,
-    /// When the handshake began, when it ended, when `connect` was answered, and when the stream began.
+    /// The times when the handshake began and ended, when `connect` was answered, and when the stream began.
     begun: Option<Instant>,
     shaken: Option<Instant>,
     connected: Option<Instant>,
     streaming: Option<Instant>,
 }
 
-/// Bytes in the queue that answer the peer or acknowledge what it sent. They lie anywhere in it, so that those that were
-/// sent are known in two portions: when the first has left the queue, the second is all that there is.
+/// Bytes in the queue that answer the peer or acknowledge received bytes. They may be anywhere in the queue, so two portions
+/// count them: when the first has left the queue, the second is the whole of them.
 #[derive(Default)]
 struct Answers {
     first: usize,
-    /// Where the first portion ends, as [`Session::queued_until`].
+    /// The end of the first portion, as [`Session::queued_until`].
     end: u64,
     second: usize,
 }
@@ -126,20 +126,20 @@ enum Stage {
     ClientHandshake(Box<handshake::Client>),
     ServerHandshake(Box<handshake::Server>),
     Open,
-    /// The goodbye is in the queue. What the peer still says is dropped.
+    /// The goodbye is in the queue. Later input is dropped.
     Closing,
 }
 
-/// What [`Session::receive`] made of its input.
+/// The result of [`Session::receive`].
 #[derive(Debug)]
 pub struct Received<B = Vec<u8>> {
-    /// Bytes of the input that were used. The rest has to be offered again, with more behind it.
+    /// Bytes of the input that were used. Offer the rest again, with more after it.
     pub used: usize,
-    /// What happened; `None` asks for more input.
+    /// The event; `None` asks for more input.
     pub event: Option<Event<B>>,
 }
 
-/// What happens to a session.
+/// An event of a session.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<B = Vec<u8>> {
@@ -158,33 +158,34 @@ pub enum Event<B = Vec<u8>> {
     Ended(Message<B>),
     /// The server has refused the stream. The session is closing.
     Refused(Refusal),
-    /// The server wants a publisher to log in: another connection is needed, with these bytes appended to the name of the
-    /// application and to its URL.
+    /// The server requires a publisher to log in. Connect again, with these bytes appended to the application's name and to its
+    /// URL.
     Login(Vec<u8>),
-    /// A client asks a server for something. [`Session::accept`] or [`Session::refuse`] answers; nothing is received before.
+    /// A client requests something from a server. [`Session::accept`] or [`Session::refuse`] answers; nothing is received
+    /// before that.
     Request(Request),
-    /// The server wants its client to connect again. The session goes on.
+    /// The server asks its client to connect again. The session continues.
     Reconnect(Reconnect),
-    /// The client of a server has given a message stream back.
+    /// The client of a server has released a message stream.
     StreamClosed {
         /// The message stream.
         stream_id: u32,
     },
 }
 
-/// How many bytes of answers to the peer may wait until it reads. With more, nothing is received before it does.
+/// The limit of queued answers in bytes. With more, nothing is received until the peer has read some of them.
 pub const MAX_ANSWERS: usize = 64 << 10;
 
-/// Messages of up to this many bytes, headers included, are copied in front of a system call: scattered pieces cost the
+/// Messages of up to this many bytes, headers included, are copied before a system call, because scattered pieces cost the
 /// system more than the copy.
 const COPIED: usize = 16 << 10;
 
-/// How many pieces of a long message go to the system at once.
+/// The limit of pieces of a long message that go to the system in one call.
 const MAX_PIECES: usize = 64;
 
 impl<B: Body> Session<B> {
-    /// A client's session. `timeout` is for each phase: the handshake, and the answer to each command that a stream
-    /// needs before it runs.
+    /// A client's session. `timeout` limits each phase: the handshake, and the answer to each command that a stream needs
+    /// before it runs.
     pub fn client(
         options: ClientOptions,
         timeout: Option<Duration>,
@@ -201,7 +202,8 @@ impl<B: Body> Session<B> {
         Ok(session)
     }
 
-    /// A server's session with a client that has connected. `timeout` is for the handshake, and for `connect` behind it.
+    /// A server's session with a client that has connected. `timeout` limits the handshake, and the wait for `connect` after
+    /// it.
     pub fn server(
         options: ServerOptions,
         timeout: Option<Duration>,
@@ -263,7 +265,7 @@ impl<B: Body> Session<B> {
         }
     }
 
-    /// Takes all unread bytes, and returns what they come to. To be called again until there is no event.
+    /// Takes all unread bytes, and returns the next event. Call it again until there is no event.
     ///
     /// An error ends the session.
     pub fn receive(
@@ -302,7 +304,7 @@ impl<B: Body> Session<B> {
         Ok(Received { used, event: None })
     }
 
-    /// Takes up to the end of one chunk and lets nothing react to it. Returns how many bytes that took.
+    /// Reads up to the end of one chunk without reacting to it. Returns how many bytes that took.
     pub fn receive_chunk(
         &mut self,
         application: &mut dyn Application,
@@ -331,13 +333,13 @@ impl<B: Body> Session<B> {
         Ok((decoded.consumed, decoded.chunk))
     }
 
-    /// Begins a call that receives: the log shows that anew.
+    /// Begins a call that receives; the log then announces the next chunk again.
     pub fn begin_receiving(&mut self) {
         self.is_announced = false;
     }
 
-    /// Whether received bytes would be used. Not while the peer does not read the answers that it has caused, and not while
-    /// a request waits for its answer. A session that is closing reads on, so that the peer does.
+    /// Whether received bytes would be used. They are not used while the peer does not read the answers to its messages, and
+    /// while a request waits for its answer. A session that is closing continues to read, so that the peer does so, too.
     pub fn wants_input(&self) -> bool {
         if matches!(self.stage, Stage::Closing) {
             return true;
@@ -354,12 +356,12 @@ impl<B: Body> Session<B> {
         matches!(&self.side, Side::Server(requests) if requests.is_pending())
     }
 
-    /// When the current phase ends without success.
+    /// The time at which the current phase fails.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Fails if the current phase has taken too long. The session can go on: [`Session::begin_phase`] gives it more time.
+    /// Fails if the current phase has taken too long. The session can continue: [`Session::begin_phase`] gives it more time.
     pub fn check(&self, now: Instant) -> Result<()> {
         match self.deadline {
             Some(deadline) if deadline <= now => Err(Error::TimedOut),
@@ -367,7 +369,7 @@ impl<B: Body> Session<B> {
         }
     }
 
-    /// Gives the current phase its time once more.
+    /// Restarts the time of the current phase.
     pub fn begin_phase(&mut self, now: Instant) {
         self.deadline = self.timeout.and_then(|timeout| now.checked_add(timeout));
     }
@@ -377,12 +379,12 @@ impl<B: Body> Session<B> {
         matches!(self.stage, Stage::Open)
     }
 
-    /// The bytes that have to be written next.
+    /// The bytes to be written next.
     pub fn unsent(&self) -> &[u8] {
         self.queue.unsent()
     }
 
-    /// The first `count` bytes of [`Session::unsent`] were written.
+    /// Reports that the first `count` bytes of [`Session::unsent`] were written.
     pub fn sent(&mut self, count: usize) {
         self.queue.remove(count);
         self.note_sent();
@@ -417,7 +419,7 @@ impl<B: Body> Session<B> {
         self.note_sent();
     }
 
-    /// How many commands of ours the peer has answered.
+    /// The number of our commands that the peer has answered.
     pub fn answered(&self) -> u32 {
         self.answered
     }
@@ -427,12 +429,12 @@ impl<B: Body> Session<B> {
         self.sending.is_some()
     }
 
-    /// Encodes a message. It has to be sent before anything else, or given to [`Session::enqueue_chunks`].
+    /// Encodes a message. Send the result before anything else, or pass it to [`Session::enqueue_chunks`].
     pub fn encode<'m>(&mut self, message: &Outgoing<'m>) -> Result<Chunks<'m>> {
         self.encoder.encode(message, chunk_size(self.state.out_chunk_size))
     }
 
-    /// Queues a message that was encoded.
+    /// Queues an encoded message.
     pub fn enqueue_chunks(&mut self, chunks: &Chunks<'_>) {
         self.enqueue(|out| chunks.append_to(out));
     }
@@ -442,42 +444,40 @@ impl<B: Body> Session<B> {
         self.enqueue(|out| pieces.for_each(|piece| out.extend_from_slice(piece)));
     }
 
-    /// Queues bytes of which the first `sent` were written already, past the queue, which is empty. Only for a session that
+    /// Queues `len` bytes whose first `sent` bytes were already written, past the queue, which is empty. Only for a session that
     /// does not encrypt.
-    pub fn enqueue_rest<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, mut sent: usize) {
+    pub fn enqueue_rest<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, len: usize, mut sent: usize) {
         debug_assert!(
             self.queue.is_empty() && !self.is_encrypted(),
             "these bytes come next, and as they are"
         );
         self.queued += sent as u64;
-        let rest: Vec<&[u8]> = pieces
-            .filter_map(|piece| {
-                let skipped = sent.min(piece.len());
-                sent -= skipped;
-                (skipped < piece.len()).then(|| &piece[skipped..])
-            })
-            .collect();
-        if !rest.is_empty() {
-            self.enqueue_bytes(rest.into_iter());
+        if sent == len {
+            return;
         }
+        self.enqueue_bytes(pieces.map(|piece| {
+            let skipped = sent.min(piece.len());
+            sent -= skipped;
+            &piece[skipped..]
+        }));
     }
 
-    /// How many bytes the first chunk of the oldest message in the queue has.
+    /// The length in bytes of the first chunk of the oldest message in the queue.
     pub fn first_chunk_len(&self) -> usize {
         self.first_chunk
     }
 
-    /// What puts messages together.
+    /// The decoder of received messages.
     pub fn decoder(&mut self) -> &mut Decoder<B> {
         &mut self.decoder
     }
 
-    /// What cuts messages into chunks.
+    /// The encoder of sent messages.
     pub fn encoder(&mut self) -> &mut Encoder {
         &mut self.encoder
     }
 
-    /// Whether the application waits for the stream to run. Media that comes before is dropped.
+    /// Sets whether the application waits for the stream to run. Media that arrives before is dropped.
     pub fn set_starting(&mut self, is_starting: bool) {
         self.is_starting = is_starting;
     }
@@ -487,14 +487,14 @@ impl<B: Body> Session<B> {
         self.is_starting
     }
 
-    /// Remembers where the stream is, for a pause.
+    /// Remembers the position of the stream, for a pause.
     pub fn remember_pause(&mut self) {
         if self.state.pausing == pausing::NO {
             self.state.pause_timestamp = self.media_clock();
         }
     }
 
-    /// Sends `connect` with what the application wants, and `extras` (AMF0 values) behind it. The answers lead to
+    /// Sends `connect` with the application's settings, followed by `extras` (AMF0 values). The answers lead to
     /// [`Event::Streaming`].
     pub fn connect(&mut self, application: &mut dyn Application, extras: &[u8], now: Instant) -> Result<()> {
         self.set_starting(true);
@@ -514,7 +514,7 @@ impl<B: Body> Session<B> {
         self.say(command, &profile, calls)
     }
 
-    /// Asks the server to pause where the stream is, or to go on from there.
+    /// Asks the server to pause the stream at its current position, or to continue from there.
     pub fn pause(&mut self, application: &mut dyn Application, paused: bool) -> Result<()> {
         if paused {
             self.state.pause_timestamp = self.media_clock();
@@ -524,14 +524,14 @@ impl<B: Body> Session<B> {
         self.send_command(application, &command)
     }
 
-    /// Asks the server to go to a place in the stream, in milliseconds.
+    /// Asks the server to seek to a position in the stream, in milliseconds.
     pub fn seek(&mut self, application: &mut dyn Application, time_ms: i32) -> Result<()> {
         self.state.seeking = true;
         let command = command::seek(&mut self.state, time_ms);
         self.send_command(application, &command)
     }
 
-    /// Changes the largest chunk payload to the peer, and tells it.
+    /// Changes the largest chunk payload to the peer, and announces it.
     pub fn set_chunk_size(&mut self, application: &mut dyn Application, bytes: u32) -> Result<()> {
         let size = chunk::valid_chunk_size(bytes).ok_or(Error::Invalid("a chunk size of 0"))?;
         self.send_command(application, &command::set_chunk_size(size))?;
@@ -539,8 +539,8 @@ impl<B: Body> Session<B> {
         Ok(())
     }
 
-    /// Encodes a message and offers it to `write`, which takes the beginning of some slices and returns how many bytes that
-    /// was, 0 if there is no room. What it does not take is copied to the queue. Returns the header format that was used.
+    /// Encodes a message and offers it to `write`, which takes the first bytes of some slices and returns their number, or 0 if
+    /// there is no room. The rest is copied to the queue. Returns the header format that was used.
     ///
     /// An error of `write` leaves the message in the queue.
     pub fn send(
@@ -563,7 +563,7 @@ impl<B: Body> Session<B> {
         Ok(chunks.format)
     }
 
-    /// Sends a long message from where it is; the queue gets what is left of it.
+    /// Sends a long message without copying it; only the rest goes to the queue.
     fn send_in_pieces(
         &mut self,
         chunks: &Chunks<'_>,
@@ -597,7 +597,7 @@ impl<B: Body> Session<B> {
         }
     }
 
-    /// Begins to publish a further stream on the connection of the first one, which has to run. Returns a key for
+    /// Begins to publish a further stream on the connection of the first one, which must be running. Returns a key for
     /// [`Session::stream_stage`].
     pub fn open_stream(&mut self, application: &mut dyn Application, name: &[u8]) -> Result<i32> {
         if !self.is_open() || !self.state.playing || !application.wishes().0.publish {
@@ -608,12 +608,12 @@ impl<B: Body> Session<B> {
         Ok(key)
     }
 
-    /// How far a further stream has come; `None` if there is none.
+    /// The stage of a further stream; `None` if there is no such stream.
     pub fn stream_stage(&self, key: i32) -> Option<&StreamStage> {
         self.further.stage(key)
     }
 
-    /// Forgets a further stream that was refused, or whose answer is not waited for any longer.
+    /// Forgets a further stream that was refused, or that the application no longer waits for.
     pub fn forget_stream(&mut self, key: i32) {
         self.further.forget(key);
     }
@@ -623,14 +623,14 @@ impl<B: Body> Session<B> {
         self.further.contains(stream_id)
     }
 
-    /// Ends the further stream on a message stream. The others go on.
+    /// Ends the further stream on a message stream. The other streams continue.
     pub fn close_stream(&mut self, application: &mut dyn Application, stream_id: u32) -> Result<()> {
         let commands = self.further.close(&mut self.state, stream_id);
         let commands = commands.ok_or(Error::Invalid("there is no further stream of this number"))?;
         commands.iter().try_for_each(|command| self.send_command(application, command))
     }
 
-    /// Ends the stream politely, if there is one, and receives nothing from then on.
+    /// Ends the stream in an orderly way, if there is one, and receives nothing afterwards.
     pub fn close(&mut self, application: &mut dyn Application) {
         let was_open = self.is_open();
         self.stage = Stage::Closing;
@@ -653,7 +653,7 @@ impl<B: Body> Session<B> {
         }
     }
 
-    /// Lets the client of a server have what it has asked for.
+    /// Accepts the request of a server's client.
     pub fn accept(&mut self, application: &mut dyn Application) -> Result<()> {
         let announced = self.announced.take();
         let result = self.answer(application, |requests, state| requests.accept(state, announced.as_deref()));
@@ -661,8 +661,8 @@ impl<B: Body> Session<B> {
         result
     }
 
-    /// Refuses what the client of a server has asked for, with a description for people. After a refused `connect` the
-    /// session is closing.
+    /// Refuses the request of a server's client, with a description for people. After a refused `connect`, the session is
+    /// closing.
     pub fn refuse(&mut self, application: &mut dyn Application, description: &str) -> Result<()> {
         let mut closes = false;
         self.answer(application, |requests, _| {
@@ -675,7 +675,7 @@ impl<B: Body> Session<B> {
         Ok(())
     }
 
-    /// Tells the client of a server that nothing more will come on a message stream that it plays.
+    /// Informs the client of a server that a message stream that it plays has ended.
     pub fn end_stream(&mut self, application: &mut dyn Application, stream_id: u32) -> Result<()> {
         self.answer(application, |requests, _| requests.end(stream_id))
     }
@@ -692,23 +692,23 @@ impl<B: Body> Session<B> {
         commands.iter().try_for_each(|command| self.reply(application, command))
     }
 
-    /// What the peer has said of itself: a server in the result of `connect`, a client in `connect`. `None` before that.
+    /// The peer's announcement: a server sends it in the result of `connect`, a client in `connect`. `None` before that.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_deref()
     }
 
-    /// Remembers what a client has said in a `connect` that the application has received by itself.
+    /// Stores the announcement from a `connect` that the application has received itself.
     pub fn set_peer(&mut self, peer: Peer) {
         self.peer = Some(Box::new(peer));
     }
 
-    /// Says what a server can do. Clients that are accepted from now on are told.
+    /// Sets the capabilities that a server announces to the clients that it accepts from now on.
     pub fn announce(&mut self, capabilities: Capabilities) {
         self.announced = Some(Box::new(capabilities));
     }
 
-    /// Asks the client of a server to connect again: to `url`, an absolute or a relative one of an application, or to the same if it
-    /// is empty. Fails, and sends nothing, if the client has not announced that it knows such requests.
+    /// Asks the client of a server to connect again: to `url`, an absolute or relative URL of an application, or to the same
+    /// one if it is empty. Fails, and sends nothing, if the client has not announced support for such requests.
     pub fn request_reconnect(
         &mut self,
         application: &mut dyn Application,
@@ -731,7 +731,7 @@ impl<B: Body> Session<B> {
         self.decoder.clock(self.state.media_chunk_stream as u32)
     }
 
-    /// The numbers of the session, which knows nothing of the connection below it.
+    /// The statistics of the session, without those of the connection below it.
     pub fn stats(&self) -> Stats {
         let Counters { bytes_in, bytes_out, acknowledged, begun, shaken, connected, streaming } =
             self.counters;
@@ -745,7 +745,7 @@ impl<B: Body> Session<B> {
             bytes_out,
             messages_in: decoded.messages,
             messages_out: encoded.messages,
-            // Peers may say anything.
+            // A peer may send any number.
             acknowledged: acknowledged.min(bytes_out),
             queued: self.queue.len() as u64,
             phases: Phases {
@@ -763,12 +763,12 @@ impl<B: Body> Session<B> {
         self.counters.bytes_out += bytes as u64;
     }
 
-    /// Where the queue ends, in bytes from the beginning of the session.
+    /// The end of the queue, in bytes from the beginning of the session.
     pub fn queued_until(&self) -> u64 {
         self.queued
     }
 
-    /// How many bytes wait to be written.
+    /// The number of bytes that wait to be written.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -794,9 +794,9 @@ impl<B: Body> Session<B> {
         self.stage = Stage::Open;
         self.counters.shaken = Some(now);
         match self.side {
-            // What comes next is for the application to say.
+            // The application decides what comes next.
             Side::Client => self.deadline = None,
-            // Clients say what they want at once.
+            // Clients send their request at once.
             Side::Server(_) => self.begin_phase(now),
         }
         let encrypted = keys.is_some();
@@ -814,7 +814,7 @@ impl<B: Body> Session<B> {
         input: &[u8],
     ) -> Result<(usize, Option<Message<B>>)> {
         if log_enabled!(Level::Trace) {
-            // The log shows chunks one by one.
+            // The log shows each chunk.
             let mut used = 0;
             loop {
                 let (consumed, chunk) = self.receive_chunk(application, &input[used..])?;
@@ -908,7 +908,7 @@ impl<B: Body> Session<B> {
             (_, Consequence::Refused(refusal)) => Reacted::Event(Event::Refused(refusal)),
             (_, Consequence::Login(token)) => Reacted::Event(Event::Login(token)),
             (Outcome::Ended, _) => Reacted::Event(Event::Ended(message)),
-            // The peer wants the connection closed, and has not said why.
+            // The peer requests the end of the connection without a reason.
             (_, Consequence::Closed) => return Err(Error::Closed),
             (Outcome::Media, Consequence::None)
                 if self.is_starting || self.precedes_pause(kind, timestamp) =>
@@ -970,7 +970,7 @@ impl<B: Body> Session<B> {
             self.counters.streaming.get_or_insert(now);
         }
         if needed.is_some_and(|needed| reply::count_essential(calls) < needed) {
-            // An answer that the stream needs begins another phase. Others would put its deadline off for ever.
+            // An answer that the stream needs begins another phase. Any other answer would put the deadline off without end.
             self.answered = self.answered.wrapping_add(1);
             if self.deadline.is_some() {
                 self.begin_phase(now);
@@ -1004,7 +1004,7 @@ impl<B: Body> Session<B> {
         Ok((outcome, consequence))
     }
 
-    /// Whether the stream runs that the application waits for.
+    /// Whether the stream that the application waits for now runs.
     fn begins_to_stream(&mut self) -> bool {
         let begins = self.is_starting && self.state.playing;
         if begins {
@@ -1019,7 +1019,7 @@ impl<B: Body> Session<B> {
         Reacted::Event(Event::Media(message))
     }
 
-    /// Whether media is older than a pause that has ended. The first that is not ends the wait for it.
+    /// Whether media is older than a pause that has ended. The first media that is not older ends this state.
     fn precedes_pause(&mut self, kind: MessageType, timestamp: u32) -> bool {
         if self.state.pausing != pausing::RESUMING {
             return false;
@@ -1034,7 +1034,7 @@ impl<B: Body> Session<B> {
         precedes
     }
 
-    /// Sends a message that the peer has caused.
+    /// Sends an answer to the peer.
     fn reply<C: AsRef<[u8]>>(
         &mut self,
         application: &mut dyn Application,
@@ -1066,7 +1066,7 @@ impl<B: Body> Session<B> {
         Ok(())
     }
 
-    /// Appends to the queue, encrypted as the connection has it.
+    /// Appends to the queue, encrypted if the connection is.
     fn enqueue(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let appended = self.queue.append(write);
         self.queued += appended.len() as u64;
@@ -1094,7 +1094,7 @@ impl Answers {
         self.first + self.second
     }
 
-    /// The queue begins at `start` now, and ends at `end`.
+    /// Updates the counters: the queue now begins at `start` and ends at `end`.
     fn left(&mut self, start: u64, end: u64) {
         if start >= self.end {
             self.first = if start == end { 0 } else { self.second };
@@ -1104,7 +1104,7 @@ impl Answers {
     }
 }
 
-/// What a message leads to besides answers.
+/// The consequence of a message, besides answers.
 #[derive(Debug)]
 pub enum Consequence {
     /// Nothing.
@@ -1117,18 +1117,18 @@ pub enum Consequence {
     Login(Vec<u8>),
 }
 
-/// What a step of [`Session::receive`] came to.
+/// The result of a step of [`Session::receive`].
 enum Reacted<B> {
     /// The application has to know.
     Event(Event<B>),
-    /// That was all; there may be more input.
+    /// The input had no event; there may be more input.
     Done,
     /// More input is needed.
     Unfinished,
 }
 
 impl<B: Body> Default for Session<B> {
-    /// A session without a handshake, which nothing was sent on yet.
+    /// A session without a handshake, on which nothing has been sent.
     fn default() -> Self {
         Self::new(Side::Client, Stage::Open, None)
     }
@@ -1142,7 +1142,7 @@ fn body_of_command<'m>(message: &Message<&'m [u8]>) -> &'m [u8] {
     }
 }
 
-/// A chunk size from [`State`]; nonsense that a C program stored counts as the default.
+/// A chunk size from [`State`]; an invalid value that a C program stored counts as the default.
 pub fn chunk_size(stored: i32) -> u32 {
     u32::try_from(stored).ok().and_then(chunk::valid_chunk_size).unwrap_or(chunk::DEFAULT_CHUNK_SIZE)
 }
@@ -1154,13 +1154,13 @@ mod tests {
 
     type Wishes = (Profile<'static>, Vec<(Vec<u8>, i32)>);
 
-    /// One end, and what has arrived for it.
+    /// One end, and the bytes that have arrived for it.
     struct End {
         session: Session,
         wishes: Wishes,
         input: Vec<u8>,
         events: Vec<Event>,
-        /// What is said to the first request, if that is refused.
+        /// The reason with which it refuses the first request, if any.
         refusal: Option<&'static str>,
     }
 
@@ -1174,7 +1174,7 @@ mod tests {
             Self { session, wishes: (profile, Vec::new()), input, events, refusal }
         }
 
-        /// Moves what the other end has sent here, `step` bytes at a time.
+        /// Moves the bytes that the other end has sent, `step` bytes at a time.
         fn take_from(&mut self, other: &mut Self, step: usize, now: Instant) -> Result<bool> {
             let count = other.session.unsent().len().min(step);
             let start = self.input.len();
@@ -1248,7 +1248,7 @@ mod tests {
             Ok(count)
         };
         end.session.send(&message, write).unwrap();
-        // As if the connection had taken that much before the rest of the queue.
+        // As if the connection had accepted that many bytes before the rest of the queue.
         let rest = end.session.unsent().to_vec();
         end.session.sent(rest.len());
         end.session.queue.append(|out| {
@@ -1354,7 +1354,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_repeats_after_a_pause_arrives_once() {
+    fn messages_repeated_after_a_pause_arrive_once() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
         client.wishes.0.buffer_events = true;
@@ -1380,7 +1380,7 @@ mod tests {
             server.session.send_command(&mut server.wishes, &confirm).unwrap();
             settle(&mut client, &mut server, 1000, now);
             assert_eq!(client.session.state.pausing, pausing::RESUMING);
-            // It goes on at the last message that the client has.
+            // The next read continues at the last message that the client has.
             next = last;
         }
         send(&mut server, 1, 7, b"x", usize::MAX);
@@ -1390,7 +1390,7 @@ mod tests {
     }
 
     #[test]
-    fn a_phase_that_takes_too_long_is_a_timeout_and_may_go_on() {
+    fn phase_that_times_out_can_continue() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
         let late = now + Duration::from_secs(10);
@@ -1445,7 +1445,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_wait_for_a_client_that_does_not_read_what_became_of_others() {
+    fn requests_wait_while_the_client_does_not_read_replies() {
         let now = Instant::now();
         let (mut client, mut server) = pair(true, false, now);
         settle(&mut client, &mut server, 1000, now);
@@ -1473,7 +1473,7 @@ mod tests {
         let later = now + Duration::from_secs(5);
         let deadline = client.session.deadline();
         assert!(deadline.is_some());
-        // The client pauses, and has an answer to that.
+        // The client pauses, and receives an answer.
         let run_dry = command::user_control(31, &[0, 0, 0, 1]);
         server.session.send_command(&mut server.wishes, &run_dry).unwrap();
         client.take_from(&mut server, 10_000, later).unwrap();

@@ -1,4 +1,4 @@
-//! `onMetaData`: what a stream says of itself.
+//! `onMetaData`: the description of a stream.
 
 use log::{error, info};
 
@@ -13,13 +13,13 @@ const HAS_AUDIO: u8 = 4;
 /// FLV header flag for streams with video.
 const HAS_VIDEO: u8 = 1;
 
-/// Strings are cut here in the log.
+/// The log cuts strings at this length.
 const MAX_LOGGED: usize = 254;
 
-/// How deep objects are followed into the log; deeper ones than this were refused while decoding.
+/// The log shows objects down to this depth. The decoder refuses deeper ones.
 const MAX_LOG_DEPTH: usize = 64;
 
-/// Takes a data message; true if it was `onMetaData`, which is handed on to the application.
+/// Processes a data message; true if it was `onMetaData`, which the application receives.
 pub(super) fn receive(state: &mut State, body: &[u8]) -> bool {
     let values = match amf::decode(body) {
         Ok(values) => values,
@@ -48,7 +48,7 @@ pub(super) fn receive(state: &mut State, body: &[u8]) -> bool {
     true
 }
 
-/// Whether the application gets a data message.
+/// Whether the application receives a data message.
 pub(super) fn is_handed_on(body: &[u8]) -> bool {
     amf::decode(body).is_ok_and(|values| is_on_metadata(&values))
 }
@@ -57,7 +57,7 @@ fn is_on_metadata(values: &Properties<'_>) -> bool {
     values.get(0).and_then(|property| property.value.as_string()) == Some(b"onMetaData")
 }
 
-/// Logs named properties, one per line, and what containers hold below their names.
+/// Logs named properties, one per line, with the contents of containers below their names.
 fn log_properties(properties: &Properties<'_>, depth: usize) {
     if depth == MAX_LOG_DEPTH {
         return;

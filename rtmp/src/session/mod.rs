@@ -1,7 +1,7 @@
 //! The client's side of an RTMP session: commands, their results, and stream control (RTMP 1.0, sections 5.4 and 7).
 //!
-//! Turns messages into actions and knows neither sockets nor chunks. What a session knows lives in [`State`], which
-//! belongs to the caller: programs that use the C library read and write it between calls.
+//! Turns messages into actions and knows neither sockets nor chunks. The state of a session is [`State`], which belongs to the
+//! caller: programs that use the C library read and write it between calls.
 //!
 //! ```
 //! use rtmp::{message::MessageType, random, session::{self, Action, Context, Outcome, Profile, State, command}};
@@ -10,11 +10,11 @@
 //! let mut state = State::default();
 //! let mut calls = Vec::new();
 //!
-//! // The first command, for the chunk layer to send. Its result is recognised by the number it is remembered under.
+//! The first command, for the chunk layer to send. The stored number identifies its result.
 //! let connect = command::connect(&mut state, &profile, &[]);
 //! assert_eq!(connect.remember, Some(("connect", 1)));
 //!
-//! // Then every message that arrives is looked at. Here the server asks whether we are still there.
+//! Then react to every message that arrives. Here the server asks whether the client is still there.
 //! let ping = [0, 6, 0, 0, 0, 42];
 //! let mut context =
 //!     Context { state: &mut state, profile: &profile, calls: &mut calls, media_clock: 0, random: random::system };
@@ -63,7 +63,7 @@ use crate::{
     message::MessageType,
 };
 
-/// What a session knows between two messages.
+/// The state of a session between two messages.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct State {
     /// Largest payload of a chunk from the peer, in bytes.
@@ -74,11 +74,11 @@ pub struct State {
     pub bandwidth_checks: i32,
     /// Bytes received, modulo 2^32.
     pub bytes_in: u32,
-    /// `bytes_in` as it was last acknowledged.
+    /// `bytes_in` at the last acknowledgement.
     pub acknowledged: u32,
-    /// Length of the play buffer that the server is told, in milliseconds.
+    /// Length of the play buffer that is announced to the server, in milliseconds.
     pub buffer_ms: i32,
-    /// The message stream of play or publish; negative when there is none.
+    /// The message stream of play or publish; negative if there is none.
     pub stream_id: i32,
     /// The chunk stream that media comes on; 0 before the first.
     pub media_chunk_stream: i32,
@@ -86,7 +86,7 @@ pub struct State {
     pub media_timestamp: u32,
     /// Timestamp at which the stream was paused.
     pub pause_timestamp: u32,
-    /// Where a pause is, see [`pausing`].
+    /// The state of a pause, see [`pausing`].
     pub pausing: i32,
     /// The window acknowledgement size, in bytes.
     pub window_size: i32,
@@ -110,7 +110,7 @@ pub struct State {
     pub object_encoding: f64,
     /// Duration of the stream in seconds; 0 while it is unknown.
     pub duration: f64,
-    /// What the stream holds, as the flags of an FLV header: 4 audio, 1 video.
+    /// The contents of the stream, as the flags of an FLV header: 4 audio, 1 video.
     pub media_types: u8,
     /// Whether a seek waits for its notification.
     pub seeking: bool,
@@ -124,11 +124,11 @@ pub mod pausing {
     pub const ASKED: i32 = 1;
     /// The server confirmed the pause.
     pub const PAUSED: i32 = 2;
-    /// The stream was asked to go on; what is older than the pause is dropped.
+    /// The server was asked to continue; media older than the pause is dropped.
     pub const RESUMING: i32 = 3;
 }
 
-/// What the application wants from the connection. Strings are bytes: the protocol does not say how they are encoded.
+/// The application's settings for the connection. Strings are bytes: the protocol does not specify their encoding.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Profile<'a> {
     /// Publish instead of play.
@@ -151,34 +151,34 @@ pub struct Profile<'a> {
     pub page_url: &'a [u8],
     /// Name of the stream.
     pub stream_name: &'a [u8],
-    /// A string sent behind the command object of `connect`, with `auth_flag` before it.
+    /// A string sent after the command object of `connect`, with `auth_flag` before it.
     pub auth: &'a [u8],
     /// See `auth`.
     pub auth_flag: bool,
-    /// Stream to subscribe to; a live stream's own name when empty.
+    /// Stream to subscribe to; if empty, a live stream's own name.
     pub subscribe_name: &'a [u8],
     /// Token for `NetStream.Authenticate.UsherToken`.
     pub usher_token: &'a [u8],
     /// Key for SecureToken answers.
     pub secure_token: &'a [u8],
-    /// User that publishes, for servers that ask.
+    /// User name for publishing, for servers that require a login.
     pub user: &'a [u8],
     /// Password of that user.
     pub password: &'a [u8],
-    /// The answer to requests for SWF verification, if a SWF file is known.
+    /// The answer to requests for SWF verification, if a SWF file is given.
     pub swf_verification: Option<&'a handshake::Response>,
     /// Where to start, in milliseconds.
     pub start_ms: i32,
     /// Where to stop, in milliseconds; 0 for the end.
     pub stop_ms: i32,
-    /// What `connect` announces beyond what it always did, if anything.
+    /// Additional announcements in `connect`, if any.
     pub capabilities: Option<&'a Capabilities>,
-    /// Hand out every data message, and audio and video without data, too.
+    /// Deliver every data message, and audio and video without data.
     pub all_data: bool,
 }
 
-/// How many commands wait for their results at most; the oldest is forgotten for one more. A server that answers none of
-/// them, while it or the application has more sent, must not use up the memory.
+/// The limit of commands that wait for their results; one more replaces the oldest. Without it, a server that answers none of
+/// them could use up the memory.
 pub const MAX_CALLS: usize = 1024;
 
 /// Commands that wait for their results. The C library keeps them in an array that its callers see.
@@ -186,13 +186,13 @@ pub trait Calls {
     /// Remembers a command that was sent.
     fn remember(&mut self, name: &[u8], transaction: i32);
 
-    /// Forgets the command with this transaction id and tells its name.
+    /// Forgets the command with this transaction id and returns its name.
     fn take(&mut self, transaction: i32) -> Option<Vec<u8>>;
 
     /// Forgets the first command of this name.
     fn forget(&mut self, name: &[u8]);
 
-    /// How many commands wait.
+    /// The number of commands that wait.
     fn count(&self) -> usize;
 
     /// The transaction id of the first command of this name that waits for its result.
@@ -232,12 +232,12 @@ impl Calls for Vec<(Vec<u8>, i32)> {
     }
 }
 
-/// A message that the session wants sent.
+/// A message that the session sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Command<B = Vec<u8>> {
     /// The chunk stream to send it on.
     pub chunk_stream: u32,
-    /// The header format asked for.
+    /// The requested header format.
     pub format: u8,
     /// What the message carries.
     pub kind: MessageType,
@@ -252,7 +252,7 @@ pub struct Command<B = Vec<u8>> {
 }
 
 impl<B: AsRef<[u8]>> Command<B> {
-    /// For the chunk layer.
+    /// The message for the chunk layer.
     pub fn message(&self) -> Outgoing<'_> {
         Outgoing {
             chunk_stream: self.chunk_stream,
@@ -265,7 +265,7 @@ impl<B: AsRef<[u8]>> Command<B> {
     }
 }
 
-/// What has to be done because of a message, in this order.
+/// An action that a message requires. Actions are carried out in order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Action {
     /// Send a message.
@@ -274,18 +274,18 @@ pub enum Action {
     Abort(u32),
     /// Close the connection.
     Close,
-    /// Close the connection: the peer will not let the stream run.
+    /// Close the connection: the peer refuses the stream.
     Refuse(Refusal),
-    /// Remember what the peer says of itself in the result of `connect`.
+    /// Store the peer's announcement from the result of `connect`.
     Introduced(Box<Peer>),
-    /// Tell the application that the server wants its client to connect again.
+    /// Inform the application that the server asks its client to connect again.
     Reconnect(Reconnect),
     /// Close the connection and connect again, with this appended to the application's name and to its URL.
     Authenticate(Vec<u8>),
 }
 
 impl Action {
-    /// The message that is to be sent.
+    /// The message to be sent.
     pub fn command(&self) -> Option<&Command> {
         match self {
             Self::Send(command) => Some(command),
@@ -294,10 +294,10 @@ impl Action {
     }
 }
 
-/// What a message means for the application.
+/// The meaning of a message for the application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was dealt with.
+    /// It needs nothing from the application.
     Handled,
     /// It is audio, video, metadata or an aggregate of these, for the application.
     Media,
@@ -305,14 +305,14 @@ pub enum Outcome {
     Ended,
 }
 
-/// The answer of [`react`] to a message.
+/// The reaction of [`react`] to a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reaction {
-    /// What the message means for the application.
+    /// The meaning of the message for the application.
     pub outcome: Outcome,
-    /// What has to be done, in this order.
+    /// The necessary actions, in this order.
     pub actions: Vec<Action>,
-    /// What the application may want to know.
+    /// A notice for the application, if any.
     pub notice: Option<Notice>,
 }
 
@@ -322,11 +322,11 @@ impl Reaction {
     }
 }
 
-/// What [`react`] works with besides the message.
+/// The input of [`react`] besides the message.
 pub struct Context<'a, 'p> {
-    /// What the session knows.
+    /// The state of the session.
     pub state: &'a mut State,
-    /// What the application wants.
+    /// The application's settings.
     pub profile: &'a Profile<'p>,
     /// Commands that wait for their results.
     pub calls: &'a mut dyn Calls,
@@ -343,7 +343,7 @@ impl Default for State {
 }
 
 impl State {
-    /// What is known before there is a connection.
+    /// The state before there is a connection.
     pub const NEW: Self = Self {
         in_chunk_size: 128,
         out_chunk_size: 128,
@@ -371,14 +371,14 @@ impl State {
         seeking: false,
     };
 
-    /// The transaction id for the next command.
+    /// The transaction id of the next command.
     fn next_transaction(&mut self) -> i32 {
         self.transactions = self.transactions.wrapping_add(1);
         self.transactions
     }
 
-    /// The acknowledgement that is due, if one is: a tenth of the peer's bandwidth limit after the last one, and in
-    /// time for the window acknowledgement size (RTMP 1.0, section 5.4.3).
+    /// The acknowledgement that is due, if any: after a tenth of the peer's bandwidth limit, and early enough for the window
+    /// acknowledgement size (RTMP 1.0, section 5.4.3).
     pub fn acknowledgement_due(&mut self) -> Option<Command<[u8; 4]>> {
         if !self.owes_acknowledgement() {
             return None;
@@ -392,7 +392,7 @@ impl State {
         self.acknowledges && self.bytes_in.wrapping_sub(self.acknowledged) > self.acknowledgement_threshold()
     }
 
-    /// Remembers what audio and video say about where the stream is.
+    /// Updates the position of the stream from audio or video.
     pub fn media_arrived(&mut self, chunk_stream: u32, timestamp: u32) {
         if self.media_chunk_stream == 0 {
             self.media_chunk_stream = chunk_stream as i32;

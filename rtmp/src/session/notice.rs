@@ -1,4 +1,4 @@
-//! What a peer says besides media, for programs that want to know. The session reacts to it by itself where it has to.
+//! Notices: what a peer sends besides media, for programs that use it. The session itself reacts where it must.
 
 use super::Reconnect;
 use crate::{
@@ -12,7 +12,7 @@ const STRING_MARKER: u8 = 2;
 /// The status that asks a client to connect again.
 pub(super) const RECONNECT: &[u8] = b"NetConnection.Connect.ReconnectRequest";
 
-/// Something that a peer said. Each message leads to one notice at most.
+/// A message of a peer besides media. Each message leads to at most one notice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Notice {
@@ -20,9 +20,9 @@ pub enum Notice {
     Status(Status),
     /// A data message other than metadata: cue points, captions, time codes.
     Data {
-        /// The string that it begins with; empty if it begins with something else.
+        /// The string that it begins with; empty if it begins with another type.
         name: Vec<u8>,
-        /// The message as it came.
+        /// The received message.
         message: Message,
     },
     /// A command that the session does not know.
@@ -32,30 +32,30 @@ pub enum Notice {
         /// The message; the body is AMF0 values.
         message: Message,
     },
-    /// The server wants its client to connect again, to the same place or to another one (Enhanced RTMP v2).
+    /// The server asks its client to connect again, to the same place or to another one (Enhanced RTMP v2).
     Reconnect(Reconnect),
 }
 
-/// What an information object says.
+/// The contents of an information object.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Status {
-    /// The message stream that it is about; 0 is the connection itself.
+    /// The message stream that it concerns; 0 is the connection itself.
     pub stream_id: u32,
     /// The command that carries it: `onStatus`, `_result` or `_error`.
     pub method: Vec<u8>,
     /// What happened, for example `NetStream.Play.Start`.
     pub code: Vec<u8>,
-    /// `status`, `warning` or `error`; empty if the peer does not say.
+    /// `status`, `warning` or `error`; empty if it is missing.
     pub level: Vec<u8>,
-    /// What happened, for people; empty if the peer does not say.
+    /// A description for people; empty if it is missing.
     pub description: Vec<u8>,
-    /// All of the command, as AMF0 values.
+    /// The whole command, as AMF0 values.
     pub body: Vec<u8>,
 }
 
 impl Notice {
-    /// What a command tells a program: its information object, if it has one, and all of it as AMF0.
+    /// The notice for a command: its information object, if it has one, and the whole command as AMF0.
     pub(super) fn of_command(
         method: &[u8],
         info: Option<&Properties<'_>>,
@@ -87,9 +87,9 @@ impl Notice {
         (!is_known).then(|| Self::Command { name: method.to_vec(), message: message() })
     }
 
-    /// A data message of this kind.
+    /// The notice for a data message of this kind.
     pub(super) fn of_data(kind: MessageType, body: &[u8]) -> Self {
-        // One byte names the format of what is sent in AMF3; what follows is AMF0 in practice.
+        // In AMF3 messages, the first byte names the format; what follows is AMF0 in practice.
         let values = if kind == MessageType::DATA_AMF3 { body.get(1..).unwrap_or_default() } else { body };
         let name = match values {
             [STRING_MARKER, high, low, rest @ ..] => {
@@ -101,7 +101,7 @@ impl Notice {
         Self::Data { name: name.to_vec(), message }
     }
 
-    /// How many bytes the peer has said.
+    /// The length of the notice in bytes.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Status(status) => status.body.len(),
@@ -110,7 +110,7 @@ impl Notice {
         }
     }
 
-    /// Says which message it comes from.
+    /// Adds the message that it came from.
     pub(super) fn placed(mut self, message: &Message<&[u8]>) -> Self {
         match &mut self {
             Self::Status(status) => status.stream_id = message.stream_id,

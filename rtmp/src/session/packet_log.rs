@@ -1,7 +1,7 @@
-//! What the log says of messages on their way: at DEBUG the commands that are sent, at TRACE the bytes of every chunk.
+//! Log lines about messages: at DEBUG the commands that are sent, at TRACE the bytes of every chunk.
 //!
-//! Programs search the log for librtmp's words, so they and their order are librtmp's. What an account or a token is
-//! made of is not shown. Nothing is formatted unless its level is logged.
+//! Programs search the log for librtmp's words, so the words and their order are librtmp's. The log does not show accounts and
+//! tokens. Nothing is formatted unless its level is logged.
 
 use std::borrow::Cow;
 
@@ -16,7 +16,7 @@ use crate::{
     text::{self, NOT_SHOWN, OrNull, Text},
 };
 
-/// Logs what one of the session's messages is about.
+/// Logs the subject of one of the session's messages.
 pub fn announce<B: AsRef<[u8]>>(command: &Command<B>, profile: &Profile<'_>) {
     if !log_enabled!(Level::Debug) {
         return;
@@ -59,7 +59,7 @@ fn announce_command(body: &[u8], profile: &Profile<'_>) {
     }
 }
 
-/// Logs a message that was encoded: its chunks, and which command it is.
+/// Logs an encoded message: its chunks, and its command.
 pub fn log_sent(descriptor: Option<i32>, message: &Outgoing<'_>, chunks: &Chunks<'_>, profile: &Profile<'_>) {
     log_chunks(descriptor, message, chunks, profile);
     if message.kind == MessageType::COMMAND && log_enabled!(Level::Debug) {
@@ -67,14 +67,14 @@ pub fn log_sent(descriptor: Option<i32>, message: &Outgoing<'_>, chunks: &Chunks
     }
 }
 
-/// Logs a message that cannot be sent, because there is no connection. Returns how many bytes its first chunk would have.
+/// Logs a message that cannot be sent, because there is no connection. Returns the length that its first chunk would have.
 pub fn log_unsent(message: &Outgoing<'_>, profile: &Profile<'_>, chunk_size: u32) -> usize {
     let chunks = message.as_asked(chunk_size);
     log_chunks(None, message, &chunks, profile);
     chunks.first_len()
 }
 
-/// Logs one of the session's messages that cannot be sent. Returns how many bytes its first chunk would have.
+/// Logs one of the session's messages that cannot be sent. Returns the length that its first chunk would have.
 pub fn log_unsent_command(command: &Command, profile: &Profile<'_>, chunk_size: u32) -> usize {
     announce(command, profile);
     log_unsent(&command.message(), profile, chunk_size)
@@ -94,12 +94,12 @@ fn log_chunks(descriptor: Option<i32>, message: &Outgoing<'_>, chunks: &Chunks<'
     }
 }
 
-/// Logs that the next chunk is waited for.
+/// Logs that the session waits for the next chunk.
 pub fn log_reading(descriptor: Option<i32>) {
     trace!("RTMP_ReadPacket: fd={}", descriptor.unwrap_or(-1));
 }
 
-/// Logs a chunk that has arrived.
+/// Logs a received chunk.
 pub fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
     dump(chunk.header.as_bytes());
     let body = match &chunk.message {
@@ -113,7 +113,7 @@ pub fn log_chunk<B: Body>(chunk: &Chunk<B>, decoder: &Decoder<B>) {
     }
 }
 
-/// Logs why nothing more is received.
+/// Logs why receiving ended.
 pub fn log_failed_receive(error: &Error) {
     match error {
         Error::Refused(_) => debug!("ReadN, No valid HTTP response found"),
@@ -122,7 +122,7 @@ pub fn log_failed_receive(error: &Error) {
     }
 }
 
-/// Logs what the operating system said when it was asked for bytes.
+/// Logs the operating system's error from receiving.
 pub fn log_receive_error(error: &Error) {
     if let Some(code) = error.system_code() {
         let words = system_words(code);
@@ -130,7 +130,7 @@ pub fn log_receive_error(error: &Error) {
     }
 }
 
-/// Logs why a message was not sent, of whose chunks the first has so many bytes; 0 if there was none yet.
+/// Logs why a message was not sent. `first_chunk` is the length of its first chunk, or 0 if it was not encoded.
 pub fn log_failed_send(error: &Error, first_chunk: usize) {
     let code = error.system_code().map_or(String::new(), |code| format!(" {code}"));
     let bytes = if first_chunk == 0 { String::new() } else { format!(" ({first_chunk} bytes)") };
@@ -160,11 +160,11 @@ fn method(body: &[u8]) -> &[u8] {
     name().unwrap_or_default()
 }
 
-/// A command with asterisks in place of tokens, passwords, and answers made of them.
+/// A command with asterisks in place of tokens, passwords, and answers derived from them.
 fn without_secrets<'b>(body: &'b [u8], profile: &Profile<'_>) -> Cow<'b, [u8]> {
     let mut shown = Cow::Borrowed(body);
     for secret in [profile.auth, profile.usher_token, profile.secure_token, profile.password] {
-        // As AMF writes a string, so that a short one is not found in everything else.
+        // The secret as AMF writes a string, so that a short secret does not match other text.
         let Ok(len) = u16::try_from(secret.len()) else { continue };
         if len == 0 {
             continue;
@@ -190,5 +190,6 @@ fn without_secrets<'b>(body: &'b [u8], profile: &Profile<'_>) -> Cow<'b, [u8]> {
     shown
 }
 
-/// Where the answer is in `secureTokenResponse`: behind the name, the number, null, and the marker and length of a string.
+/// The position of the answer in `secureTokenResponse`: after the name, the number, null, and the marker and length of a
+/// string.
 const SECURE_TOKEN_ANSWER: usize = 3 + "secureTokenResponse".len() + 9 + 1 + 3;

@@ -1,24 +1,24 @@
-//! What a connection is at, for those who want to know where it failed.
+//! The phase of a connection, to report where it failed.
 
 use super::{Calls, Profile};
 
-/// What a connection is at.
+/// The phase of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
-    /// The server owes the result of `connect`.
+    /// The result of `connect` has not arrived.
     Connect,
-    /// The server owes a message stream.
+    /// The result of `createStream` has not arrived.
     CreateStream,
-    /// The server has to say that the stream plays.
+    /// The stream does not play yet.
     Play,
-    /// The server has to say that the stream may be published.
+    /// The stream may not be published yet.
     Publish,
-    /// A message was on its way to the server.
+    /// A message was being sent to the server.
     Sending,
 }
 
 impl Phase {
-    /// What the server owes before the stream runs.
+    /// The phase that has to end before the stream runs.
     pub fn owed(profile: &Profile<'_>, calls: &dyn Calls) -> Self {
         if calls.contains(b"connect") {
             Self::Connect
@@ -31,7 +31,7 @@ impl Phase {
         }
     }
 
-    /// What people call it.
+    /// Its name in messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::Connect => "connect command",

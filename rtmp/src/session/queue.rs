@@ -1,19 +1,19 @@
-//! Bytes on their way to the peer that the connection has not taken yet.
+//! Bytes that wait until the connection accepts them.
 
 use std::mem;
 
-/// A queue of bytes. Its memory is kept for the next message unless that would be much.
+/// A queue of bytes. It keeps its memory for the next message, unless that is too much.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     bytes: Vec<u8>,
-    /// How much of `bytes` has been sent.
+    /// The number of bytes in `bytes` that were sent.
     sent: usize,
     /// The most that `bytes` held since the queue was empty.
     peak: usize,
 }
 
 impl Queue {
-    /// The bytes that come next.
+    /// The next bytes to send.
     pub(super) fn unsent(&self) -> &[u8] {
         &self.bytes[self.sent..]
     }
@@ -26,7 +26,7 @@ impl Queue {
         self.len() == 0
     }
 
-    /// Lets `write` append bytes and returns them, to be encrypted in place.
+    /// Lets `write` append bytes and returns them, so that the caller can encrypt them in place.
     pub(super) fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut [u8] {
         if self.sent > self.bytes.len() / 2 {
             self.bytes.drain(..self.sent);
@@ -53,7 +53,7 @@ impl Queue {
         if self.is_empty() {
             self.sent = 0;
             let peak = mem::take(&mut self.peak);
-            // A connection that only listens does not keep the room that its handshake took.
+            // A connection that only receives does not keep the memory that its handshake needed.
             if self.bytes.capacity() > KEPT || self.bytes.capacity() / 4 > peak {
                 self.bytes = Vec::new();
             } else {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_in_proportion_to_what_it_is_used_for() {
+    fn memory_stays_in_proportion_to_its_use() {
         let mut queue = Queue::default();
         for (len, is_kept) in [(3000, true), (3000, true), (100, false), (100, true)] {
             queue.append(|out| out.resize(out.len() + len, 1));

@@ -1,4 +1,4 @@
-//! Looks ahead: media of which all bytes are there, and whether there is anything for a reader at all.
+//! Looks ahead: whether the input contains complete media, and whether it contains anything for a reader.
 
 use std::cell::Cell;
 
@@ -9,8 +9,8 @@ use crate::{
     message::{Body, Message, MessageType},
 };
 
-/// Takes the next message if it is audio or video, all its bytes are there, and nothing else has to be done. `accept` copies
-/// it, unless it returns `None`. Also returns how much of `input` was used.
+/// Takes the next message if it is audio or video, is complete, and needs no reaction. `accept` copies it, or returns `None` to
+/// leave it. Also returns how much of `input` was used.
 ///
 /// An acknowledgement may be due afterwards.
 #[inline(always)]
@@ -35,18 +35,18 @@ pub fn ready_media<B: Body, T>(
     Some((ready.consumed, accepted))
 }
 
-/// What a look at the input comes to.
+/// The result of looking at the input.
 pub enum Arriving<B> {
     /// A message for the application.
     Media(Message<B>),
     /// More bytes are needed.
     Unfinished,
-    /// The next message is for the session to react to.
+    /// The session has to react to the next message.
     Other,
 }
 
-/// As [`ready_media`], for messages of which more may have to come: what is there is used up, as the number says.
-/// `wanted` says yes to the body of a message, or leaves it to the session.
+/// As [`ready_media`], for messages that may be incomplete: the available bytes are used, and the returned number counts them.
+/// `wanted` accepts the body of a message, or leaves the message to the session.
 #[inline(always)]
 pub fn arriving_media<B: Body>(
     state: &mut State,
@@ -78,9 +78,15 @@ pub fn arriving_media<B: Body>(
     Ok((consumed, arriving))
 }
 
-/// Whether `input` has something for a reader, so that a call which waits for it returns. In doubt it has. `begun` tells
-/// whether something was read before.
-pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: bool, input: &[u8]) -> bool {
+/// Whether `input` has something for a reader, so that a call that waits for it returns. In doubt the answer is yes. `begun`
+/// says whether something was read before, `all_data` whether the reader gets every data message.
+pub fn is_worth_reading<B: Body>(
+    state: &State,
+    decoder: &Decoder<B>,
+    begun: bool,
+    all_data: bool,
+    input: &[u8],
+) -> bool {
     let Some(mut decoder) = decoder.scout() else { return true };
     let (mut input, mut size) = (input, state.in_chunk_size);
     loop {
@@ -93,11 +99,36 @@ pub fn is_worth_reading<B: Body>(state: &State, decoder: &Decoder<B>, begun: boo
             (MessageType::SET_CHUNK_SIZE, Some(bytes)) => {
                 size = chunk::valid_chunk_size(u32::from_be_bytes(*bytes)).map_or(size, |size| size as i32);
             }
-            (kind, _) if gets_something(kind, message.timestamp, &message.body, begun) => {
+            (kind, _) if gets_something(kind, message.timestamp, &message.body, begun, all_data) => {
                 return true;
             }
             _ => {}
         }
         input = &input[consumed..];
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A message of one chunk.
+    fn message(kind: MessageType, body: &[u8]) -> Vec<u8> {
+        [&[5, 0, 0, 1, 0, 0, body.len() as u8, kind.0, 1, 0, 0, 0], body].concat()
+    }
+
+    #[test]
+    fn data_messages_are_worth_reading_for_those_who_get_all_of_them() {
+        let state = State { in_chunk_size: 128, ..State::default() };
+        let decoder = Decoder::<Vec<u8>>::default();
+        let is_worth = |all_data, input: &[u8]| is_worth_reading(&state, &decoder, true, all_data, input);
+        let cue_point = message(MessageType::DATA, b"\x02\0\x0aonCuePoint\x05");
+        let caption = message(MessageType::DATA_AMF3, b"\0\x02\0\x09onCaption\x05");
+        for data in [&cue_point, &caption] {
+            assert_eq!((is_worth(false, data), is_worth(true, data)), (false, true));
+            assert!(!is_worth(true, &data[..data.len() - 1]), "it is not complete");
+        }
+        let metadata = message(MessageType::DATA, b"\x02\0\x0aonMetaData\x05");
+        assert!(is_worth(false, &metadata) && is_worth(true, &[cue_point, metadata].concat()));
     }
 }

@@ -1,4 +1,4 @@
-//! A server's request to connect again, possibly elsewhere, and where that leads.
+//! A server's request to connect again, possibly elsewhere, and the URL that results from it.
 
 use std::time::{Duration, Instant};
 
@@ -8,23 +8,22 @@ use crate::{
     url::{self, Protocol},
 };
 
-/// A server asks its client to connect again. Until the client leaves, the server goes on with the old connection.
+/// A server asks its client to connect again. Until the client leaves, the server continues with the old connection.
 ///
 /// A client moves at a good moment, for example at a key frame, and sends metadata and configurations again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Reconnect {
-    /// The URL of the application as the server wrote it: absolute, or relative to the current one. Empty stands for
-    /// the current one.
+    /// The URL of the application as the server sent it: absolute, or relative to the current one. Empty means the current one.
     pub reference: Vec<u8>,
     /// The server's explanation; empty if it gave none.
     pub description: Vec<u8>,
 }
 
-/// When reconnects were followed: too many in a row are a loop.
+/// The times of the last reconnects: too many in a row are a loop.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct History(Vec<Instant>);
 
-/// How many requests are followed within [`PERIOD`].
+/// The limit of reconnects within [`PERIOD`].
 pub const MAX_RECONNECTS: usize = 5;
 
 /// See [`MAX_RECONNECTS`].
@@ -34,16 +33,16 @@ pub const PERIOD: Duration = Duration::from_secs(60);
 const MAX_URL: usize = 4096;
 
 impl Reconnect {
-    /// The absolute URL of the application to connect to. `current` is the one of this connection, `is_tls` says
-    /// whether that is inside TLS.
+    /// The absolute URL of the application to connect to. `current` is the URL of this connection; `is_tls` is whether the
+    /// connection is inside TLS.
     ///
-    /// Fails if the URL makes no sense, or if it leads out of TLS.
+    /// Fails if the URL is invalid, or if it leads from TLS to a connection without TLS.
     pub fn resolve(&self, current: &[u8], is_tls: bool) -> Result<Vec<u8>> {
         let url = resolve(current, &self.reference)?;
         if url.len() > MAX_URL {
             return Err(Error::TooLarge("the URL of a reconnect request"));
         }
-        // What follows a space would be read as options.
+        // Text after a space would be read as options.
         if url.iter().any(|byte| *byte <= b' ' || *byte == 0x7F) {
             return Err(Error::malformed(URL, "a character that no URL has"));
         }
@@ -74,18 +73,18 @@ impl History {
     }
 }
 
-/// The application that a URL without a stream is about: all behind the host.
+/// The application in a URL without a stream name: everything after the host.
 pub fn application(url: &[u8]) -> &[u8] {
     url.splitn(4, |&byte| byte == b'/').nth(3).unwrap_or_default()
 }
 
-/// The stream's URL: that of the application with the name of the stream behind it.
+/// The stream's URL: the application's URL followed by the name of the stream.
 pub fn stream_url(application: &[u8], name: &[u8]) -> Vec<u8> {
     let slash: &[u8] = if application.ends_with(b"/") || name.is_empty() { b"" } else { b"/" };
     [application, slash, name].concat()
 }
 
-/// A reference against the URL it is relative to (RFC 3986, section 5.2, as far as URLs of applications go).
+/// Resolves a reference against a base URL (RFC 3986, section 5.2, for the URLs of applications).
 fn resolve(current: &[u8], reference: &[u8]) -> Result<Vec<u8>> {
     if reference.is_empty() {
         return Ok(current.to_vec());
@@ -164,7 +163,7 @@ mod tests {
         ] {
             assert!(follow(current, reference).is_err(), "{current} {reference}");
         }
-        // What the URL says is not what the connection is.
+        // The URL differs from the actual connection.
         let request = Reconnect { reference: b"/other".to_vec(), ..Reconnect::default() };
         assert!(request.resolve(b"rtmp://host/app", true).is_err());
     }
@@ -177,13 +176,13 @@ mod tests {
             history.count(now + Duration::from_secs(number)).unwrap();
         }
         assert!(history.count(now + Duration::from_secs(59)).is_err());
-        // The first is long enough ago.
+        // The first reconnect is long enough ago.
         history.count(now + Duration::from_secs(60)).unwrap();
         assert!(history.count(now + Duration::from_secs(60)).is_err());
     }
 
     #[test]
-    fn a_stream_is_named_behind_its_application() {
+    fn stream_name_follows_the_application() {
         for (application, name, url) in [
             ("rtmp://h/a", "s", "rtmp://h/a/s"),
             ("rtmp://h/a/", "s?k", "rtmp://h/a/s?k"),

@@ -1,4 +1,4 @@
-//! Commands from the server: results of our own, and status messages.
+//! Commands from the server: results of our commands, and status messages.
 
 use log::{debug, error, warn};
 
@@ -14,36 +14,36 @@ use crate::{
     text::{OrNull, Text},
 };
 
-/// Marker of an AMF0 string, which every command begins with.
+/// Marker of an AMF0 string, with which every command begins.
 const STRING_MARKER: u8 = 2;
 /// The same in AMF3.
 const AMF3_STRING_MARKER: u8 = 6;
-/// What stands in front of an AMF3 value in AMF0.
+/// The marker in front of an AMF3 value in AMF0.
 const AMF3_MARKER: u8 = 0x11;
 
-/// Commands without which there is no stream: an error in answer to one of them ends the session.
+/// Commands that a stream needs: an error in answer to one of them ends the session.
 const ESSENTIAL: [&[u8]; 4] = [b"connect", b"createStream", b"publish", b"play"];
 
-/// How many commands wait for their results without which there is no stream.
+/// The number of such commands that wait for their results.
 pub(super) fn count_essential(calls: &dyn Calls) -> usize {
     ESSENTIAL.iter().filter(|name| calls.contains(name)).count()
 }
 
-/// What a status code means.
+/// The meaning of a status code.
 enum Status {
     /// The stream runs; the command with this name has its answer.
     Started(&'static [u8]),
-    /// The stream is over.
+    /// The stream has ended.
     Ended,
-    /// The stream will not run.
+    /// The stream cannot run.
     Failed,
     SeekDone,
-    /// The stream goes on where it was.
+    /// The stream continues at its old position.
     SeekFailed,
     Paused,
-    /// The server wants its client to connect again.
+    /// The server asks its client to connect again.
     Reconnect,
-    /// Whatever its level says.
+    /// Any other code; its level decides.
     Other,
 }
 
@@ -66,7 +66,7 @@ fn status_of(code: &[u8]) -> Status {
     }
 }
 
-/// Takes the AMF0 body of a command message.
+/// Processes the AMF0 body of a command message.
 pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
     if !matches!(body, [STRING_MARKER, ..] | [AMF3_MARKER, AMF3_STRING_MARKER, ..]) {
@@ -117,7 +117,7 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
     reaction
 }
 
-/// The result of one of our commands: what comes after it.
+/// Reacts to the result of one of our commands.
 fn result(
     context: &mut Context<'_, '_>,
     transaction: f64,
@@ -188,7 +188,7 @@ fn result(
     }
 }
 
-/// An error in answer to one of our commands. It refuses the stream if that cannot run without the command.
+/// Reacts to an error in answer to one of our commands. It refuses the stream if the stream needs the command.
 fn error_result(
     context: &mut Context<'_, '_>,
     transaction: f64,
@@ -228,14 +228,14 @@ fn error_result(
     }
 }
 
-/// What to do about a server that wants to know who publishes.
+/// Reacts to a server that requires publishers to log in.
 fn authenticate(context: &mut Context<'_, '_>, description: &[u8]) -> Result<Decision> {
     let profile = context.profile;
     auth::respond(description, profile.app, profile.user, profile.password, &mut context.random)
 }
 
-/// Which status codes refuse what, if their level is "error": how they begin, the command, and the side that waits for it.
-/// Anything else is about side matters, such as a recording that cannot be made, or calls that the server does not know.
+/// The status codes that refuse a command if their level is "error": their prefix, the command, and the side that waits for it.
+/// Any other code is about a side matter, such as a recording that cannot be made, or a call that the server does not know.
 const REFUSALS: [(&[u8], &[u8], Side); 3] = [
     (b"NetConnection.Connect.", b"connect", Side::Both),
     // Some servers write `NetStream.publish.Unauthorized`.
@@ -243,7 +243,7 @@ const REFUSALS: [(&[u8], &[u8], Side); 3] = [
     (b"NetStream.Play.", b"play", Side::Player),
 ];
 
-/// Codes about side matters, whichever command they are said to answer.
+/// Codes about side matters, regardless of the command that they answer.
 const SIDE_MATTERS: [&[u8]; 7] = [
     b"NetConnection.Call.",
     b"NetStream.Buffer.",
@@ -261,7 +261,7 @@ enum Side {
     Publisher,
 }
 
-/// The command that an error with this code refuses. A stream that runs is not refused any more.
+/// The command that an error with this code refuses. A stream that runs can no longer be refused.
 fn refused_method(context: &Context<'_, '_>, code: &[u8], values: &Properties<'_>) -> Option<&'static [u8]> {
     if context.state.playing {
         return None;

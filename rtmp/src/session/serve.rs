@@ -1,4 +1,4 @@
-//! The server's side of a session: what clients ask for, and how a server answers (RTMP 1.0, sections 7.2.1 and 7.2.2).
+//! The server's side of a session: clients' requests, and the answers (RTMP 1.0, sections 7.2.1 and 7.2.2).
 
 use log::{debug, warn};
 
@@ -10,7 +10,7 @@ use crate::{
     text::Text,
 };
 
-/// What a client asks a server for. Text is bytes: the protocol does not say how it is encoded.
+/// A client's request to a server. Strings are bytes: the protocol does not specify their encoding.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Request {
@@ -20,23 +20,23 @@ pub enum Request {
     Publish {
         /// The message stream that media will come on.
         stream_id: u32,
-        /// Name of the stream, with what stands behind a question mark.
+        /// Name of the stream, including any text after a question mark.
         name: Vec<u8>,
-        /// `live`, `record` or `append`; empty if the client does not say.
+        /// `live`, `record` or `append`; empty if it is missing.
         kind: Vec<u8>,
     },
     /// To play a stream.
     Play {
         /// The message stream to send media on.
         stream_id: u32,
-        /// Name of the stream, with what stands behind a question mark.
+        /// Name of the stream, including any text after a question mark.
         name: Vec<u8>,
         /// Where to start, in milliseconds; negative for a live stream.
         start_ms: f64,
     },
 }
 
-/// What a client says of itself in `connect`.
+/// The contents of a client's `connect`.
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Connect {
@@ -50,20 +50,20 @@ pub struct Connect {
     pub swf_url: Vec<u8>,
     /// URL of the page that the SWF file is on; empty if the client names none.
     pub page_url: Vec<u8>,
-    /// AMF version that the client wants messages in.
+    /// AMF version that the client requests for messages.
     pub object_encoding: f64,
-    /// What the client announces of Enhanced RTMP.
+    /// The client's announcement of Enhanced RTMP.
     pub capabilities: Box<Capabilities>,
-    /// The body of the message: AMF0, with everything else that the client says.
+    /// The body of the message: AMF0, with everything else that the client sent.
     pub body: Vec<u8>,
 }
 
-/// What is known of a client, and the request that waits for an answer.
+/// The state of a client, and the request that waits for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     pending: Option<(f64, Request)>,
     connected: bool,
-    /// The message streams that were given out, and what each of them is used for.
+    /// The message streams that the client has, and the use of each.
     streams: Vec<(u32, Use)>,
     last_stream: u32,
 }
@@ -75,32 +75,32 @@ enum Use {
     Played,
 }
 
-/// What a message of a client comes to.
+/// The result of processing a client's message.
 pub(super) enum Reaction {
     Event(Said),
     Answer(Vec<Command>),
     Nothing,
-    /// It is about the connection itself, which both sides treat alike.
+    /// It concerns the connection itself, and both sides react in the same way.
     Control,
 }
 
-/// What the application has to know.
+/// A message for the application.
 pub(super) enum Said {
     Request(Request),
     StreamClosed(u32),
     Media,
 }
 
-/// How many message streams a client may have at a time.
+/// The limit of message streams that a client may have at a time.
 const MAX_STREAMS: usize = 16;
 
-/// How many bytes of a stream's name are repeated to its client.
+/// The limit of bytes of a stream's name in answers to its client.
 const MAX_SHOWN: usize = 255;
 
-/// The server's name, in the form that Flash Media Server gave it: clients look at the beginning.
+/// The server's name, in Flash Media Server's form: clients check the beginning.
 const NAME: &[u8] = b"FMS/3,5,7,7009";
 
-/// What Flash Media Server says it can do.
+/// The capabilities that Flash Media Server announces.
 const CAPABILITIES: f64 = 31.0;
 
 impl Requests {
@@ -108,7 +108,7 @@ impl Requests {
         self.pending.is_some()
     }
 
-    /// Whether the refusal of what is pending ends the connection.
+    /// Whether refusing the pending request ends the connection.
     pub(super) fn refuses_connection(&self) -> bool {
         matches!(self.pending, Some((_, Request::Connect(_))))
     }
@@ -117,7 +117,7 @@ impl Requests {
         let body = message.body.as_ref();
         match message.kind {
             MessageType::COMMAND => self.command(state, message.stream_id, body),
-            // Behind a byte that says so there is AMF0.
+            // AMF0 follows a byte that names the format.
             MessageType::COMMAND_AMF3 => {
                 self.command(state, message.stream_id, body.get(1..).unwrap_or_default())
             }
@@ -199,7 +199,7 @@ impl Requests {
         Reaction::Answer(vec![result(transaction, id)])
     }
 
-    /// Ends the use of a message stream. A stream that is `deleted` does not come back.
+    /// Ends the use of a message stream. A stream that is `deleted` cannot be used again.
     fn close_stream(&mut self, stream_id: u32, deleted: bool) -> Reaction {
         let Some(index) = self.streams.iter().position(|stream| stream.0 == stream_id) else {
             return Reaction::Nothing;
@@ -211,8 +211,8 @@ impl Requests {
         if used == Use::Nothing { Reaction::Nothing } else { Reaction::Event(Said::StreamClosed(stream_id)) }
     }
 
-    /// Answers what is pending. A client that connects is told what is `announced`, in both objects of the result: clients
-    /// differ in which one they look at.
+    /// Answers the pending request. A client that connects receives `announced` in both objects of the result, because clients
+    /// differ in which one they read.
     pub(super) fn accept(
         &mut self,
         state: &mut State,
@@ -287,7 +287,7 @@ impl Requests {
         }])
     }
 
-    /// Nothing more will come on a stream that the client plays.
+    /// Ends a stream that the client plays.
     pub(super) fn end(&mut self, stream_id: u32) -> Result<Vec<Command>> {
         if self.usage(stream_id) != Some(Use::Played) {
             return Err(Error::Invalid("the client does not play this message stream"));
@@ -329,7 +329,7 @@ pub fn reconnect_request(url: &[u8], description: &[u8]) -> Command {
     on_connection(body)
 }
 
-/// A name for people. Answers must not be as long as a client likes.
+/// A name for people. The client must not determine the length of an answer.
 fn shown(name: &[u8]) -> Text<'_> {
     Text(name.get(..MAX_SHOWN).unwrap_or(name))
 }
@@ -394,7 +394,7 @@ fn on_status(stream_id: u32, level: &str, code: &str, description: &str) -> Comm
     let mut body = Encoder::new();
     body.string(b"onStatus").number(0.0).null();
     write_info(&mut body, level, code, description);
-    // Only a full header says which message stream it is about.
+    // Only a full header has the message stream.
     Command { chunk_stream: STATUS, format: 0, stream_id, ..on_connection(body) }
 }
 
@@ -410,8 +410,8 @@ fn write_members(body: &mut Encoder, level: &str, code: &str, description: &str)
     }
 }
 
-/// The chunk stream of answers about the connection.
+/// The chunk stream of answers that concern the connection.
 const CONNECTION: u32 = 3;
 
-/// The chunk stream of status messages, as Flash Media Server has it.
+/// The chunk stream of status messages, as in Flash Media Server.
 const STATUS: u32 = 5;

@@ -1,7 +1,7 @@
 //! Further streams that a client publishes over the connection of its first one.
 //!
-//! The first stream is the session's own: it begins with the connection, and a refusal ends that. A further stream is opened
-//! later, has a message stream of its own, and can be refused or closed without a consequence for the others.
+//! The first stream is the session's own: it begins with the connection, and its refusal ends the connection. A further stream
+//! is opened later, has its own message stream, and can be refused or closed without affecting the others.
 
 use super::{Command, State, command, reply};
 use crate::{
@@ -11,27 +11,27 @@ use crate::{
     message::{Message, MessageType},
 };
 
-/// How many streams one connection publishes, the first one included.
+/// The limit of streams that one connection publishes, including the first one.
 pub const MAX_STREAMS: usize = 8;
 
-/// The chunk stream for the media of a further stream. Those of another never go there, so that a short header says enough.
+/// The chunk stream for the media of a further stream. Only this stream uses it, so a short header is sufficient.
 pub fn further_chunk_stream(stream_id: u32) -> u32 {
-    /// Behind those that programs use.
+    /// After the ids that programs use.
     const FIRST: u32 = 64;
     FIRST + stream_id % (MAX_CHUNK_STREAM - FIRST)
 }
 
-/// How far a further stream has come.
+/// The stage of a further stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StreamStage {
     /// The server has not answered yet.
     Opening,
-    /// It may be published.
+    /// It is open for publishing.
     Open {
         /// Its message stream.
         stream_id: u32,
     },
-    /// The server does not want it.
+    /// The server refused it.
     Refused(Refusal),
 }
 
@@ -40,16 +40,16 @@ pub enum StreamStage {
 pub(super) struct Streams(Vec<Further>);
 
 struct Further {
-    /// What the application knows it by: the transaction of its `createStream`.
+    /// The application's key: the transaction of its `createStream`.
     key: i32,
     name: Vec<u8>,
     stream_id: i32,
-    /// The transaction of its `publish`, once that was sent.
+    /// The transaction of its `publish`, once that has been sent.
     publish: Option<i32>,
     stage: StreamStage,
 }
 
-/// What a message for a further stream leads to.
+/// The result of a message for a further stream.
 pub(super) struct Answered {
     pub(super) commands: Vec<Command>,
 }
@@ -59,12 +59,12 @@ impl Streams {
         self.0.is_empty()
     }
 
-    /// Begins to open a stream: its key, and what has to be sent.
+    /// Begins to open a stream; returns its key, and the command to send.
     pub(super) fn open(&mut self, state: &mut State, name: &[u8]) -> Result<(i32, Vec<Command>)> {
         if name.is_empty() {
             return Err(Error::Invalid("a stream without a name"));
         }
-        // The others are here; the first one is not.
+        // The list has all streams except the first one.
         let taken = self.0.iter().filter(|stream| !matches!(stream.stage, StreamStage::Refused(_))).count();
         if taken + 1 >= MAX_STREAMS {
             return Err(Error::TooLarge("the number of streams"));
@@ -75,40 +75,40 @@ impl Streams {
         let release = command::connection_command(state, "releaseStream", name);
         let announce = command::connection_command(state, "FCPublish", name);
         let mut create = command::create_stream(state);
-        // Its result is not for the first stream.
+        // The result is not for the first stream.
         let key = create.remember.take().map_or(0, |(_, transaction)| transaction);
         let name = name.to_vec();
         self.0.push(Further { key, name, stream_id: 0, publish: None, stage: StreamStage::Opening });
         Ok((key, vec![release, announce, create]))
     }
 
-    /// How far the stream with this key has come; `None` if it was closed.
+    /// The stage of the stream with this key; `None` if it was closed.
     pub(super) fn stage(&self, key: i32) -> Option<&StreamStage> {
         self.0.iter().find(|stream| stream.key == key).map(|stream| &stream.stage)
     }
 
-    /// Forgets a stream that the server has refused, or that never got an answer.
+    /// Forgets a stream that the server refused or did not answer.
     pub(super) fn forget(&mut self, key: i32) {
         self.0.retain(|stream| stream.key != key);
     }
 
-    /// Whether a message stream is that of an open stream.
+    /// Whether a message stream belongs to an open further stream.
     pub(super) fn contains(&self, stream_id: u32) -> bool {
         self.0.iter().any(|stream| stream.stage == StreamStage::Open { stream_id })
     }
 
-    /// Closes the stream on a message stream: what has to be sent. `None` if there is none.
+    /// Closes the further stream on a message stream; returns the commands to send. `None` if there is none.
     pub(super) fn close(&mut self, state: &mut State, stream_id: u32) -> Option<Vec<Command>> {
         let at = self.0.iter().position(|stream| stream.stage == StreamStage::Open { stream_id })?;
         Some(self.0.remove(at).goodbye(state))
     }
 
-    /// Closes all: what has to be sent.
+    /// Closes all further streams; returns the commands to send.
     pub(super) fn close_all(&mut self, state: &mut State) -> Vec<Command> {
         std::mem::take(&mut self.0).into_iter().flat_map(|stream| stream.goodbye(state)).collect()
     }
 
-    /// Takes a message if it is for one of the streams.
+    /// Processes a message if it is for one of the further streams.
     pub(super) fn receive(&mut self, state: &mut State, message: &Message<&[u8]>) -> Option<Answered> {
         let body = match message.kind {
             MessageType::COMMAND => message.body,
@@ -127,7 +127,7 @@ impl Streams {
                 stream.stage == StreamStage::Opening
                     && (stream.publish.map_or(has(stream.key), has) || has(stream.key))
             })?,
-            // Some servers do not say which stream they mean. The first one runs already.
+            // Some servers do not say which stream they mean. The first one already runs.
             b"onStatus" => self.0.iter_mut().find(|stream| {
                 let own = stream.stream_id != 0 && stream.stream_id as u32 == message.stream_id;
                 let next = message.stream_id == 0 && code == PUBLISHING && stream.publish.is_some();
@@ -145,7 +145,7 @@ impl Streams {
         } else if method == b"_result" && stream.publish.is_none() {
             match reply::value(&values, 3).and_then(amf::Value::as_number) {
                 Some(number) if taken.contains(&(number as i32)) => {
-                    // nginx-rtmp does that. To delete the message stream would end the other one.
+                    // nginx-rtmp does that. Deleting the message stream would end the other stream.
                     let description = "the server has one stream for each connection".to_owned();
                     let method = "createStream".to_owned();
                     let refusal = Refusal { method, description, ..Refusal::default() };
@@ -171,7 +171,7 @@ impl Streams {
     }
 }
 
-/// The status of a stream that may be published.
+/// The status of a stream that is open for publishing.
 const PUBLISHING: &[u8] = b"NetStream.Publish.Start";
 
 impl Further {
@@ -209,7 +209,7 @@ mod tests {
         body.finish()
     }
 
-    /// A stream whose `createStream` has its result: its key.
+    /// A stream whose `createStream` has its result; returns its key.
     fn created(streams: &mut Streams, state: &mut State, name: &[u8], stream_id: u32) -> i32 {
         let (key, commands) = streams.open(state, name).unwrap();
         assert_eq!(commands.len(), 3);
@@ -230,7 +230,7 @@ mod tests {
         assert!(streams.receive(&mut state, &command(3, &start)).is_some());
         assert_eq!(streams.stage(second), Some(&StreamStage::Open { stream_id: 3 }));
         assert_eq!(streams.stage(first), Some(&StreamStage::Opening));
-        // What is about the first stream of the session, or about nothing here, is left to that.
+        // Messages for the first stream, or for no stream of this list, are left to the session.
         assert!(streams.receive(&mut state, &command(1, &start)).is_none());
         assert!(streams.receive(&mut state, &command(0, &result(999, None))).is_none());
         assert!(streams.receive(&mut state, &command(0, &start)).is_some());

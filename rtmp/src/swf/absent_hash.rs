@@ -1,9 +1,9 @@
-//! What stands in for hashing in a build without the feature `swf`.
+//! Replaces hashing in a build without the feature `swf`.
 
 use super::SwfHash;
 use crate::{error::Result, features::SWF};
 
-/// How large a file may be, both as it arrives and uncompressed.
+/// The limit of a file's size, both as it arrives and uncompressed.
 pub const MAX_SIZE: usize = 64 << 20;
 
 /// A hash, which this build does not compute.

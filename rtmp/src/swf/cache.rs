@@ -1,4 +1,4 @@
-//! The text file in which hashes are kept: entries of five lines, one after the other.
+//! The text file that stores hashes: entries of five lines, one after the other.
 //!
 //! ```text
 //! url: http://example.com/player.swf
@@ -8,8 +8,8 @@
 //! hash: 39fdf20adc2884f7c56cc1f1a201e320540d22691568ef1817ca178b11f8e2a1
 //! ```
 //!
-//! librtmp and its programs share this file, so what they write is understood, and what is not understood stays as it
-//! is. Knows no file, and the time only as a number.
+//! librtmp and its programs share this file, so their entries are understood, and anything else stays unchanged. Knows no
+//! files, and the time only as a number.
 
 use super::{SwfHash, date};
 
@@ -19,10 +19,10 @@ pub struct Cache {
     sections: Vec<Section>,
 }
 
-/// What is known of one SWF file.
+/// The data of one SWF file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// When the server was last asked, in seconds since 1970, if that can be read.
+    /// The time when the server was last asked, in seconds since 1970, if it can be read.
     pub checked: Option<u64>,
     /// The date of the file, in the server's words; may be empty.
     pub date: Vec<u8>,
@@ -37,7 +37,7 @@ struct Section {
     lines: Vec<Vec<u8>>,
 }
 
-/// The longest date that is kept, as in the buffers of librtmp's programs.
+/// The longest date that is stored, as in the buffers of librtmp's programs.
 pub const MAX_DATE: usize = 63;
 
 /// The part of a URL by which entries are found.
@@ -46,12 +46,12 @@ pub fn key(url: &[u8]) -> &[u8] {
 }
 
 impl Cache {
-    /// Reads the contents of the file, whatever they are.
+    /// Reads the contents of the file, even if they are invalid.
     pub fn parse(text: &[u8]) -> Self {
         let mut sections = vec![Section::default()];
         for line in text.split_inclusive(|&byte| byte == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
-            // All of them: a line that is written again must not change once more.
+            // All of them: a line that is written again must not change a second time.
             let end = line.iter().rposition(|byte| *byte != b'\r').map_or(0, |last| last + 1);
             let line = &line[..end];
             if let Some(url) = line.strip_prefix(b"url: ") {
@@ -63,7 +63,7 @@ impl Cache {
         Self { sections }
     }
 
-    /// Replaces what is known of the URL with this key, or adds it at the end.
+    /// Replaces the entry of the URL with this key, or adds it at the end.
     pub fn store(&mut self, key: &[u8], entry: &Entry) {
         let section = Section { url: Some(key.to_vec()), lines: entry.lines() };
         let is_same = |other: &Section| other.url.as_deref() == Some(key);
@@ -80,7 +80,7 @@ impl Cache {
         }
     }
 
-    /// What is known of the URL with this key. Damaged entries count as none.
+    /// The entry of the URL with this key. Damaged entries count as missing.
     pub fn find(&self, key: &[u8]) -> Option<Entry> {
         let mut same = self.sections.iter().filter(|section| section.url.as_deref() == Some(key));
         same.find_map(Section::entry)
@@ -100,8 +100,8 @@ impl Cache {
 }
 
 impl Entry {
-    /// Whether the entry may be used without asking the server: `age` days are not over. 0 or less always asks. What
-    /// was checked in the future is fresh.
+    /// Whether the entry may be used without asking the server: fewer than `age` days have passed. 0 or less always asks. A
+    /// check with a future date counts as fresh.
     pub fn is_fresh(&self, now: u64, age: i32) -> bool {
         let Some(checked) = self.checked.filter(|checked| *checked > 0) else { return false };
         let days = now.saturating_sub(checked) / date::DAY;
@@ -131,7 +131,7 @@ impl Section {
     }
 }
 
-/// Whether text may be kept as a date and sent to a server.
+/// Whether text may be stored as a date and sent to a server.
 pub fn is_date(text: &[u8]) -> bool {
     text.len() <= MAX_DATE && !text.iter().any(u8::is_ascii_control)
 }
@@ -182,7 +182,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn what_is_read_is_written_again() {
+    fn parsed_messages_are_written_unchanged() {
         assert_eq!(Cache::parse(TEXT.as_bytes()).to_bytes(), TEXT.as_bytes());
         assert_eq!(Cache::parse(b"").to_bytes(), b"");
         let foreign = "rubbish\n\nurl: x\nfoo: bar\nctim: \nurl: \n";
@@ -209,7 +209,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn storing_removes_doubles() {
+    fn storing_removes_duplicates() {
         let mut cache = Cache::parse([TEXT, TEXT, TEXT].concat().as_bytes());
         cache.store(b"http://h/a.swf", &a());
         cache.store(b"http://h/d/b.swf", &cache.find(b"http://h/d/b.swf").unwrap());
@@ -233,7 +233,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn fields_stand_in_any_order_and_lines_may_end_in_cr_lf() {
+    fn fields_may_have_any_order_and_lines_may_end_in_cr_lf() {
         let text = TEXT.lines().take(5).collect::<Vec<_>>();
         let shuffled = [text[0], text[4], text[2], text[3], text[1]].join("\r\n");
         assert_eq!(Cache::parse(shuffled.as_bytes()).find(b"http://h/a.swf"), Some(a()));
@@ -280,7 +280,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn a_date_that_is_too_long_or_has_control_characters_is_none() {
+    fn invalid_dates_are_ignored() {
         for (date, is_kept) in [("d".repeat(63), true), ("d".repeat(64), false), ("a\rb".to_owned(), false)] {
             let text = TEXT.replace("Sat, 05 Nov 1994 00:00:00 GMT", &date);
             let entry = Cache::parse(text.as_bytes()).find(b"http://h/a.swf").unwrap();

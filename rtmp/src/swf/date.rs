@@ -1,4 +1,4 @@
-//! Points in time as text, the way HTTP and the cache file write them. Everything is GMT.
+//! Points in time as text, in the form of HTTP and the cache file. Everything is GMT.
 
 /// Seconds since 1970 as `Sun, 06 Nov 1994 08:49:37 GMT`.
 pub fn format(seconds: u64) -> String {
@@ -15,7 +15,7 @@ pub fn format(seconds: u64) -> String {
     )
 }
 
-/// Seconds since 1970 of text as [`format()`] makes it, or in the format of C's `ctime`.
+/// Seconds since 1970 of text in the form of [`format()`], or of C's `ctime`.
 pub fn parse(text: &str) -> Option<u64> {
     let words: Vec<_> = text.split_ascii_whitespace().collect();
     let (day, month, year, time) = match words[..] {
@@ -47,7 +47,7 @@ fn number(text: &str) -> Option<u64> {
 
 /// Year, month from 0, and day from 1, of a day counted from the start of 1970.
 fn civil(days: u64) -> (u64, usize, u64) {
-    // No year is shorter than 365 days, so this is at most a little late.
+    // No year is shorter than 365 days, so this is at most slightly too late.
     let mut year = 1970 + days / 365;
     while days_before_year(year) > days {
         year -= 1;
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_on_every_day() {
+    fn formatted_dates_are_parsed_on_every_day() {
         for day in 0..120 * 366 {
             let seconds = day * DAY + day * 7919 % DAY;
             assert_eq!(parse(&format(seconds)), Some(seconds));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn invalid_dates_are_refused() {
         for text in [
             "",
             "GMT",

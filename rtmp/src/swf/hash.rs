@@ -1,4 +1,4 @@
-//! Hashes a SWF file as it arrives, uncompressed if need be.
+//! Hashes a SWF file as it arrives, and uncompresses it if necessary.
 
 use std::io::{self, Write};
 
@@ -20,13 +20,13 @@ use sha2::Sha256;
 use super::SwfHash;
 use crate::error::{Error, Result};
 
-/// How large a file may be, both as it arrives and uncompressed.
+/// The limit of a file's size, both as it arrives and uncompressed.
 pub const MAX_SIZE: usize = 64 << 20;
 
-/// A hash in the making.
+/// A hash that is being computed.
 ///
-/// Files that begin with `CWS` or `ZWS` are uncompressed. Everything else is hashed as it is, and so is what is
-/// shorter than the header of a SWF file. The length in that header is not trusted for anything.
+/// Files that begin with `CWS` or `ZWS` are uncompressed. Everything else is hashed unchanged, also files shorter than the
+/// header of a SWF file. The length in that header is not used.
 ///
 /// ```
 /// let mut hasher = rtmp::swf::hash::Hasher::new();
@@ -44,7 +44,7 @@ enum State {
     Header(Vec<u8>),
     Plain(Digest),
     Deflated(Digest, Inflater),
-    /// The whole file, since damaged ones are hashed as they are.
+    /// The whole file, since damaged ones are hashed unchanged.
     Lzma(Vec<u8>),
 }
 
@@ -78,7 +78,7 @@ impl Hasher {
         }
     }
 
-    /// The hash of all that was added; none if that was nothing.
+    /// The hash of all added bytes; `None` if there were none.
     pub fn finish(self) -> Result<Option<SwfHash>> {
         Ok(Some(match self.state {
             State::Header(header) if header.is_empty() => return Ok(None),
@@ -150,13 +150,13 @@ impl Digest {
 /// Uncompresses a zlib stream as it arrives.
 struct Inflater {
     stream: Box<DecompressorOxide>,
-    /// The last bytes that came out, which the stream refers to.
+    /// The last bytes of output, which the stream refers to.
     window: Vec<u8>,
-    /// Where in the window the next byte belongs.
+    /// The position in the window of the next byte.
     position: usize,
-    /// The stream is complete; what follows it is ignored.
+    /// The stream is complete; bytes after it are ignored.
     is_done: bool,
-    /// The stream is damaged; what follows the damage is ignored.
+    /// The stream is damaged; bytes after the damage are ignored.
     is_damaged: bool,
 }
 
@@ -176,7 +176,7 @@ impl Inflater {
             let (status, consumed, produced) =
                 decompress(&mut self.stream, input, &mut self.window, self.position, FLAGS);
             let end = self.position + produced;
-            // What came out before the damage counts, as in librtmp.
+            // Output before the damage counts, as in librtmp.
             digest.update(self.window.get(self.position..end).unwrap_or_default())?;
             self.position = end % WINDOW;
             input = input.get(consumed..).unwrap_or_default();
@@ -192,7 +192,7 @@ impl Inflater {
 }
 
 /// Uncompresses a whole `ZWS` file: the header of 8 bytes, the length of the compressed part (4 bytes), 5 bytes of LZMA
-/// properties, and the LZMA stream. If it is damaged, the file is hashed as it is.
+/// properties, and the LZMA stream. If it is damaged, the file is hashed unchanged.
 fn unpack(file: &[u8]) -> Result<Digest> {
     let (Some(header), Some(packed)) = (file.get(..HEADER), file.get(HEADER + 4..)) else {
         return Digest::of(file);
@@ -238,11 +238,11 @@ impl Write for Output {
     }
 }
 
-/// The key of every such hash.
+/// The key of all these hashes.
 const KEY: &[u8] = b"Genuine Adobe Flash Player 001";
 /// Size of the part of a SWF file that is never compressed.
 const HEADER: usize = 8;
-/// How far back a zlib stream refers at most.
+/// The largest distance of references in a zlib stream.
 const WINDOW: usize = 32 * 1024;
 const FLAGS: u32 = TINFL_FLAG_PARSE_ZLIB_HEADER | TINFL_FLAG_HAS_MORE_INPUT;
 
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn short_files_are_hashed_as_they_are() {
+    fn short_files_are_hashed_unchanged() {
         for file in [&b"F"[..], b"CWS", b"CWS\x0a\0\0\0", b"ZWS\x0a\0\0\0"] {
             assert_eq!(hash(file), Digest::of(file).unwrap().finish());
         }
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_alone_becomes_that_of_an_uncompressed_file() {
+    fn header_without_body_becomes_that_of_an_uncompressed_file() {
         assert_eq!(
             hash(b"CWS\x0a\x01\x02\x03\x04"),
             Digest::of(b"FWS\x0a\x01\x02\x03\x04").unwrap().finish()
@@ -351,7 +351,7 @@ mod tests {
         let file = deflated(&plain());
         let cut = hash(&file[..file.len() - 6]);
         assert!((8..=SIZE).contains(&cut.size));
-        // A wrong checksum is found when everything has come out.
+        // A wrong checksum is detected after the whole output.
         let mut changed = file.clone();
         *changed.last_mut().unwrap() ^= 1;
         assert_eq!(hex(hash(&changed)), HASH);
@@ -359,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_damaged_deflate_stream_has_the_same_hash_however_it_arrives() {
-        // Found by fuzzing: the damage comes when more has come out than there was room for.
+        // Found by fuzzing: the damage comes after more output than there was room for.
         let file = unhex(
             "4357530a00040000789ccacacacacacacacacacaa100cacacacacacacacacacacacacacacacacacacacacacacacacacacaca \
              cacacaca1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d \
@@ -376,9 +376,9 @@ mod tests {
         }
     }
 
-    /// Found by fuzzing: a window had room for a part of what came out before the damage.
+    /// Found by fuzzing: a window had room for a part of the output before the damage.
     #[test]
-    fn what_comes_out_before_the_damage_counts_whatever_the_window_holds() {
+    fn output_before_the_damage_is_hashed() {
         let file = [
             &unhex("4357530a00040000789ccacaca")[..],
             &[0x1D; 46],
@@ -412,12 +412,12 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_deflate_stream_is_ignored() {
+    fn bytes_after_a_deflate_stream_are_ignored() {
         assert_eq!(hex(hash(&[&deflated(&plain())[..], b"more"].concat())), HASH);
     }
 
     #[test]
-    fn damaged_lzma_streams_are_hashed_as_they_are() {
+    fn damaged_lzma_streams_are_hashed_unchanged() {
         let file = packed(&plain(), false);
         for end in [8, 12, 16, 17, 22, file.len() / 2] {
             assert_eq!(hash(&file[..end]), Digest::of(&file[..end]).unwrap().finish(), "{end}");

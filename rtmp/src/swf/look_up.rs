@@ -1,4 +1,4 @@
-//! The hash of the SWF file behind a URL, from the cache or from the server.
+//! The hash of the SWF file at a URL, from the cache or from the server.
 
 use std::{
     io,
@@ -22,20 +22,20 @@ use crate::{
     url,
 };
 
-/// How long a download may take.
+/// The limit of a download.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(600);
 
-/// What came out of a look-up.
+/// The result of a look-up.
 #[derive(Debug)]
 pub struct LookUp {
     /// The hash; also after a failed download, if an old one is known.
     pub swf: Option<SwfHash>,
-    /// What failed; it was logged. If nothing did, there may be no hash nevertheless: the server had no file to send.
+    /// The error, which was logged. Without one there may still be no hash: the server had no file to send.
     pub failure: Option<Error>,
 }
 
-/// Looks the hash up in the cache file `path`, if there is to be one, and asks the server unless that was done less than
-/// `age` days ago. Says in the log what failed.
+/// Looks the hash up in the cache file `path`, if there is one, and asks the server unless that was done less than `age` days
+/// ago. Logs failures.
 pub fn look_up(url: &[u8], age: i32, path: Option<&Path>, trust: &Trust, patience: &dyn Patience) -> LookUp {
     if let Err(error) = features::SWF.check() {
         error!("{CALLER}: {error}");
@@ -54,7 +54,7 @@ pub fn look_up(url: &[u8], age: i32, path: Option<&Path>, trust: &Trust, patienc
         Err(error) => return LookUp { swf: old, failure: Some(error) },
     };
     let Some(swf) = new.or(old) else {
-        // Nothing to keep: a server that sent neither a file nor a reason.
+        // Nothing to store: a server that sent neither a file nor a reason.
         return LookUp { swf: None, failure: None };
     };
     let Some(path) = path else { return LookUp { swf: Some(swf), failure: None } };
@@ -73,7 +73,7 @@ pub fn look_up(url: &[u8], age: i32, path: Option<&Path>, trust: &Trust, patienc
     }
 }
 
-/// Asks the server for a file newer than `date`: its hash, if it sent one, and the date from now on. A failure is logged.
+/// Asks the server for a file newer than `date`; returns its hash, if it sent one, and the new date. A failure is logged.
 fn download(
     url: &[u8],
     date: Vec<u8>,
@@ -94,7 +94,7 @@ fn download(
     let url = String::from_utf8_lossy(&url);
     match (&result, Outcome::of_result(&result)) {
         (_, Outcome::NotModified) => return Ok((None, date)),
-        // Was told where the connection would have been made.
+        // Was logged where the connection would have been made.
         (Err(Error::Unsupported(_)), _) => {}
         (Err(error @ Error::TooLarge(_)), _) => error!("{CALLER}: swfurl {url}: {error}"),
         (_, Outcome::LostConnection) => {
@@ -118,12 +118,12 @@ fn report_unwritable(path: &Path, error: &io::Error) {
     error!("{CALLER}: couldn't open {path} for writing, errno {code} ({text})");
 }
 
-/// A file on its way in.
+/// A file that is being downloaded.
 struct Download {
     hasher: Hasher,
     status: Option<u16>,
     date: Vec<u8>,
-    /// Bytes of any body, those of error pages too.
+    /// Bytes of any body, including error pages.
     received: usize,
     deadline: Instant,
 }

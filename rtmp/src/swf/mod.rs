@@ -1,7 +1,7 @@
-//! Hashes of SWF files, which servers ask for to see that a client has the right player.
+//! Hashes of SWF files, which servers request to check that a client has the right player.
 //!
-//! [`hash`] computes them, [`cache`] and [`date`] know the text file in which they are kept, [`store`] reads and
-//! writes it, and [`look_up()`] joins these with a download. What the hash is used for is the handshake's business.
+//! [`hash`] computes them, [`cache`] and [`date`] know the text file that stores them, [`store`] reads and writes it, and
+//! [`look_up()`] combines these with a download. The handshake uses the hash.
 
 pub mod cache;
 pub mod date;
@@ -12,7 +12,7 @@ pub mod store;
 
 pub use look_up::{LookUp, look_up};
 
-/// What servers compare.
+/// The values that servers compare.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SwfHash {
     /// Length of the uncompressed file, in bytes.

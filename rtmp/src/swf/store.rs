@@ -1,7 +1,7 @@
 //! The cache file: `.swfinfo` in the user's home directory.
 //!
-//! It is replaced as a whole, so readers never see half of it. Whoever writes holds the new file, which nobody else can
-//! create meanwhile; so no process undoes what another one stored.
+//! It is replaced as a whole, so readers never see a part of it. The writing process holds the new file, which no other process
+//! can create meanwhile; so no process overwrites what another one stored.
 
 use std::{
     ffi::OsString,
@@ -17,28 +17,28 @@ use log::debug;
 use super::cache::Cache;
 use crate::environment;
 
-/// How long to wait for others that write.
+/// The limit of the wait for other writers.
 const WAIT: Duration = Duration::from_secs(2);
-/// When somebody who began to write must have died over it: writing takes milliseconds.
+/// After this time a writer must have failed: writing takes milliseconds.
 const ABANDONED: Duration = Duration::from_secs(10);
-/// The largest file that is read; what is larger is no cache and starts anew.
+/// The limit of the file's size; a larger file is not a cache and is replaced.
 const MAX_SIZE: u64 = 4 << 20;
 
-/// Where the cache file is: in the directory that `HOME` names, or in the current one. An empty `HOME` names the root.
-/// `None` for a process that must not believe its environment: the current directory is part of that.
+/// The path of the cache file: in the directory `HOME`, or in the current one. An empty `HOME` means the root. `None` for a
+/// process that must not trust its environment, which includes the current directory.
 pub fn path() -> Option<PathBuf> {
     if environment::is_ignored() {
         return None;
     }
     let home = environment::variable("HOME");
-    // What Windows has in its place.
+    // The replacement on Windows.
     let home = if cfg!(windows) { home.or_else(|| environment::variable("USERPROFILE")) } else { home };
     let mut path = home.unwrap_or_else(|| OsString::from("."));
     path.push("/.swfinfo");
     Some(path.into())
 }
 
-/// Reads the file; one that is not there or cannot be read counts as empty.
+/// Reads the file; a missing or unreadable one counts as empty.
 pub fn load(path: &Path) -> Cache {
     match read(path) {
         Ok(text) if text.len() as u64 <= MAX_SIZE => Cache::parse(&text),
@@ -53,7 +53,7 @@ pub fn load(path: &Path) -> Cache {
     }
 }
 
-/// Changes what is in the file, or makes a file, which only its owner may read.
+/// Changes the contents of the file, or creates a file, which only its owner may read.
 pub fn change(path: &Path, change: impl FnOnce(&mut Cache)) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
@@ -69,7 +69,7 @@ pub fn change(path: &Path, change: impl FnOnce(&mut Cache)) -> io::Result<()> {
 }
 
 fn read(path: &Path) -> io::Result<Vec<u8>> {
-    // Opening a pipe would wait for somebody to write into it.
+    // Opening a pipe would wait for a writer.
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("it is not a regular file"));
     }
@@ -78,7 +78,7 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Creates the new file, once nobody else is writing.
+/// Creates the new file, when no other process is writing.
 fn begin(new: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
@@ -105,7 +105,7 @@ fn is_abandoned(new: &Path) -> bool {
     let Ok(begun) = fs::symlink_metadata(new).and_then(|metadata| metadata.modified()) else { return false };
     match SystemTime::now().duration_since(begun) {
         Ok(age) => age > ABANDONED,
-        // Somebody has set the clock back.
+        // The clock was set back.
         Err(ahead) => ahead.duration() > ABANDONED,
     }
 }

@@ -1,28 +1,28 @@
-//! The moment at which a wait ends, however many steps it has.
+//! The time at which a wait ends, however many steps it has.
 
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 
-/// The moment at which waiting ends; it may never come.
+/// The time at which waiting ends; it may be never.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// The moment that never comes.
+    /// Never.
     pub const NEVER: Self = Self(None);
 
-    /// The moment that far from now; `None` never comes, and neither does what the clock cannot count.
+    /// This time after now; `None` means never, and so does a time that the clock cannot represent.
     pub fn after(time: Option<Duration>) -> Self {
         Self(time.and_then(|time| Instant::now().checked_add(time)))
     }
 
-    /// The moment itself, if it ever comes.
+    /// The time itself, unless it is never.
     pub fn moment(self) -> Option<Instant> {
         self.0
     }
 
-    /// How long there is to wait: `None` for ever, an error if the moment has passed.
+    /// The remaining time: `None` means no limit; an error if the time has passed.
     pub fn left(self) -> Result<Option<Duration>> {
         let Some(moment) = self.0 else { return Ok(None) };
         match moment.saturating_duration_since(Instant::now()) {
@@ -31,7 +31,7 @@ impl Deadline {
         }
     }
 
-    /// This moment or another, whichever comes first.
+    /// The earlier of two deadlines.
     pub fn or_sooner(self, other: Self) -> Self {
         match (self.0, other.0) {
             (Some(one), Some(other)) => Self(Some(one.min(other))),
@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_that_has_passed_is_an_error_and_one_that_never_comes_is_none() {
+    fn passed_deadline_is_an_error_and_never_means_no_limit() {
         assert!(matches!(Deadline::after(Some(Duration::ZERO)).left(), Err(Error::TimedOut)));
         assert!(matches!(Deadline::NEVER.left(), Ok(None)));
         assert!(matches!(Deadline::after(Some(Duration::MAX)).left(), Ok(None)));

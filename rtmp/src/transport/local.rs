@@ -1,4 +1,4 @@
-//! Our end of a connection: which addresses and interfaces of this machine may be used, and which family of addresses.
+//! Our end of a connection: the local addresses and interfaces to use, and the family of addresses.
 
 use std::{
     fmt, io,
@@ -16,7 +16,7 @@ use crate::{
     text::Text,
 };
 
-/// Which addresses connections may be made to.
+/// The family of the addresses that connections may be made to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Family {
     /// IPv6 and IPv4.
@@ -28,7 +28,7 @@ pub enum Family {
     V6,
 }
 
-/// What connections leave this machine from.
+/// The local end of connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
     /// A local address; only addresses of its family can be reached from it.
@@ -37,22 +37,22 @@ pub enum Bind {
     Interface(String),
 }
 
-/// What a program asked for about our end of its connections.
+/// A program's settings for the local end of its connections.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Local {
-    /// Where connections leave from; the system chooses if there is nothing here.
+    /// The local address or interface; `None` lets the system choose.
     pub bind: Option<Bind>,
-    /// Which addresses may be used.
+    /// The permitted family of addresses.
     pub family: Family,
-    /// Whether the system may hold bytes back to send more of them together: the option `nodelay`.
+    /// Whether the system may delay bytes to send more of them together: the option `nodelay`.
     pub delays: bool,
-    /// How long the peer may be silent before the system probes it: the option `keepalive`.
+    /// The time of silence after which the system probes the peer: the option `keepalive`.
     pub keep_alive: Option<Duration>,
-    /// What is done with each socket before it is connected.
+    /// Called for each socket before it is connected.
     pub hook: Option<SocketHook>,
 }
 
-/// A function of the program that gets each socket before it is connected. An error gives up the whole attempt.
+/// A function of the program that receives each socket before it is connected. An error ends the whole attempt.
 #[derive(Clone)]
 pub struct SocketHook(Arc<dyn Fn(BorrowedFd<'_>) -> Result<()> + Send + Sync>);
 
@@ -79,7 +79,7 @@ impl PartialEq for SocketHook {
 impl Eq for SocketHook {}
 
 impl Family {
-    /// The family that a version of IP is, 0 standing for any.
+    /// The family of an IP version; 0 means any.
     pub fn from_version(version: i32) -> Result<Self> {
         match version {
             0 => Ok(Self::Any),
@@ -89,7 +89,7 @@ impl Family {
         }
     }
 
-    /// Whether an address is of this family.
+    /// Whether an address belongs to this family.
     pub fn admits(self, address: IpAddr) -> bool {
         match self {
             Self::Any => true,
@@ -98,7 +98,7 @@ impl Family {
         }
     }
 
-    /// The family as words of a log line.
+    /// The family in log lines.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Any => "IP",
@@ -109,7 +109,7 @@ impl Family {
 }
 
 impl Bind {
-    /// An address, or else the name of an interface; empty text is nothing.
+    /// An address, or otherwise the name of an interface; empty text is `None`.
     pub fn parse(text: &[u8]) -> Result<Option<Self>> {
         let Ok(text) = std::str::from_utf8(text) else {
             return Err(Error::Invalid("bind, the name of an interface is text"));
@@ -149,7 +149,7 @@ impl Local {
         }
     }
 
-    /// Makes a new socket ready to connect, as the program asked for.
+    /// Prepares a new socket with the program's settings.
     pub(crate) fn prepare(&self, socket: &Socket) -> Result<()> {
         self.apply(socket)?;
         let probes = self.keep_alive.map_or(Ok(()), |time| {
@@ -166,7 +166,7 @@ impl Local {
         self.hook.as_ref().map_or(Ok(()), |hook| (hook.0)(socket.as_fd()))
     }
 
-    /// Ties a new socket to what the program asked for.
+    /// Binds a new socket according to the program's settings.
     fn apply(&self, socket: &Socket) -> Result<()> {
         match &self.bind {
             None => Ok(()),

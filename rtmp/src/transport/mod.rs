@@ -1,7 +1,7 @@
 //! Moves bytes: name lookup, connecting, receiving and sending. Knows no RTMP.
 //!
-//! Every wait has a deadline, and ends when somebody wants it to: see [`wait`]. Sockets may belong to somebody else, so they
-//! are borrowed and stay in blocking mode; their time-outs are those of the socket itself.
+//! Every wait has a deadline, and can be ended early: see [`wait`]. Sockets may belong to the caller, so they are borrowed and
+//! stay in blocking mode; their timeouts are those of the socket itself.
 
 pub mod deadline;
 pub mod local;

@@ -1,4 +1,4 @@
-//! A connection as something that bytes go in and out of, whatever lies below it, for exchanges that wait.
+//! A connection as a stream of bytes in both directions, for exchanges that wait.
 
 use std::{
     io::IoSlice,
@@ -17,24 +17,24 @@ use crate::{
     net::{Link, LinkPhase, Received, Target, Wanted, wait},
 };
 
-/// Bytes both ways; every wait has an end.
+/// Bytes both ways; every wait has a limit.
 pub trait Stream {
-    /// Waits at most `wait` for bytes and puts them into `buffer`; 0 means that the peer will send no more.
+    /// Waits at most `wait` for bytes and copies them into `buffer`; 0 means that the peer has ended its side.
     fn receive(&mut self, buffer: &mut [u8], wait: Duration) -> Result<usize>;
 
     /// Sends all of `bytes` within `wait`.
     fn send(&mut self, bytes: &[u8], wait: Duration) -> Result<()>;
 }
 
-/// A link of our own, and what ends its waits.
+/// A link of our own, and the conditions that end its waits.
 pub struct LinkStream<'a> {
     link: Link,
     patience: &'a dyn Patience,
 }
 
 impl<'a> LinkStream<'a> {
-    /// Looks the host up and connects to the first of its addresses that answers, and shakes hands in TLS if a server is to be
-    /// trusted. Either takes `wait` at most.
+    /// Looks the host up, connects to the first of its addresses that answers, and does the TLS handshake if `trust` is given.
+    /// Each takes at most `wait`.
     pub fn connect(
         host: &str,
         port: u16,
@@ -52,7 +52,7 @@ impl<'a> LinkStream<'a> {
         while !stream.link.is_open() {
             let phase = stream.link.phase();
             stream.step().inspect_err(|error| {
-                // One step may connect and fail to shake hands.
+                // One step may connect and then fail in the handshake.
                 if phase == LinkPhase::Tls || matches!(error, Error::Tls(_)) {
                     error!("{error}");
                 }
@@ -66,7 +66,7 @@ impl<'a> LinkStream<'a> {
 
     fn step(&mut self) -> Result<()> {
         let result = self.link.step(Instant::now());
-        // The thread that ends a wait may shut the socket down, too.
+        // The thread that ends a wait may also shut the socket down.
         if self.patience.is_over() { Err(Error::Interrupted) } else { result }
     }
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_nobody_answers_ends_the_wait() {
+    fn unanswered_connection_ends_the_wait() {
         use std::net::SocketAddr;
 
         use socket2::{Domain, Socket, Type};
@@ -178,7 +178,7 @@ mod tests {
         listener.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
         listener.listen(1).unwrap();
         let port = listener.local_addr().unwrap().as_socket().unwrap().port();
-        // Once the queue is full, the system does not answer either.
+        // When the queue is full, the system no longer answers.
         let mut queue = Vec::new();
         let error = loop {
             match LinkStream::connect("127.0.0.1", port, None, Duration::from_millis(200), &Endless) {

@@ -1,6 +1,6 @@
-//! Receiving and sending on TCP sockets that are connected.
+//! Receives and sends on connected TCP sockets.
 //!
-//! A call that has bytes, or room for them, makes one system call and no more. Only then it waits, see [`wait`](super::wait).
+//! A call that has bytes, or room for them, makes only one system call. Otherwise it waits, see [`wait`](super::wait).
 
 use std::{
     io::{self, IoSlice},
@@ -24,20 +24,19 @@ use crate::{
     system::{self, DONT_WAIT, RECEIVE_NOW},
 };
 
-/// How many pieces go to the system in one call without being copied together first.
+/// The limit of pieces that go to the system in one call without being copied together first.
 pub const MAX_SLICES: usize = 64;
 
-/// Messages up to this length are put together: that costs less than to hand over pieces.
+/// Messages up to this length are copied into one piece, which costs less than passing several.
 pub const SHORT: usize = 2048;
 
-/// As many bytes are worth a call of their own.
+/// This many bytes are worth a system call of their own.
 const MUCH: usize = 64 << 10;
 
-/// What is put together for one call at most, so that long messages take no memory of their length.
+/// The limit of bytes that are copied together for one call, so that long messages need no memory of their length.
 pub const MOST_PUT_TOGETHER: usize = 256 << 10;
 
-/// Sets what every connection of ours has besides what [`Local`](super::local::Local) sets: time-outs for receiving and
-/// sending.
+/// Sets the timeouts for receiving and sending of our connections, besides the options of [`Local`](super::local::Local).
 pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
     system::own(fd);
     let socket = SockRef::from(&fd);
@@ -47,14 +46,14 @@ pub fn configure(fd: BorrowedFd<'_>, timeout: Option<Duration>) {
     }
 }
 
-/// Closing this socket resets the connection, and what was not sent is dropped.
+/// Makes closing this socket reset the connection; unsent bytes are dropped.
 pub fn reset_at_close(fd: BorrowedFd<'_>) {
     if let Err(error) = SockRef::from(&fd).set_linger(Some(Duration::ZERO)) {
         debug!("cannot set a socket option: {error}");
     }
 }
 
-/// Gives a socket that somebody else made the time-outs that it does not have; tells whether it had none for receiving.
+/// Gives a socket that was made elsewhere the timeouts that it lacks; returns whether it had none for receiving.
 pub fn add_missing_timeouts(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bool {
     system::own(fd);
     let socket = SockRef::from(&fd);
@@ -68,12 +67,12 @@ pub fn add_missing_timeouts(fd: BorrowedFd<'_>, timeout: Option<Duration>) -> bo
     waits_for_ever
 }
 
-/// Takes the time-out for receiving away again.
+/// Removes the timeout for receiving again.
 pub fn wait_for_ever(fd: BorrowedFd<'_>) {
     let _ = SockRef::from(&fd).set_read_timeout(None);
 }
 
-/// Waits for bytes and puts them into `buffer`; 0 means that the peer will send no more.
+/// Waits for bytes and copies them into `buffer`; 0 means that the peer has ended its side.
 pub fn receive(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
     receive_within(fd, buffer, &mut Wait::for_bytes(patience))
 }
@@ -100,7 +99,7 @@ pub fn receive_vectored(
     ended_by_peer(received.0, &wait)
 }
 
-/// Puts bytes that are there into `buffer`; `None` if there are none yet.
+/// Copies available bytes into `buffer`; `None` if there are none yet.
 pub fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>> {
     now(|| Ok(recv(fd, &mut *buffer, RECEIVE_NOW)?.1))
 }
@@ -114,8 +113,8 @@ pub fn receive_vectored_now(
     now(|| Ok(socket.recv_vectored_with_flags(slices, DONT_WAIT)?.0))
 }
 
-/// The result of a call that does not wait. What it may have to wait for, and the end of the connection, are left to a
-/// call that can say more about it.
+/// The result of a call that does not wait. If it has to wait, or if the connection has ended, a later call reports that in
+/// more detail.
 fn now(receive: impl FnOnce() -> io::Result<usize>) -> Result<Option<usize>> {
     match receive() {
         Ok(count) => Ok((count > 0).then_some(count)),
@@ -126,7 +125,7 @@ fn now(receive: impl FnOnce() -> io::Result<usize>) -> Result<Option<usize>> {
     }
 }
 
-/// As `receive`, and the bytes stay where they are.
+/// As `receive`, but leaves the bytes on the socket.
 pub fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> Result<usize> {
     let mut wait = Wait::for_bytes(patience);
     let count = wait.receive(fd, |waits| {
@@ -136,12 +135,12 @@ pub fn peek(fd: BorrowedFd<'_>, buffer: &mut [u8], patience: &dyn Patience) -> R
     ended_by_peer(count, &wait)
 }
 
-/// A connection that this side has shut down ends like one that the peer has.
+/// A connection that this side has shut down also ends without an error.
 fn ended_by_peer(count: usize, wait: &Wait<'_>) -> Result<usize> {
     if count == 0 && wait.is_over() { Err(Error::Interrupted) } else { Ok(count) }
 }
 
-/// Waits until the system takes a part of one buffer, and returns how much that was.
+/// Waits until the system accepts a part of one buffer, and returns how many bytes that was.
 pub fn send_some(fd: BorrowedFd<'_>, bytes: &[u8], patience: &dyn Patience) -> Result<usize> {
     send_within(fd, bytes, &mut Wait::for_room(patience))
 }
@@ -152,13 +151,13 @@ pub(super) fn send_within(fd: BorrowedFd<'_>, bytes: &[u8], wait: &mut Wait<'_>)
     wait.attempt(fd, || socket.send_with_flags(bytes, NOW))
 }
 
-/// Sends what the system takes of one buffer at once.
+/// Sends what the system accepts of one buffer at once.
 pub fn send_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize> {
     Ok(SockRef::from(&fd).send_with_flags(bytes, NOW)?)
 }
 
-/// Sends all pieces, in as few system calls as can be; the socket's time-out bounds all of it. `scratch` is used to put short
-/// pieces together; it keeps its memory for the next time.
+/// Sends all pieces, in as few system calls as possible; the socket's timeout limits the whole call. `scratch` is used to
+/// assemble short pieces; it keeps its memory for the next time.
 pub fn send_all<'p>(
     fd: BorrowedFd<'_>,
     pieces: impl Iterator<Item = &'p [u8]>,
@@ -176,7 +175,7 @@ pub fn send_all<'p>(
             len += piece.len();
             used += 1;
         }
-        // One piece is as good as put together, and what is rarely sent need not be kept room for.
+        // A single piece is already assembled, and rare messages need no permanent memory.
         let short = used > 1 && len <= SHORT;
         if len >= MUCH || (pieces.peek().is_none() && !short) {
             send_slices(fd, &mut slices[..used], len, &mut wait)?;
@@ -208,18 +207,18 @@ fn send_slices(
     }
 }
 
-/// Sends what the system takes of some pieces at once.
+/// Sends what the system accepts of some pieces at once.
 #[inline]
 pub fn send_slices_now(fd: BorrowedFd<'_>, slices: &[IoSlice<'_>]) -> io::Result<usize> {
     let socket = SockRef::from(&fd);
     match slices {
-        // The system has less to do for one piece.
+        // One piece costs the system less.
         [slice] => socket.send_with_flags(slice, NOW),
         slices => socket.send_vectored_with_flags(slices, NOW),
     }
 }
 
-/// Sends what is left of some pieces after `first` came of sending them; the socket's time-out bounds it.
+/// Sends the rest of some pieces, where `first` is the result of the first attempt; the socket's timeout limits it.
 #[cold]
 pub fn send_rest(
     fd: BorrowedFd<'_>,
@@ -246,28 +245,28 @@ fn send_rest_within(
         }
         IoSlice::advance_slices(&mut slices, sent);
         if !slices.is_empty() {
-            // It took what there was room for.
+            // The system accepted what it had room for.
             wait.ready(fd)?;
         }
     }
     Ok(())
 }
 
-/// A peer that is gone is an error of the call, not a signal to the process.
+/// Writing to a closed connection is an error of the call, not a signal to the process.
 #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd"))]
 pub(super) const NO_SIGNAL: i32 = libc::MSG_NOSIGNAL;
-/// There are no such flags for a call.
+/// This system has no such flag for a call.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_os = "netbsd")))]
 pub(super) const NO_SIGNAL: i32 = 0;
 
 /// Flags of every call that sends.
 const NOW: i32 = NO_SIGNAL | DONT_WAIT;
 
-/// Ends the sending side and throws away what still comes until the peer has ended its own, or does not take for
-/// [`LINGER`] what is on its way to it.
+/// Ends the sending side and drops received bytes until the peer has ended its own side, or has accepted none of our bytes for
+/// [`LINGER`].
 ///
-/// Closing a socket while received bytes are unread, or still arrive, makes the system drop what it has not sent yet.
-/// `unsent` tells how much that is, if it can be known.
+/// Closing a socket while received bytes are unread, or still arrive, makes the system drop its unsent bytes. `unsent` returns
+/// their number, if it is known.
 pub fn linger(fd: BorrowedFd<'_>, unsent: impl Fn() -> Option<usize>, patience: &dyn Patience) {
     let socket = SockRef::from(&fd);
     if socket.shutdown(Shutdown::Write).is_err() {
@@ -292,7 +291,7 @@ pub fn linger(fd: BorrowedFd<'_>, unsent: impl Fn() -> Option<usize>, patience: 
     }
 }
 
-/// How long a peer may leave alone what was sent to it last.
+/// The time for which a peer may leave our last bytes unread.
 pub const LINGER: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -312,6 +311,7 @@ mod tests {
     fn pair() -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        system::own(near.as_fd());
         (near, listener.accept().unwrap().0)
     }
 
@@ -347,12 +347,12 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_arrives_although_the_peer_said_something_nobody_read() {
+    fn sent_bytes_arrive_although_bytes_from_the_peer_are_unread() {
         let (near, mut far) = pair();
         let block = vec![7; 4 << 20];
         let reader = thread::spawn(move || {
             let mut received = Vec::new();
-            // An answer on its way when the sender closes.
+            // An answer that is in transit when the sender closes.
             for _ in 0..64 {
                 let mut piece = [0; 4096];
                 far.read_exact(&mut piece).unwrap();
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn lingering_goes_on_while_the_peer_takes_what_was_sent() {
+    fn lingering_continues_while_the_peer_reads() {
         let (near, mut far) = pair();
         let left = std::cell::Cell::new(30);
         let start = Instant::now();
@@ -388,7 +388,7 @@ mod tests {
             || {
                 left.set(left.get() - 1);
                 if left.get() == 0 {
-                    // The end, as the peer says it.
+                    // The peer ends its side.
                     far.shutdown(Shutdown::Write).unwrap();
                 }
                 Some(left.get().max(0) as usize)

@@ -1,7 +1,7 @@
-//! RTMP addresses: what the text of a URL says about protocol, host, port, application and stream.
+//! RTMP addresses: protocol, host, port, application and stream in the text of a URL.
 //!
-//! This module cuts text into pieces and knows how stream names are spelled. It resolves nothing, keeps nothing and
-//! does not know the options that librtmp users append to a URL (see [`crate::options`]).
+//! This module splits text into pieces and knows how stream names are spelled. It resolves nothing, stores nothing and does not
+//! know the options that librtmp users append to a URL (see [`crate::options`]).
 //!
 //! ```
 //! let url = rtmp::url::parse(b"rtmps://user:secret@[::1]:444/vod/films/one.mp4")?;
@@ -25,8 +25,8 @@ pub use stream_name::stream_name;
 pub use userinfo::basic_credentials;
 pub use userinfo::{UserInfo, hex_pair, without_login};
 
-/// A URL in pieces. Everything but the stream name is a part of the text that was parsed, so a caller can tell where
-/// in that text it lies.
+/// A URL in pieces. Everything except the stream name is a part of the parsed text, so a caller can find its position in that
+/// text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url<'a> {
     /// RTMP when the scheme is unknown.
@@ -35,7 +35,7 @@ pub struct Url<'a> {
     pub userinfo: Option<UserInfo<'a>>,
     /// Name or address without brackets, possibly empty; `None` when it is longer than any host name.
     pub host: Option<&'a [u8]>,
-    /// 0 when the URL gives none, or one that is none.
+    /// 0 when the URL has none, or an invalid one.
     pub port: u16,
     /// `None` when nothing follows the host, not even a slash.
     pub app: Option<&'a [u8]>,
@@ -43,12 +43,11 @@ pub struct Url<'a> {
     pub playpath: Option<Vec<u8>>,
 }
 
-/// Splits a URL the way librtmp does: the scheme may be unknown, a port that is invalid is left out, and up to
-/// three path components belong to the application when a fourth follows.
+/// Splits a URL as librtmp does: the scheme may be unknown, an invalid port is omitted, and up to three path components belong
+/// to the application when a fourth follows.
 ///
-/// Fails only if `://` is missing or nothing follows it. Three things are understood that librtmp gets wrong: an IPv6
-/// address in brackets, `user:password@` in front of the host, and a stream name of several components that begins with
-/// `mp4:`, `mp3:` or `flv:`.
+/// Fails only if `://` is missing or nothing follows it. Unlike librtmp, it understands an IPv6 address in brackets,
+/// `user:password@` before the host, and a stream name of several components that begins with `mp4:`, `mp3:` or `flv:`.
 pub fn parse(text: &[u8]) -> Result<Url<'_>> {
     log::debug!("Parsing...");
     let Some((scheme, rest)) = cut(text, b"://") else {
@@ -80,23 +79,23 @@ pub fn parse(text: &[u8]) -> Result<Url<'_>> {
     })
 }
 
-/// Why a text is no URL.
+/// Why a text is not a URL.
 pub const NO_SCHEME: &str = "no :// in url";
-/// Why a URL leads nowhere.
+/// Why a URL has no target.
 pub const NO_HOST: &str = "no hostname in url";
 
-/// `host:port` as it stands in URLs and in HTTP: an IPv6 address needs brackets to be told from its port.
+/// `host:port` as in URLs and in HTTP: an IPv6 address needs brackets to separate it from its port.
 pub fn authority(host: &[u8], port: u16) -> Vec<u8> {
     let (open, close) = if host.contains(&b':') { ("[", "]") } else { ("", "") };
     [open.as_bytes(), host, close.as_bytes(), b":", port.to_string().as_bytes()].concat()
 }
 
-/// The part of a URL up to the first slash behind the scheme.
+/// The part of a URL up to the first slash after the scheme.
 struct Authority<'a> {
     userinfo: Option<UserInfo<'a>>,
     host: Option<&'a [u8]>,
     port: u16,
-    /// Where the first slash is, or the end of the text.
+    /// The position of the first slash, or the end of the text.
     end: usize,
 }
 
@@ -116,14 +115,14 @@ impl<'a> Authority<'a> {
     }
 }
 
-/// The user information and what follows it. An `@` behind a question mark belongs to the query.
+/// The user information and the text after it. An `@` after a question mark belongs to the query.
 fn split_userinfo(authority: &[u8]) -> (Option<UserInfo<'_>>, &[u8]) {
     let limit = position(authority, b'?').unwrap_or(authority.len());
     let (userinfo, _) = UserInfo::split(&authority[..limit]);
     (userinfo, &authority[userinfo.map_or(0, |info| info.text_len())..])
 }
 
-/// The host and the text of the port. A question mark does not end a host, for librtmp's sake.
+/// The host and the text of the port. As in librtmp, a question mark does not end a host.
 fn split_host(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     if let Some((address, behind)) = text.strip_prefix(b"[").and_then(|inside| cut(inside, b"]")) {
         match behind.split_first() {
@@ -138,7 +137,7 @@ fn split_host(text: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// The number at the start of `text`, 0 if it is no port. What C's `int` cannot hold wraps around first.
+/// The number at the start of `text`, 0 if it is not a port. A value that C's `int` cannot hold wraps around first.
 fn parse_port(text: &[u8]) -> u16 {
     // A question mark belongs to a query, which the log does not show.
     let shown = Text(&text[..position(text, b'?').unwrap_or(text.len())]);
@@ -165,14 +164,14 @@ fn parse_port(text: &[u8]) -> u16 {
     }
 }
 
-/// The application and the text that names the stream, given where the slash behind the host is.
+/// The application and the text that names the stream; `slash` is the position of the slash after the host.
 fn split_path(rest: &[u8], slash: usize) -> (Option<&[u8]>, Option<&[u8]>) {
     let Some(path) = rest.get(slash + 1..) else {
         return (None, None);
     };
     let query = position(rest, b'?');
     let (app, name) = match query {
-        // A playlist in the query: the stream is named there, and the server wants to see it in the application too.
+        // A playlist in the query: it names the stream, and the server expects it in the application, too.
         Some(query) if find(path, b"slist=").is_some() => (path, &rest[query..]),
         _ => path.split_at(app_len(path)),
     };
@@ -180,15 +179,15 @@ fn split_path(rest: &[u8], slash: usize) -> (Option<&[u8]>, Option<&[u8]>) {
     (Some(app), Some(name).filter(|name| !name.is_empty()))
 }
 
-/// How much of a path is the application.
+/// The length of the application in a path.
 fn app_len(path: &[u8]) -> usize {
     if path.starts_with(b"ondemand/") {
         return b"ondemand".len();
     }
-    // A file's type in front of its path: players that put it there mean the name to begin with it.
+    // A file type before its path: players that write it mean the name to begin there.
     let mut parts = path.split(|&byte| byte == b'/');
     if let Some(name) = parts.find(|part| FILE_TYPES.iter().any(|kind| part.starts_with(kind))) {
-        // Without the slash in front, if the name is not all there is.
+        // Without the slash before it, unless the name is the whole path.
         return (name.as_ptr().addr() - path.as_ptr().addr()).saturating_sub(1);
     }
     let slashes = path.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
@@ -209,7 +208,7 @@ fn position(text: &[u8], wanted: u8) -> Option<usize> {
     text.iter().position(|&byte| byte == wanted)
 }
 
-/// What a stream name may begin with, as Flash servers know it.
+/// The prefixes of stream names that Flash servers know.
 const FILE_TYPES: [&[u8]; 3] = [b"mp4:", b"mp3:", b"flv:"];
 
 /// No host name is longer; longer text is not taken for one.

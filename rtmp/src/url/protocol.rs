@@ -1,6 +1,6 @@
 //! The variants of RTMP and their names. Knows which layers a variant has, not how they work.
 
-/// A variant of RTMP: a set of bits that say what RTMP is wrapped in. The numbers are those of librtmp's interface.
+/// A variant of RTMP: a set of bits for the layers below RTMP. The numbers are those of librtmp's interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Protocol(u8);
 
@@ -17,10 +17,10 @@ impl Protocol {
     pub const RTMPS: Self = Self(TLS);
     /// Tunnelled over HTTPS.
     pub const RTMPTS: Self = Self(HTTP | TLS);
-    /// The UDP protocol of Flash, which is only known by name.
+    /// The UDP protocol of Flash, of which only the name is known.
     pub const RTMFP: Self = Self(MFP);
 
-    /// The variant that a URL scheme names, in any case.
+    /// The variant of a URL scheme, which is case-insensitive.
     pub fn from_scheme(scheme: &[u8]) -> Option<Self> {
         NAMES
             .iter()
@@ -28,7 +28,7 @@ impl Protocol {
             .map(|&(_, protocol)| protocol)
     }
 
-    /// The variant in librtmp's number; bits that name no layer are dropped.
+    /// The variant for librtmp's number; bits without a layer are dropped.
     pub const fn from_bits(bits: i32) -> Self {
         Self(bits as u8 & (HTTP | ENCRYPTED | TLS | MFP))
     }
@@ -38,7 +38,7 @@ impl Protocol {
         self.0 as i32
     }
 
-    /// Whether bytes travel in HTTP requests and responses.
+    /// Whether bytes are carried in HTTP requests and responses.
     pub const fn is_tunnelled(self) -> bool {
         self.0 & HTTP != 0
     }
@@ -58,7 +58,7 @@ impl Protocol {
         NAMES.iter().find(|&&(_, protocol)| protocol == self).map_or("", |&(name, _)| name)
     }
 
-    /// The port to connect to when a URL gives none.
+    /// The port for a URL without one.
     pub const fn default_port(self) -> u16 {
         if self.is_tls() {
             443

@@ -1,14 +1,14 @@
-//! Stream names as Flash servers want them: `mp4:`, `mp3:`, no file extension, nothing escaped.
+//! Stream names in the form for Flash servers: `mp4:`, `mp3:`, no file extension, nothing escaped.
 
 use super::{
     cut, find, position,
     userinfo::{percent_decode, percent_decode_into},
 };
 
-/// The name under which a server knows the stream that the last part of a URL names.
+/// The server's name for the stream in the last part of a URL.
 ///
-/// `dir/film.mp4?key=1` is `mp4:dir/film?key=1`. Text that starts with `?` and has an `slist=` parameter is named by
-/// that parameter. `%xx` is decoded; what is no escape stays as it is.
+/// `dir/film.mp4?key=1` is `mp4:dir/film?key=1`. Text that starts with `?` and has an `slist=` parameter is named by that
+/// parameter. `%xx` is decoded; an invalid escape stays unchanged.
 pub fn stream_name(text: &[u8]) -> Vec<u8> {
     let (name, in_playlist) = match playlist_entry(text) {
         Some(entry) => (entry, true),
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_escape_stays_as_it_is() {
+    fn invalid_escapes_stay_unchanged() {
         for text in ["%", "%4", "%zzb", "a%", "% 4x", "%-4x", "%4gx"] {
             assert_eq!(stream_name(text.as_bytes()), text.as_bytes());
         }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_shorter_than_its_extension_has_none() {
+    fn name_shorter_than_an_extension_is_unchanged() {
         assert_eq!(stream_name(b"mp4?x"), b"mp4?x");
         assert_eq!(stream_name(b"?x.mp4"), b"?x.mp4");
         assert_eq!(stream_name(b"?slist=y?.mp4"), b"y?.mp4");

@@ -1,4 +1,4 @@
-//! User name and password in front of a host, in URLs of any scheme.
+//! User name and password before a host, in URLs of any scheme.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use super::{cut, position};
 use crate::error::{Error, Result};
 
-/// What precedes an `@` in front of the host, as written. A character that would end it, such as `/`, `?`, `#` or `@`, is
+/// The text before an `@` in front of the host, as written. A character that would end it, such as `/`, `?`, `#` or `@`, is
 /// written as `%` and two hexadecimal digits, and so is a colon in the user name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct UserInfo<'a> {
     /// Text before the first colon.
     pub user: &'a [u8],
-    /// Text behind the first colon, if there is one.
+    /// Text after the first colon, if there is one.
     pub password: Option<&'a [u8]>,
 }
 
 impl<'a> UserInfo<'a> {
-    /// Divides `user:password@host`. The last `@` counts: a password may have one, a host may not.
+    /// Splits `user:password@host`. The last `@` counts: a password may contain one, a host may not.
     pub fn split(authority: &'a [u8]) -> (Option<Self>, &'a [u8]) {
         let Some(at) = authority.iter().rposition(|&byte| byte == b'@') else { return (None, authority) };
         let text = &authority[..at];
@@ -39,18 +39,18 @@ impl<'a> UserInfo<'a> {
         percent_decode(self.password.unwrap_or_default())
     }
 
-    /// Whether the password is not the text itself.
+    /// Whether decoding changes the password.
     pub fn has_escaped_password(&self) -> bool {
         self.password.is_some_and(|text| percent_decode(text) != text)
     }
 
-    /// How many bytes it takes in front of the host, with the `@`.
+    /// Its length in bytes before the host, including the `@`.
     pub fn text_len(&self) -> usize {
         self.user.len() + self.password.map_or(0, |password| 1 + password.len()) + 1
     }
 }
 
-/// Nothing of a login belongs into a log.
+/// The log must not show a login.
 impl fmt::Debug for UserInfo<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("UserInfo(not shown)")
@@ -65,7 +65,7 @@ pub fn without_login(url: &[u8]) -> Vec<u8> {
     [scheme, b"://", UserInfo::split(authority).1, path].concat()
 }
 
-/// A user name and a password as HTTP wants them (RFC 7617): `Basic` and base64. The name cannot have a colon.
+/// A user name and a password in HTTP's form (RFC 7617): `Basic` and base64. The name cannot contain a colon.
 pub fn basic_credentials(user: &[u8], password: &[u8]) -> Result<String> {
     if user.contains(&b':') {
         return Err(Error::Invalid("the user name for HTTP has a colon"));
@@ -73,7 +73,7 @@ pub fn basic_credentials(user: &[u8], password: &[u8]) -> Result<String> {
     Ok(format!("Basic {}", BASE64_STANDARD.encode([user, b":", password].concat())))
 }
 
-/// Decodes `%xx`. What is no escape stays as it is.
+/// Decodes `%xx`. An invalid escape stays unchanged.
 pub fn percent_decode(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     percent_decode_into(&mut out, text);
@@ -95,7 +95,7 @@ pub(super) fn percent_decode_into(out: &mut Vec<u8>, mut text: &[u8]) {
     out.extend_from_slice(text);
 }
 
-/// The byte that two hexadecimal digits spell.
+/// The byte for two hexadecimal digits.
 pub fn hex_pair(high: u8, low: u8) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     u8::try_from(digit(high)? << 4 | digit(low)?).ok()

@@ -1,8 +1,8 @@
-//! What the text of the last `RTMP_SetupURL` left in a session, so that the next URL does not inherit it.
+//! Settings that came from the text of the last `RTMP_SetupURL`, so that the next URL does not inherit them.
 //!
-//! The text belongs to the program, which may free it once the session is closed, and may connect again without another
-//! URL as long as it keeps it. So what came from the text is forgotten when the next one is set up. What the program set
-//! by itself stays: with `RTMP_SetOpt`, or in the fields.
+//! The text belongs to the program. The program may free it once the session is closed, and may connect again without another
+//! URL as long as it keeps the text. So values from the text are forgotten when the next one is set up. Values that the program
+//! set itself stay: with `RTMP_SetOpt`, or in the fields.
 
 mod update;
 
@@ -21,62 +21,62 @@ use crate::{
 /// Addresses and values, none of which is used as a pointer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
-    /// Where the text is; 0 if there was none.
+    /// The address of the text; 0 if there was none.
     start: usize,
-    /// Its length with all options, before it was divided.
+    /// Its length with all options, before it was split.
     len: usize,
-    /// The length of the URL in front of them, and a sum of its bytes.
+    /// The length of the URL before the options, and a checksum of its bytes.
     head_len: usize,
     head_sum: u64,
-    /// Where `sockshost` is, once a proxy's port was taken off its text.
+    /// The address of `sockshost`, once a proxy's port was removed from its text.
     proxy: usize,
     extras: Extras,
-    /// The numbers of `update::NUMBERS`.
+    /// The numbers in `update::NUMBERS`.
     numbers: [Change; 4],
-    /// The flags of `update::FLAGS` that the text has set.
+    /// The flags in `update::FLAGS` that the text has set.
     raised: c_int,
-    /// Options that the program has set since, one bit each.
+    /// Options that the program has set since, one bit for each.
     replaced: u64,
     /// The size of the SWF file that was hashed.
     swf_size: u32,
     /// Whether the proxy came from the text.
     has_proxy: u32,
-    /// Whether the session was closed since: the text may be gone.
+    /// Whether the session was closed since: the text may have been freed.
     closed: u32,
 }
 
-/// A number before and after the text was read; the same if it has no such option.
+/// A number before and after the text was read; the same value twice if the text has no such option.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Change {
     before: c_int,
     after: c_int,
 }
 
-/// The values in `Link.extras` that the text has appended: those from `first` up to `end`.
+/// The values that the text has appended to `Link.extras`: from `first` up to `end`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Extras {
     array: usize,
     first: c_int,
     end: c_int,
-    /// How many values there are in the objects that are open, and outside.
+    /// The number of values in the open objects, and outside them.
     count: c_int,
 }
 
 impl Origin {
-    /// Whether the port was taken off the text of a proxy.
+    /// Whether the port was removed from the text of a proxy.
     pub(super) fn has_divided(&self, proxy: AVal) -> bool {
         self.proxy != 0 && self.proxy == proxy.av_val.addr()
     }
 
-    /// The port was taken off the text of the proxy, which is a copy now. The program's is tried once more if there is
-    /// something wrong with it.
+    /// Notes that the port was removed from the text of the proxy, which is now a copy. If it is not usable, the program's text
+    /// is parsed once more.
     pub(super) fn note_proxy(&mut self, proxy: AVal, is_usable: bool) {
         if is_usable || self.has_proxy != 0 {
             self.proxy = proxy.av_val.addr();
         }
     }
 
-    /// The SWF file of the text was hashed.
+    /// Notes the size of the hashed SWF file of the text.
     pub(super) fn note_swf(&mut self, size: u32) {
         self.swf_size = size;
     }
@@ -85,13 +85,13 @@ impl Origin {
         (self.start..=self.start.saturating_add(self.len)).contains(&string.av_val.addr())
     }
 
-    /// What the struct keeps while it has no session.
+    /// The origin that the struct keeps while it has no session.
     pub(crate) fn in_struct(r: Rtmp<'_>) -> Self {
         let kept = place(r).copy_unaligned();
         if kept.mark == MARK && kept.sum == kept.origin.sum() { kept.origin } else { Self::default() }
     }
 
-    /// Leaves it in the struct, at the end of the buffer for what is received: without a connection nothing is there.
+    /// Stores it in the struct, at the end of the receive buffer, which is empty without a connection.
     pub(crate) fn put_into_struct(self, r: Rtmp<'_>) {
         let kept = if self == Self::default() {
             Kept::default()
@@ -101,7 +101,7 @@ impl Origin {
         place(r).put_unaligned(kept);
     }
 
-    /// A sum by which what a program or a peer left in the place is told from what was kept.
+    /// A checksum that distinguishes stored values from bytes that a program or a peer left in that place.
     fn sum(&self) -> u64 {
         let Self { start, len, head_len, head_sum, proxy, extras, numbers, .. } = *self;
         let Self { raised, replaced, swf_size, has_proxy, closed, .. } = *self;
@@ -115,7 +115,7 @@ impl Origin {
     }
 }
 
-/// What is in the struct.
+/// The form stored in the struct.
 #[derive(Clone, Copy, Default)]
 struct Kept {
     mark: u64,

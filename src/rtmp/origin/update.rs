@@ -1,4 +1,4 @@
-//! What a session's origin takes part in: the text of the next URL, options that the program sets, and the end.
+//! When a session's origin is used: for the text of the next URL, for options that the program sets, and at the end.
 
 use std::ptr;
 
@@ -18,13 +18,14 @@ use crate::{
     valid::{Rtmp, Valid, field},
 };
 
-/// Flags that options can set, and nothing can clear.
+/// Flags that options can set, and none can clear.
 const FLAGS: [(&str, c_int); 3] =
     [("live", RTMP_LF_LIVE), ("playlist", RTMP_LF_PLST), ("swfVfy", RTMP_LF_SWFV)];
 
 type Number = for<'a> fn(Rtmp<'a>) -> Valid<'a, c_int>;
 
-/// Options that are numbers. `timeout` and `timeoutMs` stay, as in librtmp: a program that gave it once must not wait longer afterwards.
+/// Options that are numbers. `timeout` and `timeoutMs` stay, as in librtmp: a program that set one once must not wait longer
+/// afterwards.
 const NUMBERS: [(&str, Number); 4] = [
     ("swfAge", |r| field!(r, Link.swfAge)),
     ("start", |r| field!(r, Link.seekTime)),
@@ -32,7 +33,7 @@ const NUMBERS: [(&str, Number); 4] = [
     ("buffer", |r| field!(r, m_nBufferMS)),
 ];
 
-/// Options that are forgotten together, unless the program has set one of them since.
+/// Options that are reset together, unless the program has set one of them since.
 const ENHANCED: [&str; 9] = [
     "enhanced",
     "fourCcList",
@@ -64,12 +65,12 @@ pub(crate) const STRINGS: [(&str, Field); 14] = [
 ];
 
 impl Origin {
-    /// What a session keeps of its last URL.
+    /// The origin that a session keeps of its last URL.
     fn of(r: Rtmp<'_>) -> Self {
         Handle::of(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin)
     }
 
-    /// Keeps it: with the session, or in the struct if there is none.
+    /// Stores it: with the session, or in the struct if there is none.
     pub(crate) fn keep(self, r: Rtmp<'_>) {
         match Handle::of(r) {
             Some(handle) => handle.change_settings(|settings| settings.origin = self),
@@ -77,8 +78,9 @@ impl Origin {
         }
     }
 
-    /// Begins with a text, and takes back what came from the last one. `false` if it is the last one, which the program passes
-    /// once more: dividing it has cut its options off, and they are still there.
+    /// Begins with a text, and resets what came from the last one. Returns `false` if it is the last text, which the program
+    /// passes once more: splitting it removed its options from the text, and they are still set.
+    ///
     /// `text` is the URL and its options, `head_len` the length of the URL.
     pub(crate) fn begin(r: Rtmp<'_>, text: &[u8], head_len: usize) -> (Self, bool) {
         let (start, head_sum) = (text.as_ptr().addr(), sum(&text[..head_len]));
@@ -112,13 +114,13 @@ impl Origin {
         }
     }
 
-    /// Takes back what came from the text; returns where a proxy of the program's is.
+    /// Resets what came from the text; returns the address of a proxy that the program set.
     fn forget(self, r: Rtmp<'_>) -> usize {
         if self.start == 0 {
             return self.proxy;
         }
-        // SAFETY: programs do not use `Link` in other threads while a session is set up, a rule of `rtmp.h`, and nothing that is
-        // called while the reference is used looks at it.
+        // SAFETY: programs do not use `Link` in other threads while a session is set up, a rule of `rtmp.h`, and no function
+        // called while the reference exists reads it.
         let link = unsafe { &mut *field!(r, Link).as_ptr() };
         {
             let proxy = link.sockshost.av_val.addr();
@@ -133,7 +135,7 @@ impl Origin {
                 }
             }
             if link.lFlags & RTMP_LF_FTCU != 0 && !self.is_replaced("tcUrl") {
-                // SAFETY: the flag marks what this library allocated, or what the program got from malloc.
+                // SAFETY: the flag is set only for strings that this library allocated, or that the program got from malloc.
                 unsafe { replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, AVal::EMPTY) };
             }
             for (option, flag) in FLAGS {
@@ -196,7 +198,7 @@ impl Origin {
         }
     }
 
-    /// Takes back what came from a text that may be gone, before the session is set up without another.
+    /// Resets what came from a text that may have been freed, before the session is set up without another.
     pub(crate) fn forget_closed(r: Rtmp<'_>) {
         let last = Self::of(r);
         if last.closed != 0 {
@@ -205,7 +207,7 @@ impl Origin {
         }
     }
 
-    /// The program has set an option by itself, which is its own from now on. The values of `conn` were in `array`.
+    /// Notes that the program has set an option itself, so that it stays. The values of `conn` were in `array`.
     pub(crate) fn note_replaced(r: Rtmp<'_>, option: &[u8], array: usize) {
         let mut origin = Self::of(r);
         if origin == Self::default() {
@@ -221,7 +223,7 @@ impl Origin {
         origin.keep(r);
     }
 
-    /// The program closes the session: nothing but the struct is left.
+    /// The program closes the session: only the struct remains.
     pub(crate) fn close(r: Rtmp<'_>) {
         let origin = Self::of(r);
         forget_login(r);
@@ -238,7 +240,7 @@ impl Origin {
     }
 }
 
-/// Lets go of the user name and the password that were decoded.
+/// Frees the decoded user name and password.
 pub(crate) fn forget_login(r: Rtmp<'_>) {
     let Some(handle) = Handle::of(r) else { return };
     let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
@@ -249,13 +251,13 @@ pub(crate) fn forget_login(r: Rtmp<'_>) {
     }
 }
 
-/// Lets go of the strings that were copied for a reconnect request.
+/// Frees the strings that were copied for a reconnect request.
 fn forget_texts(r: Rtmp<'_>) {
     let Some(handle) = Handle::of(r) else { return };
     let Some(texts) = handle.change_settings(|settings| settings.texts.take()) else { return };
     let owns = |string: &AVal| texts.as_ptr_range().contains(&string.av_val.cast_const().cast());
-    // SAFETY: no other call uses the session (`Origin::close`), so nobody else uses `Link`; the properties in `extras` come from
-    // the option `conn`, or from the program, which may free them in the same way.
+    // SAFETY: no other call uses the session (`Origin::close`), so nothing else uses `Link`; the properties in `extras` come
+    // from the option `conn`, or from the program, which allocates them in the same way.
     unsafe {
         let link = &mut *field!(r, Link).as_ptr();
         for (_, field) in STRINGS {
@@ -263,21 +265,21 @@ fn forget_texts(r: Rtmp<'_>) {
                 *field(link) = AVal::EMPTY;
             }
         }
-        // The values of the option `conn` point there, too.
+        // The values of the option `conn` point into the text, too.
         AMF_Reset(&raw mut link.extras);
         link.edepth = 0;
     }
 }
 
 impl Extras {
-    /// What a text finds. An object that is open takes what the text has for it, and goes with it.
+    /// The state before a text is read. The text's values may go into an open object, and are removed with it.
     fn before(link: Valid<'_, RTMP_LNK>) -> Self {
         let end = field!(link, extras.o_num).get();
         let open = c_int::from(field!(link, edepth).get() > 0);
         Self { array: 0, first: end - open, end, count: count(link) }
     }
 
-    /// Notes what a text has added.
+    /// Notes the values that a text has added.
     fn note(&mut self, link: Valid<'_, RTMP_LNK>) {
         let count_now = field!(link, extras.o_num).get();
         if count_now != self.end || count(link) != self.count {
@@ -286,7 +288,7 @@ impl Extras {
         }
     }
 
-    /// Removes the values, if they still are what was appended.
+    /// Removes the values, if they are still the appended ones.
     fn remove(self, link: &mut RTMP_LNK) {
         let extras = &mut link.extras;
         let (Ok(first), Ok(end), Ok(count)) =
@@ -297,7 +299,7 @@ impl Extras {
         if self.array == 0 || self.array != extras.o_props.addr() || first >= end || count < end {
             return;
         }
-        // SAFETY: `o_props` has `o_num` entries, which is what `amf.h` says of the two fields; both ends are in the array.
+        // SAFETY: `o_props` has `o_num` entries, as `amf.h` says of the two fields; both ends are in the array.
         unsafe {
             for at in first..end {
                 AMFProp_Reset(extras.o_props.add(at));
@@ -306,18 +308,18 @@ impl Extras {
         }
         extras.o_num -= self.end - self.first;
         if count == end {
-            // The object that was open is gone.
+            // The open object was removed.
             link.edepth = 0;
         }
     }
 }
 
-/// How many values there are on the way to the innermost open object, and in it.
+/// The number of values on the way to the innermost open object, and in it.
 fn count(link: Valid<'_, RTMP_LNK>) -> c_int {
     let mut sum = 0_i32;
     let mut object = field!(link, extras).as_ptr().cast_const();
-    // SAFETY: arrays of properties hold as many as their counts say, a rule of `amf.h`; the index is that of the last property,
-    // if there is one.
+    // SAFETY: arrays of properties hold as many entries as their counts say, a rule of `amf.h`; the index is that of the last
+    // property, if there is one.
     unsafe {
         for _ in 0..=field!(link, edepth).get().max(0) {
             sum = sum.wrapping_add((*object).o_num);
@@ -368,14 +370,14 @@ mod tests {
             unsafe { Rtmp::new(self.0) }.unwrap()
         }
 
-        /// Sets up a text that stays.
+        /// Sets up a text that stays allocated.
         fn text(&self, text: &str) -> (c_int, *mut c_char) {
             let text = CString::new(text).unwrap().into_raw();
             (self.again(text), text)
         }
 
         fn again(&self, text: *mut c_char) -> c_int {
-            // SAFETY: an initialised session and a text that stays.
+            // SAFETY: an initialised session and a text that stays allocated.
             unsafe { RTMP_SetupURL(self.0, text) }
         }
 
@@ -384,7 +386,7 @@ mod tests {
                 av_val: text.as_ptr().cast_mut().cast(),
                 av_len: text.len() as c_int,
             };
-            // SAFETY: an initialised session and strings that stay.
+            // SAFETY: an initialised session and strings that stay allocated.
             assert_eq!(unsafe { RTMP_SetOpt(self.0, &string(option), &mut string(value)) }, 1);
         }
 
@@ -398,16 +400,16 @@ mod tests {
             reason = "the session is behind a pointer, which one test has for itself"
         )]
         fn link(&self) -> &mut RTMP_LNK {
-            // SAFETY: an initialised session, whose settings nobody else uses.
+            // SAFETY: an initialised session, whose settings nothing else uses.
             unsafe { &mut (*self.0).Link }
         }
 
-        /// All that a connection is made of.
+        /// All settings of a connection.
         fn settings(&self) -> String {
             let link = self.link();
             let mut all = String::new();
             for (name, field) in STRINGS {
-                // SAFETY: the strings are readable: nothing points into a text that is gone.
+                // SAFETY: the strings are readable: none points into a freed text.
                 let text = String::from_utf8_lossy(unsafe { aval_bytes(field(link)) }).into_owned();
                 all += &format!("{name}={text} ");
             }
@@ -427,12 +429,12 @@ mod tests {
     impl Drop for Session {
         fn drop(&mut self) {
             self.close();
-            // SAFETY: an initialised session, which is not used any more.
+            // SAFETY: an initialised session, which is no longer used.
             unsafe { RTMP_Free(self.0) }
         }
     }
 
-    /// Fills a text with what no setting may show, and frees it.
+    /// Overwrites a text with a byte that no setting may show, and frees it.
     fn destroy(text: *mut c_char, len: usize) {
         // SAFETY: made by `CString::into_raw` with that many bytes.
         unsafe {
@@ -495,7 +497,7 @@ mod tests {
             destroy(first, EVERYTHING.len());
             let (result, text) = session.text(wrong);
             assert_eq!(result, 0, "{wrong}");
-            // As after any failure, what points into the first text is gone.
+            // As after any failure, nothing points into the first text.
             session.settings();
             session.close();
             destroy(text, wrong.len());
@@ -505,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_program_sets_by_itself_stays() {
+    fn values_set_by_the_program_stay() {
         let session = Session::new();
         session.set("live", "1");
         session.set("conn", "S:mine");
@@ -533,10 +535,10 @@ mod tests {
         assert_eq!(session.link().timeout, 5, "a time-out that was given once");
         let extras = session.link().extras;
         assert_eq!(extras.o_num, 2);
-        // SAFETY: there are two, both strings.
+        // SAFETY: there are two values, both strings.
         let last = unsafe { aval_bytes(&(*extras.o_props.add(1)).p_vu.p_aval) };
         assert_eq!(last, b"mine too");
-        // A number that the program changed after the text had set it.
+        // The program changed this number after the text had set it.
         session.text("rtmp://h/b/s buffer=5");
         // SAFETY: an initialised session.
         unsafe { (*session.0).m_nBufferMS = 6 };
@@ -556,17 +558,17 @@ mod tests {
     }
 
     #[test]
-    fn same_memory_passed_once_more_keeps_its_options() {
+    fn same_text_passed_again_keeps_its_options() {
         let session = Session::new();
         let (_, text) = session.text(EVERYTHING);
         let first = session.settings();
         assert_eq!(session.again(text), 1);
-        // These two are in the URL, too.
+        // The URL contains these two as well.
         let expected = first.replace("app=a1 ", "app=app1 ").replace("playpath=pp1 ", "playpath=name1 ");
         assert_eq!(session.settings(), expected);
         session.close();
         assert_eq!(session.again(text), 1);
-        // Closing has forgotten what has no field, and the tcUrl that the library had made.
+        // Closing has reset the options without a field, and freed the library's tcUrl.
         let (expected, _) = expected.split_once(" Local").unwrap();
         let expected = expected.replace(":77/a1 ", ":77/app1 ");
         assert!(session.settings().starts_with(&expected), "{} {expected}", session.settings());
@@ -596,7 +598,7 @@ mod tests {
         let (mut host, mut name) =
             ([c"host", c"name"]).map(|text| AVal { av_val: text.as_ptr().cast_mut(), av_len: 4 }).into();
         let null = ptr::null_mut();
-        // SAFETY: an initialised session; null is allowed, and the strings stay.
+        // SAFETY: an initialised session; null is allowed, and the strings stay allocated.
         unsafe {
             RTMP_SetupStream(
                 session.0,
@@ -645,7 +647,7 @@ mod tests {
             session.close();
             destroy(text, EVERYTHING.len());
             let moved = Session::new();
-            // SAFETY: both are initialised; the first is not used any more.
+            // SAFETY: both are initialised; the first is no longer used.
             unsafe {
                 ptr::copy_nonoverlapping(session.0, moved.0, 1);
                 RTMP_Init(session.0);
@@ -671,7 +673,7 @@ mod tests {
         session.text("rtmp://h/a/s conn=NS:n:v");
         session.text("rtmp://h/b/s");
         assert_eq!((session.link().extras.o_num, session.link().edepth), (1, 0));
-        // A list that the program emptied or replaced is its own.
+        // A list that the program emptied or replaced belongs to the program.
         session.text("rtmp://h/a/s conn=S:1 conn=S:2");
         session.link().extras.o_num = 2;
         session.text("rtmp://h/b/s");
@@ -679,7 +681,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_left_in_the_buffer_is_nothing() {
+    fn bytes_that_a_peer_left_in_the_buffer_are_ignored() {
         let session = Session::new();
         session.text("rtmp://h/a/s stop=5");
         // SAFETY: an initialised session.

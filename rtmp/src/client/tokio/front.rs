@@ -1,4 +1,4 @@
-//! The program's end of a connection: what has happened to it, and waits for that.
+//! The program's end of a connection: its events, and the waits for them.
 
 use std::{
     collections::VecDeque,
@@ -25,37 +25,37 @@ pub(super) struct Front(Arc<Shared>);
 
 pub(super) struct Shared {
     inner: Mutex<Inner>,
-    /// The program has done something that the task has to act upon.
+    /// The program has done something that the task must process.
     pub(super) work: Notify,
-    /// The task has done something that the program may wait for.
+    /// The task has done something that the program may be waiting for.
     news: Notify,
 }
 
 pub(super) struct Inner {
     pub(super) stepper: Stepper,
-    /// What has happened, for the program to take.
+    /// The events for the program.
     events: VecDeque<StepperEvent>,
-    /// Bytes of the messages among these.
+    /// Bytes of the messages in `events`.
     waiting: usize,
-    /// Whether nobody takes events.
+    /// Whether the program reads no events.
     pub(super) drops_events: bool,
-    /// Whether no more of them can come than the last.
+    /// Whether only the last event can still follow.
     is_ending: bool,
-    /// Why the connection has ended, until the program knows.
+    /// The reason why the connection has ended, until the program has it.
     pub(super) failure: Option<Error>,
     pub(super) is_over: bool,
     /// The program's task, if it waits without a future of [`Front::news`].
     waker: Option<Waker>,
 }
 
-/// How many events may wait for the program before nothing more is received.
+/// The limit of waiting events, above which nothing more is received.
 const MAX_EVENTS: usize = 32;
 
-/// How many bytes of messages may.
+/// The limit of bytes of waiting messages.
 const MAX_WAITING: usize = 256 << 10;
 
 impl Front {
-    /// The end of a connection whose bytes a task is going to move.
+    /// The end of a connection whose bytes a task will move.
     pub(super) fn new(stepper: Stepper) -> Self {
         let inner = Inner {
             stepper,
@@ -70,7 +70,7 @@ impl Front {
         Self(Arc::new(Shared { inner: Mutex::new(inner), work: Notify::new(), news: Notify::new() }))
     }
 
-    /// What the task shares.
+    /// The state that the task shares.
     pub(super) fn shared(&self) -> Arc<Shared> {
         self.0.clone()
     }
@@ -79,9 +79,9 @@ impl Front {
         self.0.lock()
     }
 
-    /// Waits until something happens. `patience` is how long one wait for the peer's bytes may take.
+    /// Waits for the next event. `patience` limits each wait for the peer's bytes.
     pub(super) async fn next(&self, patience: Option<Duration>) -> Result<StepperEvent> {
-        // Programs that always have something to receive let others have their turn, too.
+        // A program that always has something to receive still lets other tasks run.
         task::consume_budget().await;
         let after = |now: Instant| patience.and_then(|patience| now.checked_add(patience));
         let (mut deadline, mut received) = (after(Instant::now()), None);
@@ -103,14 +103,14 @@ impl Front {
             }
             let news = self.0.news.notified();
             match deadline {
-                // What became of it shows above.
+                // The loop finds the result above.
                 Some(deadline) => drop(timeout_at(deadline.into(), news).await),
                 None => news.await,
             }
         }
     }
 
-    /// As [`Self::next`], without a time-out.
+    /// As [`Self::next`], without a timeout.
     pub(super) fn poll_next(&self, context: &mut Context<'_>) -> Poll<Result<StepperEvent>> {
         let budget = ready!(coop::poll_proceed(context));
         let mut inner = self.lock();
@@ -129,7 +129,7 @@ impl Front {
         self.0.news.notified()
     }
 
-    /// Has the task look at what the program has done.
+    /// Wakes the task, because the program has done something.
     pub(super) fn wake_task(&self) {
         self.0.work.notify_one();
     }
@@ -152,7 +152,7 @@ impl Front {
                 let mut inner = self.lock();
                 inner.check_open()?;
                 if inner.stepper.send(stream_id, kind, timestamp, body)? == Sent::Taken {
-                    // What the system has not taken is for the task.
+                    // The task sends what the system has not accepted.
                     self.0.work.notify_one();
                     return Ok(());
                 }
@@ -161,7 +161,7 @@ impl Front {
         }
     }
 
-    /// Does something with the connection, whose bytes are for the task to send.
+    /// Runs something on the connection; the task then sends its bytes.
     pub(super) fn act<T>(&self, act: impl FnOnce(&mut Inner) -> Result<T>) -> Result<T> {
         let mut inner = self.lock();
         inner.check_open()?;
@@ -170,7 +170,7 @@ impl Front {
         result
     }
 
-    /// Says goodbye. The task ends when that is done.
+    /// Says goodbye. The task ends after that.
     pub(super) fn close(&self) {
         self.lock().stepper.close();
         self.0.work.notify_one();
@@ -185,14 +185,14 @@ impl Drop for Front {
 }
 
 impl Shared {
-    /// A thread that panicked may leave a connection half changed: at worst it is unusable.
+    /// A thread that panicked may leave a connection in an inconsistent state: at worst it is unusable.
     pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Shared {
-    /// Has the program look at what the task has done.
+    /// Wakes the program, because the task has done something.
     pub(super) fn wake_program(&self) {
         self.news.notify_one();
         let waker = self.lock().waker.take();
@@ -203,12 +203,12 @@ impl Shared {
 }
 
 impl Inner {
-    /// Has the task wake the program's when it has done something.
+    /// Registers the program's task to be woken when this task has done something.
     pub(super) fn wake_later(&mut self, context: &Context<'_>) {
         self.waker = Some(context.waker().clone());
     }
 
-    /// Steps as long as there is something to do and room for what comes of it.
+    /// Steps as long as there is something to do and room for its events.
     pub(super) fn advance(&mut self, now: Instant) {
         while !self.is_over {
             let event =
@@ -231,7 +231,7 @@ impl Inner {
         }
     }
 
-    /// What happened first; the failure comes behind all events.
+    /// The oldest event; the failure comes after all events.
     pub(super) fn take(&mut self) -> Option<Result<StepperEvent>> {
         match self.events.pop_front() {
             Some(event) => {
@@ -243,13 +243,13 @@ impl Inner {
         }
     }
 
-    /// Forgets the messages that nobody has taken.
+    /// Drops the messages that the program has not read.
     pub(super) fn drop_messages(&mut self) {
         self.events.retain(|event| !matches!(event, StepperEvent::Message(_)));
         self.waiting = 0;
     }
 
-    /// Fails if nothing can be sent, with the reason.
+    /// Fails with the reason if nothing can be sent.
     pub(super) fn check_open(&mut self) -> Result<()> {
         match self.failure.take() {
             Some(error) => Err(error),

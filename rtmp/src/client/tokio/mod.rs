@@ -63,7 +63,7 @@ async fn connect(client: &Client, publish: bool) -> Result<Front> {
     let (settings, abort) = (client.settings.clone(), client.abort.clone());
     let swf = if settings.wants_swf() {
         let settings = settings.clone();
-        // A download, which waits.
+        // This may download a file, and so wait.
         spawn_blocking(move || settings.swf()).await.unwrap_or_default()
     } else {
         None
@@ -74,7 +74,7 @@ async fn connect(client: &Client, publish: bool) -> Result<Front> {
     }
     let front = task::drive(stepper, abort);
     loop {
-        // Each phase has a deadline of its own.
+        // Each phase has its own deadline.
         match front.next(None).await? {
             StepperEvent::Streaming => return Ok(front),
             StepperEvent::Ended | StepperEvent::Left => return Err(Error::Closed),

@@ -36,11 +36,11 @@ pub struct Player {
     /// The server has ended the stream.
     over: bool,
     bytes: FlvBytes,
-    /// Since when reading bytes has found nothing: how many bytes had been received, and when its time is up.
+    /// The state of a read that has found nothing: the number of received bytes at its beginning, and its deadline.
     silence: Option<(u64, Pin<Box<Sleep>>)>,
 }
 
-/// Where reading gets its messages from.
+/// The source of messages for reading.
 struct Messages<'a, 'c> {
     player: &'a mut Player,
     context: &'a mut Context<'c>,
@@ -145,7 +145,7 @@ impl Player {
         Poll::Ready(Ok(None))
     }
 
-    /// Whether nothing has been received for as long as a wait may take.
+    /// Whether nothing has been received for the time of one wait.
     fn poll_silence(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             let received = self.front.lock().stepper.received();
@@ -156,7 +156,7 @@ impl Player {
                 (received, Box::pin(sleep_until(until.into())))
             }));
             ready!(timer.as_mut().poll(context));
-            // Bytes may have come that were no complete message.
+            // Bytes may have arrived that did not complete a message.
             if self.front.lock().stepper.received() == received {
                 self.silence = None;
                 return Poll::Ready(());
@@ -209,5 +209,5 @@ impl fmt::Debug for Player {
     }
 }
 
-/// In place of a time that no clock can show.
+/// Replaces a time that the clock cannot represent.
 const A_LONG_TIME: Duration = Duration::from_secs(365 * 24 * 3600);

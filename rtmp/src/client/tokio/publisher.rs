@@ -25,10 +25,10 @@ use crate::{
 pub struct Publisher {
     front: Front,
     stream_id: u32,
-    /// The further stream that a dropped future has asked for.
+    /// The further stream that a dropped future has requested.
     opening: Option<(String, i32)>,
     writer: flv::Writer<Vec<u8>>,
-    /// Whether the goodbye was said.
+    /// Whether the goodbye was sent.
     is_leaving: bool,
 }
 
@@ -160,8 +160,8 @@ impl Publisher {
 }
 
 impl AsyncWrite for Publisher {
-    /// Sends every message that these bytes complete, as soon as there is room for them in the queue of this connection; takes
-    /// 64 KiB at most. Errors contain an [`Error`].
+    /// Sends every message that these bytes complete, as soon as the queue of this connection has room for it; takes at most 64
+    /// KiB. Errors contain an [`Error`].
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let Self { front, stream_id, writer, .. } = self.get_mut();
         let bytes = &bytes[..bytes.len().min(MOST_AT_ONCE)];
@@ -180,7 +180,7 @@ impl AsyncWrite for Publisher {
         Poll::Ready(Ok(bytes.len()))
     }
 
-    /// Waits until the system has taken what was sent.
+    /// Waits until the system has accepted all sent bytes.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.front.lock();
         inner.check_open().map_err(into_io)?;
@@ -209,7 +209,8 @@ impl AsyncWrite for Publisher {
     }
 }
 
-/// How many bytes one call of `poll_write` takes: what they complete may exceed the limit of the queue by as much.
+/// The limit of bytes that one call of `poll_write` takes: the messages that they complete may exceed the limit of the queue by
+/// that much.
 const MOST_AT_ONCE: usize = 64 << 10;
 
 impl fmt::Debug for Publisher {

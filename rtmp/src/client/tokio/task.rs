@@ -26,16 +26,16 @@ use crate::{
 #[derive(Default)]
 struct Watch {
     interests: Vec<Interest>,
-    /// In the same order.
+    /// In the same order as `interests`.
     sockets: Vec<AsyncFd<Arc<Socket>>>,
 }
 
-/// How long what is due waits at least while nothing is received.
+/// The least delay of work that is due while nothing is received.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Has the runtime watch a socket.
-// What came instead is unsafe: descriptors of any type may be closed too early. Ours is open as long as the share of
-// the socket that is registered.
+/// Registers a socket with the runtime.
+// The replacement of this function is unsafe, because descriptors of other types may be closed too early. Ours stays open as
+// long as the registered share of the socket.
 #[allow(deprecated)]
 pub(super) fn register(socket: Arc<Socket>, directions: Directions) -> Result<AsyncFd<Arc<Socket>>> {
     Ok(AsyncFd::with_interest(socket, directions)?)
@@ -52,7 +52,7 @@ pub(super) fn drive(stepper: Stepper, abort: Arc<Abort>) -> Front {
 async fn move_bytes(shared: Arc<Shared>, abort: Arc<Abort>) {
     let mut watch = Watch::default();
     loop {
-        // From here on it is noticed, whatever the step sees.
+        // An abort from here on is noticed, whatever the step does.
         let mut aborted = pin!(abort.notified());
         let mut work = pin!(shared.work.notified());
         let now = Instant::now();
@@ -64,7 +64,7 @@ async fn move_bytes(shared: Arc<Shared>, abort: Arc<Abort>) {
                 (inner.failure, inner.is_over) = (Some(error), true);
             }
             let deadline = inner.stepper.deadline();
-            // What has to wait for the program to take an event must not keep us busy.
+            // Work that needs the program to read an event must not cause a busy loop.
             let soonest = if inner.reads() { now } else { now + PAUSE };
             (inner.is_over, deadline.map(|deadline| deadline.max(soonest)))
         };
@@ -79,7 +79,7 @@ async fn move_bytes(shared: Arc<Shared>, abort: Arc<Abort>) {
             if is_ready { Poll::Ready(()) } else { Poll::Pending }
         });
         match deadline {
-            // Others have their turn before a peer that sends without a pause goes on.
+            // Other tasks run before a peer that sends without a pause continues.
             Some(deadline) if deadline <= now => task::yield_now().await,
             Some(deadline) => drop(timeout_at(deadline.into(), ready).await),
             None => ready.await,
@@ -88,7 +88,7 @@ async fn move_bytes(shared: Arc<Shared>, abort: Arc<Abort>) {
 }
 
 impl Watch {
-    /// Watches what the connection waits for now. Sockets that it waited for before stay registered.
+    /// Watches the sockets that the connection waits for now. Earlier ones stay registered.
     fn follow(&mut self, inner: &Inner) -> Result<()> {
         self.interests.clear();
         inner.stepper.interests(&mut self.interests);
@@ -106,11 +106,11 @@ impl Watch {
         Ok(())
     }
 
-    /// Whether a socket is ready. Readiness is taken back before the step that uses it: what comes later shows again.
+    /// Whether a socket is ready. Readiness is cleared before the step that uses it: later bytes set it again.
     fn poll(&self, context: &mut Context<'_>) -> bool {
         let mut is_ready = false;
         for (interest, socket) in self.interests.iter().zip(&self.sockets) {
-            // An error means that the runtime ends; it drops this task, too.
+            // An error means that the runtime shuts down, and also drops this task.
             let readable = interest.read.then(|| socket.poll_read_ready(context));
             if let Some(Poll::Ready(Ok(mut guard))) = readable {
                 guard.clear_ready();

@@ -8,7 +8,7 @@ use crate::{
     url::{authority, basic_credentials},
 };
 
-/// One request, and one reply behind any number of interim ones.
+/// One request, and one reply after any number of interim ones.
 pub(super) struct Http {
     request: Vec<u8>,
 }
@@ -42,9 +42,9 @@ impl Negotiation for Http {
             Err(error) => return Err(Error::Proxy(format!("this is no HTTP reply: {error}").into())),
         };
         match response.status {
-            // A success has no body, whatever its header says.
+            // A success has no body, whatever its headers say.
             200..=299 => Ok(Some((len, Next::Done))),
-            // 101 would leave HTTP for something that nobody asked for.
+            // 101 would switch from HTTP to a protocol that was not requested.
             100 | 102..=199 => Ok(Some((len, Next::Receive))),
             code => {
                 let reason = Text(response.reason.as_bytes());

@@ -1,7 +1,7 @@
 //! Proxies that connect us to a server: SOCKS4, SOCKS4a, SOCKS5, and HTTP CONNECT, in TLS or not.
 //!
-//! [`Proxy`] says which one and how to log in there; [`Negotiation`] is what is said to it, without a socket. Nothing
-//! that the server sends behind the proxy's reply is taken from the socket.
+//! [`Proxy`] is a proxy with its login; [`Negotiation`] is the dialog with it, without a socket. Bytes that the server sends
+//! after the proxy's reply stay on the socket.
 
 mod http;
 mod negotiation;
@@ -26,22 +26,22 @@ use crate::{
 
 pub use negotiation::{Negotiation, Next};
 
-/// A proxy, and how to log in there.
+/// A proxy, and its login.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Proxy {
     kind: Kind,
     /// Name or address, without brackets.
     host: Vec<u8>,
     port: u16,
-    /// Empty for none.
+    /// Empty if there is none.
     user: Vec<u8>,
     password: Vec<u8>,
 }
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// SOCKS4. Names are looked up here; one that is not known here is left to the proxy, as in SOCKS4a.
+    /// SOCKS4. Names are looked up here; a name that is not found is left to the proxy, as in SOCKS4a.
     Socks4,
     /// SOCKS4 with names that the proxy looks up.
     Socks4a,
@@ -53,7 +53,7 @@ pub enum Kind {
     Https,
 }
 
-/// Where a proxy should connect us to.
+/// The target for which the proxy makes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target<'a> {
     /// An address.
@@ -65,15 +65,15 @@ pub enum Target<'a> {
 /// The text of a proxy in two parts, as programs see them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parts<'a> {
-    /// Everything but the port: `host`, or `scheme://user:password@host`.
+    /// Everything except the port: `host`, or `scheme://user:password@host`.
     pub host: &'a [u8],
-    /// The text behind the colon, if there is one.
+    /// The text after the colon, if there is one.
     pub port: Option<&'a [u8]>,
     /// Whether there is a scheme.
     pub is_url: bool,
 }
 
-/// Divides `[scheme://[user[:password]@]]host[:port]`. An IPv6 address is in brackets, which stay.
+/// Splits `[scheme://[user[:password]@]]host[:port]`. An IPv6 address is in brackets, which stay.
 pub fn split(text: &[u8]) -> Parts<'_> {
     let is_url = scheme(text).is_some();
     let text = if is_url { text.strip_suffix(b"/").unwrap_or(text) } else { text };
@@ -91,7 +91,7 @@ pub fn split(text: &[u8]) -> Parts<'_> {
     }
 }
 
-/// The port of a proxy whose text names none.
+/// The port of a proxy whose text has none.
 pub fn default_port(text: &[u8]) -> u16 {
     match scheme(text) {
         Some(scheme) if scheme.eq_ignore_ascii_case(b"http") => 80,
@@ -101,8 +101,8 @@ pub fn default_port(text: &[u8]) -> u16 {
 }
 
 impl Proxy {
-    /// The proxy whose text, without the port, is `text`: see [`split`]. Text without a scheme is a SOCKS4 proxy. User and
-    /// password may have `%` escapes.
+    /// The proxy for `text`, which has no port: see [`split`]. Text without a scheme is a SOCKS4 proxy. User and password may
+    /// have `%` escapes.
     pub fn new(text: &[u8], port: u16) -> Result<Self> {
         let kind = match scheme(text) {
             None => Kind::Socks4,
@@ -120,7 +120,7 @@ impl Proxy {
         if proxy.host.is_empty() {
             return Err(Error::Invalid("the proxy has no host name"));
         }
-        // What `split` could not take off, or an address that a program stored without brackets.
+        // A port that `split` could not remove, or an address that a program stored without brackets.
         let is_address = |host| std::str::from_utf8(host).is_ok_and(|host| host.parse::<IpAddr>().is_ok());
         if port == 0 || proxy.host.contains(&b':') && !is_address(&proxy.host) {
             return Err(Error::Invalid("the port of the proxy is no port"));
@@ -128,7 +128,7 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// The proxy whose text, with or without a port, is `text`.
+    /// The proxy for `text`, with or without a port.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let parts = split(text);
         let port = match parts.port {
@@ -148,22 +148,22 @@ impl Proxy {
         self.port
     }
 
-    /// The name that the certificate of an `https` proxy has to have.
+    /// The name that the certificate of an `https` proxy must have.
     pub(crate) fn name(&self) -> String {
         Text(&self.host).to_string()
     }
 
-    /// Whether everything goes to the proxy in TLS.
+    /// Whether all bytes go to the proxy in TLS.
     pub(crate) fn is_secure(&self) -> bool {
         self.kind == Kind::Https
     }
 
-    /// What the proxy speaks, for the log.
+    /// The protocol of the proxy, for the log.
     pub(crate) fn kind_name(&self) -> &'static str {
         self.kind.name()
     }
 
-    /// What to say to the proxy.
+    /// The dialog with the proxy.
     pub fn negotiation(&self, target: Target<'_>) -> Result<Box<dyn Negotiation>> {
         Ok(match self.kind {
             Kind::Socks4 | Kind::Socks4a => {
@@ -174,12 +174,12 @@ impl Proxy {
         })
     }
 
-    /// Whether the address of `host` has to be looked up for the proxy. One that is not found is still the proxy's to find.
+    /// Whether the address of `host` has to be looked up for the proxy. If it is not found, the proxy may still find it.
     pub(crate) fn needs_address(&self, host: &[u8]) -> bool {
         self.kind == Kind::Socks4 && address(host).is_none()
     }
 
-    /// What the proxy is asked for: an address, or else a name.
+    /// The target for the proxy: an address, or otherwise a name.
     pub(crate) fn target<'a>(&self, host: &'a [u8], port: u16) -> Result<Target<'a>> {
         if let Some(address) = address(host) {
             return Ok(Target::Address(SocketAddr::new(address, port)));
@@ -190,7 +190,7 @@ impl Proxy {
         Ok(Target::Name(host, port))
     }
 
-    /// Names the proxy in an error.
+    /// Adds the proxy to an error.
     pub(crate) fn failed(&self, error: Error) -> Error {
         let code = error.errno();
         let reason = match error {
@@ -251,7 +251,7 @@ fn scheme(text: &[u8]) -> Option<&[u8]> {
     Some(&text[..end])
 }
 
-/// The user information and the host, perhaps with a port. Only text with a scheme has user information.
+/// The user information and the host, possibly with a port. Only text with a scheme has user information.
 fn divide(text: &[u8]) -> (Option<UserInfo<'_>>, &[u8]) {
     match scheme(text) {
         Some(scheme) => UserInfo::split(&text[scheme.len() + SEPARATOR.len()..]),
@@ -263,11 +263,11 @@ const SCHEMES: [(&str, Kind); 6] = [
     ("socks4", Kind::Socks4),
     ("socks4a", Kind::Socks4a),
     ("socks5", Kind::Socks5),
-    // As other programs call a SOCKS5 proxy that looks names up.
+    // The name that other programs use for a SOCKS5 proxy that looks names up.
     ("socks5h", Kind::Socks5),
     ("http", Kind::Http),
     ("https", Kind::Https),
 ];
 const SEPARATOR: &[u8] = b"://";
-/// What SOCKS5 can send, and longer than any name.
+/// The limit of SOCKS5, longer than any name.
 const MAX_NAME: usize = 255;

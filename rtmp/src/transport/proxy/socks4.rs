@@ -67,5 +67,5 @@ const VERSION: u8 = 4;
 const CONNECT: u8 = 1;
 const GRANTED: u8 = 90;
 const REPLY_LEN: usize = 8;
-/// SOCKS4a: an address of this form, which no server has, says that a name follows.
+/// SOCKS4a: an address of this form, which no server has, means that a name follows.
 const NAME_FOLLOWS: Ipv4Addr = Ipv4Addr::new(0, 0, 0, 1);

@@ -1,11 +1,11 @@
-//! SOCKS5 (RFC 1928), with a user name and password (RFC 1929) where the proxy wants them.
+//! SOCKS5 (RFC 1928), with a user name and password (RFC 1929) if the proxy requests them.
 
 use std::net::IpAddr;
 
 use super::{Negotiation, Next, Target};
 use crate::error::{Error, Result};
 
-/// Method, login if the proxy chose that, request.
+/// Method, login if the proxy selected it, request.
 pub(super) struct Socks5 {
     stage: Stage,
     /// The message of RFC 1929; `None` without a user.
@@ -13,7 +13,7 @@ pub(super) struct Socks5 {
     request: Vec<u8>,
 }
 
-/// Which reply comes next.
+/// The next reply.
 #[derive(Debug, Clone, Copy)]
 enum Stage {
     Method,
@@ -106,7 +106,7 @@ impl Negotiation for Socks5 {
     }
 }
 
-/// The reply to the request. A refusal counts as soon as its code is there: some proxies send nothing else.
+/// The reply to the request. A refusal counts as soon as its code has arrived: some proxies send nothing else.
 fn receive_answer(input: &[u8]) -> Result<Option<(usize, Next)>> {
     check_version(input, VERSION)?;
     if let Some(&code) = input.get(1).filter(|&&code| code != 0) {

@@ -33,12 +33,12 @@ fn name() -> Target<'static> {
     Target::Name(b"example.com", 1935)
 }
 
-/// What is said for these replies of a proxy, each of which ends with a message of ours or the connection.
+/// The messages to a proxy with these replies, each of which ends with a message of ours or the connection.
 fn talk(proxy: &Proxy, target: Target<'_>, replies: &[&[u8]]) -> Result<Vec<Vec<u8>>> {
     let mut negotiation = proxy.negotiation(target)?;
     let mut said = vec![negotiation.greeting()];
     for (index, reply) in replies.iter().enumerate() {
-        // All that is needed is there only with the last byte.
+        // A reply is complete only with its last byte.
         for end in 0..reply.len() {
             assert_eq!(negotiation.receive(&reply[..end])?, None, "reply {index} cut at {end}");
         }
@@ -69,7 +69,7 @@ fn refusal(proxy: &Proxy, replies: &[&[u8]]) -> String {
 }
 
 #[test]
-fn the_text_of_a_proxy_has_a_port_behind_its_host() {
+fn port_follows_the_host_in_the_text_of_a_proxy() {
     let cases = [
         ("proxy", "proxy", None, 1080),
         ("proxy:99", "proxy", Some("99"), 1080),
@@ -90,13 +90,13 @@ fn the_text_of_a_proxy_has_a_port_behind_its_host() {
         assert_eq!((parts.host, parts.port), (host.as_bytes(), port.map(str::as_bytes)), "{text}");
         assert_eq!(default_port(text.as_bytes()), default, "{text}");
         assert_eq!(parts.is_url, text.contains("://"));
-        // Taking the port off again changes nothing.
+        // Splitting again changes nothing.
         assert_eq!(split(parts.host).host, parts.host, "{text}");
     }
 }
 
 #[test]
-fn the_parts_of_a_proxy_can_be_told_apart() {
+fn proxy_text_is_split_into_its_parts() {
     let text = |text: &str| {
         let Proxy { kind, host, port, user, password } = proxy(text);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -112,7 +112,7 @@ fn the_parts_of_a_proxy_can_be_told_apart() {
 }
 
 #[test]
-fn a_proxy_that_makes_no_sense_is_refused() {
+fn invalid_proxy_is_refused() {
     for (text, port) in [
         ("", 1080),
         ("proxy", 0),
@@ -189,7 +189,7 @@ fn socks5_logs_in_when_the_proxy_wants_it() {
 }
 
 #[test]
-fn socks5_says_why_it_was_refused() {
+fn socks5_refusal_has_its_reason() {
     let (plain, with_user) = (proxy("socks5://proxy"), proxy("socks5://u:p@proxy"));
     let cases: [(&Proxy, &[&[u8]], &str); 7] = [
         (&plain, &[b"\x05\xff"], "the proxy wants a user name and password"),
@@ -262,7 +262,7 @@ fn names_cannot_smuggle_anything_into_a_request() {
 
 #[test]
 fn socks4_looks_names_up_and_leaves_unknown_ones_to_the_proxy() {
-    // No resolver asks anybody for a label that is too long.
+    // Resolvers refuse a label that is too long.
     let unknown = "a".repeat(64);
     let named = [&b"\x04\x01\x00\x05\0\0\0\x01\0"[..], unknown.as_bytes(), b"\0"].concat();
     let local = b"\x04\x01\x00\x05\x7f\0\0\x01\0".to_vec();
@@ -285,6 +285,8 @@ fn scripted<T: Send + 'static>(
 ) -> (Socket, JoinHandle<T>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let socket = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    // As Windows wants it.
+    socket.set_nonblocking(true).unwrap();
     (socket.into(), thread::spawn(move || script(listener.accept().unwrap().0)))
 }
 
@@ -292,7 +294,7 @@ fn open(kind: &str, socket: Socket, limit: Duration) -> Result<Socket> {
     ask(&proxy(kind), socket, b"192.0.2.7", 1935, Deadline::after(Some(limit)))
 }
 
-/// Has the proxy at the other end of `socket` connect us to a server. The socket is in blocking mode afterwards.
+/// Lets the proxy at the other end of `socket` connect us to a server. The socket is in blocking mode afterwards.
 fn ask(proxy: &Proxy, socket: Socket, host: &[u8], port: u16, deadline: Deadline) -> Result<Socket> {
     let (deadline, now) = (deadline.moment(), Instant::now());
     let channel = Channel::new(Arc::new(socket));
@@ -304,7 +306,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const KINDS: [&str; 3] = ["proxy", "socks5://proxy", "http://proxy"];
 
 #[test]
-fn what_the_server_says_behind_the_reply_stays_on_the_socket() {
+fn bytes_after_the_reply_stay_on_the_socket() {
     let replies: [&[u8]; 3] = [
         b"\0\x5a\0\0\0\0\0\0",
         b"\x05\0\x05\0\0\x01\0\0\0\0\0\0",
@@ -334,7 +336,7 @@ fn what_the_server_says_behind_the_reply_stays_on_the_socket() {
 }
 
 #[test]
-fn a_proxy_that_says_nothing_is_given_up_at_the_deadline() {
+fn silent_proxy_fails_at_the_deadline() {
     for kind in KINDS {
         let (socket, script) = scripted(|mut client| client.read_to_end(&mut Vec::new()).map(|_| ()));
         let start = Instant::now();
@@ -350,9 +352,9 @@ fn a_proxy_that_says_nothing_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn bytes_that_come_one_by_one_do_not_move_the_deadline() {
+fn single_bytes_do_not_extend_the_deadline() {
     let (socket, script) = scripted(|mut client| {
-        // A header that goes on and on.
+        // A header without end.
         let _ = client.write_all(b"HTTP/1.1 200 Fine\r\nX: ");
         while client.write_all(b"x").is_ok() {
             thread::sleep(Duration::from_millis(20));

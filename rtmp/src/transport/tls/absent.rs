@@ -1,5 +1,4 @@
-//! What stands in for TLS in a build without the feature `tls`. Making a machine or a context fails, so no value of these
-//! types exists.
+//! Replaces TLS in a build without the feature `tls`. Making a machine or a context fails, so no value of these types exists.
 
 use std::{convert::Infallible, io::IoSlice, path::Path};
 
@@ -17,11 +16,11 @@ pub(crate) struct Machine {
     never: Infallible,
 }
 
-/// Records on their way to the socket, of which there are none.
+/// Records to be sent to the socket, of which there are none.
 #[derive(Default)]
 pub(crate) struct Outgoing;
 
-/// What there is to read without waiting.
+/// The bytes that can be read without waiting.
 #[expect(dead_code, reason = "a machine would make these values")]
 pub(crate) enum Available {
     Bytes(usize),

@@ -1,5 +1,5 @@
-//! The configurations of clients, kept for the connections that follow: reading the certificates that a platform trusts
-//! takes longer than shaking hands.
+//! The configurations of clients, which are kept for later connections: reading the platform's trusted certificates takes
+//! longer than a handshake.
 
 #[cfg(unix)]
 use std::os::unix::fs::MetadataExt;
@@ -16,10 +16,10 @@ use rustls::{ClientConfig, client::Resumption};
 use super::{Trust, provider, server, verify::VARIABLES, versions};
 use crate::{environment, error::Result};
 
-/// What a client that trusts `trust` is told.
+/// The configuration of a client with this `trust`.
 ///
-/// Certificates are read again when a file or directory that the program or the environment names has changed, and
-/// after [`MAX_AGE`].
+/// Certificates are read again when a file or directory that the program or the environment names has changed, and after
+/// [`MAX_AGE`].
 pub(super) fn client(trust: &Trust) -> Result<Arc<ClientConfig>> {
     static KEPT: Kept<ClientConfig> = Kept::new();
     KEPT.get_or_make(Source::of(trust), Instant::now(), || make(trust))
@@ -37,30 +37,30 @@ fn make(trust: &Trust) -> Result<ClientConfig> {
             config.map_err(|error| server::unusable(key, error))?
         }
     };
-    // Only for connections with this configuration, and so with a server that it accepted.
+    // Only for connections with this configuration, and so with a server that it has accepted.
     config.resumption = Resumption::in_memory_sessions(MAX_RESUMABLE);
     Ok(config)
 }
 
-/// The sessions that can be resumed with each configuration: a publisher that connects again saves the server's signature and
-/// the check of its certificates.
+/// The limit of sessions that can be resumed with each configuration: a publisher that connects again saves the server's
+/// signature and the verification of its certificates.
 const MAX_RESUMABLE: usize = 32;
-/// How many configurations are kept. A program has one, or one for each file that it names.
+/// The limit of configurations that are kept. A program has one, or one for each file that it names.
 const MAX_KEPT: usize = 8;
-/// How long a configuration is used: changes of the platform's certificates are noticed after that.
+/// The time for which a configuration is used: changes of the platform's certificates are noticed after that.
 const MAX_AGE: Duration = Duration::from_secs(3600);
 
-/// Where trusted certificates come from.
+/// The source of trusted certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Source {
     trust: Trust,
     /// The file and the directories that the environment names.
     variables: [Option<OsString>; 2],
-    /// What is at the paths that are named, in the same order.
+    /// The state of these paths, in the same order.
     stamps: Vec<Option<Stamp>>,
 }
 
-/// What tells one state of a file or directory from another.
+/// Identifies the state of a file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     /// Device and inode.
@@ -73,7 +73,7 @@ struct Stamp {
 }
 
 impl Source {
-    /// Looks at the files, which has to be done before they are read.
+    /// Reads the state of the files, which must happen before they are read.
     fn of(trust: &Trust) -> Self {
         let variables = match trust.whom() {
             Trust::Platform => VARIABLES.map(environment::variable),
@@ -94,14 +94,14 @@ impl Source {
         Self { trust: trust.clone(), variables, stamps }
     }
 
-    /// Whether both name the same places, whatever is there.
+    /// Whether both name the same paths, whatever their state.
     fn has_places_of(&self, other: &Self) -> bool {
         self.trust == other.trust && self.variables == other.variables
     }
 }
 
 impl Stamp {
-    /// `None` if there is nothing.
+    /// `None` if nothing is there.
     fn of(path: &Path) -> Option<Self> {
         let data = fs::metadata(path).ok()?;
         #[cfg(unix)]
@@ -114,7 +114,7 @@ impl Stamp {
     }
 }
 
-/// Values that were made from sources, at most [`MAX_KEPT`], the one used last at the end.
+/// Values made from sources, at most [`MAX_KEPT`], with the last used one at the end.
 struct Kept<T>(Mutex<Vec<Entry<T>>>);
 
 struct Entry<T> {
@@ -128,8 +128,8 @@ impl<T> Kept<T> {
         Self(Mutex::new(Vec::new()))
     }
 
-    /// The value that is kept for `source`, or a new one. Threads may make the same one at the same time: files can be
-    /// slow, and only those who want what they say wait for them.
+    /// The stored value for `source`, or a new one. Threads may make the same one at the same time: files can be slow, and only
+    /// threads that need them wait for them.
     fn get_or_make(&self, source: Source, now: Instant, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
         if let Some(value) = self.get(&source, now) {
             return Ok(value);
@@ -168,7 +168,7 @@ mod tests {
         Source { trust: Trust::File(name.into()), variables: [None, None], stamps: Vec::new() }
     }
 
-    /// Values that count themselves.
+    /// Values that count how many were made.
     struct Counter {
         kept: Kept<u32>,
         made: Cell<u32>,
@@ -227,7 +227,7 @@ mod tests {
         assert_eq!((get(), get()), (1, 1));
         fs::write(&path, "other").expect("the directory is writable");
         assert_eq!((get(), get()), (2, 2));
-        // The same size, and in the place of the file.
+        // The same size, but a different file.
         let other = path.with_extension("new");
         fs::write(&other, "third").expect("the directory is writable");
         fs::rename(&other, &path).expect("the directory is writable");
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_platform_is_what_the_environment_says() {
+    fn environment_replaces_only_the_platform_certificates() {
         for trust in [Trust::PlatformOnly, Trust::File("a".into()), Trust::Anyone] {
             assert_eq!(Source::of(&trust).variables, [None, None]);
         }

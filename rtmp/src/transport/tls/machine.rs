@@ -1,4 +1,4 @@
-//! TLS without a socket: records in, bytes in the clear out, and the other way round.
+//! TLS without a socket: turns records into plain bytes, and plain bytes into records.
 
 use std::{
     io::{self, BufRead, IoSlice, Read, Write},
@@ -16,30 +16,30 @@ use crate::error::{Error, Result};
 /// The protocol, which waits for nothing.
 pub(crate) struct Machine {
     connection: Connection,
-    /// Received, but too much to be decrypted before what is decrypted already has been read: less than a block.
+    /// Received bytes that cannot be decrypted before the decrypted ones are read: less than a block.
     backlog: Vec<u8>,
-    /// The peer said goodbye; nothing that follows counts.
+    /// The peer has said goodbye; later bytes are ignored.
     closed: bool,
-    /// What the peer did against the protocol; nothing that follows can be decrypted.
+    /// The peer's violation of the protocol; nothing after it can be decrypted.
     failure: Option<rustls::Error>,
     /// Bytes received during the handshake.
     handshake_len: usize,
-    /// Whom the peer claims to be, for the log.
+    /// The name of the peer, for the log.
     peer: String,
 }
 
-/// Records on their way to the socket.
+/// Records to be sent to the socket.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     records: Vec<u8>,
-    /// How much of `records` the socket has taken.
+    /// The number of bytes of `records` that the socket has accepted.
     sent: usize,
 }
 
-/// What there is to read without waiting.
+/// The bytes that can be read without waiting.
 pub(crate) enum Available {
     Bytes(usize),
-    /// The peer said goodbye.
+    /// The peer has said goodbye.
     End,
     /// The connection ended without a goodbye.
     Torn,
@@ -52,7 +52,7 @@ impl Machine {
         let config = config::client(trust)?;
         let name = match ServerName::try_from(host) {
             Ok(name) => name.to_owned(),
-            // An address is never sent to the server, and nobody looks at this one.
+            // An address is never sent to the server, and without verification this one is not used.
             Err(_) if matches!(trust.whom(), Trust::Anyone) => {
                 ServerName::IpAddress(IpAddr::V4(Ipv4Addr::from([0; 4])))
             }
@@ -77,12 +77,12 @@ impl Machine {
         Self { connection, backlog: Vec::new(), closed: false, failure: None, handshake_len: 0, peer }
     }
 
-    /// Whom the peer claims to be, for the log.
+    /// The name of the peer, for the log.
     pub(crate) fn peer(&self) -> &str {
         &self.peer
     }
 
-    /// Takes what came from the socket during the handshake; nothing means that the connection ended. After an error there
+    /// Processes bytes from the socket during the handshake; no bytes mean that the connection has ended. After an error there
     /// may be an alert to send.
     pub(crate) fn accept_handshake(&mut self, received: &[u8]) -> Result<()> {
         self.accept(received);
@@ -101,7 +101,7 @@ impl Machine {
         Ok(())
     }
 
-    /// Makes records of the beginning of `pieces`; returns how much was encrypted, which is not much more than a batch.
+    /// Encrypts the first bytes of `pieces`; returns how many, which is not much more than a batch.
     pub(crate) fn encrypt(&mut self, pieces: &[IoSlice<'_>], outgoing: &mut Outgoing) -> Result<usize> {
         if let Some(error) = &self.failure {
             return Err(refusal::explain(&self.peer, error));
@@ -116,19 +116,19 @@ impl Machine {
         Ok(taken)
     }
 
-    /// Has the goodbye ready to be sent.
+    /// Prepares the goodbye for sending.
     pub(crate) fn close(&mut self, outgoing: &mut Outgoing) {
         self.connection.send_close_notify();
         self.produce(outgoing);
     }
 
-    /// Whether there is more than was read so far: bytes that were received already, or the end.
+    /// Whether there is more to read: bytes that were already received, or the end.
     pub(crate) fn holds_more(&mut self) -> bool {
         let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
         !self.backlog.is_empty() || !self.connection.reader().fill_buf().is_err_and(nothing)
     }
 
-    /// Moves the records that are ready to `outgoing`; true while the handshake goes on.
+    /// Moves the records that are ready to `outgoing`; true while the handshake is running.
     pub(crate) fn produce(&mut self, outgoing: &mut Outgoing) -> bool {
         while self.connection.wants_write() {
             // Writing to memory does not fail.
@@ -139,11 +139,11 @@ impl Machine {
         self.connection.is_handshaking()
     }
 
-    /// Takes what came from the socket; nothing means that the connection ended. The backlog is empty: nothing is
-    /// received before that is used up.
+    /// Processes bytes from the socket; no bytes mean that the connection has ended. The backlog is empty: nothing is received
+    /// before it was used.
     pub(crate) fn accept(&mut self, received: &[u8]) {
         if received.is_empty() {
-            // Tells the connection, which takes no bytes after that.
+            // This informs the connection, which accepts no bytes afterwards.
             let _ = self.connection.read_tls(&mut io::empty());
             return;
         }
@@ -155,8 +155,8 @@ impl Machine {
         }
     }
 
-    /// Decrypts as much as the connection takes before what is decrypted already has been read; returns how much of
-    /// `received` is done with.
+    /// Decrypts as much as the connection accepts before the decrypted bytes are read; returns how many bytes of `received`
+    /// were processed.
     fn decrypt(&mut self, received: &[u8]) -> usize {
         let mut rest = received;
         while !rest.is_empty() && self.failure.is_none() && !self.closed {
@@ -166,18 +166,18 @@ impl Machine {
                     Err(error) => self.failure = Some(error),
                 },
                 Ok(0) => break,
-                // A handshake message in more bytes of records than the connection keeps.
+                // A handshake message that needs more bytes of records than the connection keeps.
                 Err(error) if error.kind() == io::ErrorKind::InvalidData => {
                     self.failure = Some(InvalidMessage::HandshakePayloadTooLarge.into());
                 }
-                // What is decrypted has to be read first.
+                // The decrypted bytes have to be read first.
                 Err(_) => break,
             }
         }
         if self.closed { received.len() } else { received.len() - rest.len() }
     }
 
-    /// What there is to read. What came before a failure is still delivered.
+    /// Reads decrypted bytes. Those before a failure are still delivered.
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<Available> {
         self.try_read(buffer).map_err(|error| refusal::explain(&self.peer, &error))
     }
@@ -207,34 +207,34 @@ impl Machine {
 }
 
 impl Outgoing {
-    /// What the socket has not taken.
+    /// The bytes that the socket has not accepted.
     pub(crate) fn unsent(&self) -> &[u8] {
         &self.records[self.sent..]
     }
 
-    /// The socket has taken `count` bytes.
+    /// The socket has accepted `count` bytes.
     pub(crate) fn advance(&mut self, count: usize) {
         self.sent += count;
         if self.sent >= self.records.len() {
             self.records.clear();
             self.sent = 0;
         } else if self.sent >= BATCH_LEN {
-            // The memory in front would grow for as long as the socket never takes everything.
+            // Otherwise the sent part would grow as long as the socket never accepts everything.
             self.records.drain(..self.sent);
             self.sent = 0;
         }
     }
 }
 
-/// How much is received at a time: a record at its longest.
+/// The size of a receive: the longest record.
 pub(crate) const BLOCK_LEN: usize = RECORD_LEN + 2048 + 5;
 
-/// The most that a record can hold.
+/// The largest content of a record.
 pub(crate) const RECORD_LEN: usize = 16 * 1024;
 
-/// The most that a peer sends in a handshake: certificates and the names of their issuers, each of which the protocol's
-/// implementation takes up to 64 KiB of, and all else.
+/// The limit of a peer's handshake: certificates and the names of their issuers, for each of which the TLS implementation
+/// accepts up to 64 KiB, and everything else.
 const MAX_HANDSHAKE: usize = 256 << 10;
 
-/// How much is encrypted before the socket gets it.
+/// The number of bytes that are encrypted before the socket receives them.
 pub(crate) const BATCH_LEN: usize = 4 * RECORD_LEN;

@@ -1,8 +1,8 @@
-//! TLS without a socket: whom to trust, and what a server shows.
+//! TLS without a socket: trust, and the server's certificates.
 //!
-//! [`Trust`] says whose certificates a client accepts, [`ServerContext`] is what a server shows. TLS 1.2 and 1.3 run in
-//! [`net::Link`](crate::net::Link). Knows no RTMP. The certificates that were read for a client serve the next ones, too, and a
-//! client resumes its session with a server that it was connected to before, if the server allows that.
+//! [`Trust`] says which certificates a client accepts, [`ServerContext`] is the certificate of a server. TLS 1.2 and 1.3 run in
+//! [`net::Link`](crate::net::Link). The module knows no RTMP. Certificates that were read for a client are reused for the next
+//! ones, and a client resumes its session with a server that it was connected to before, if the server allows that.
 
 #[cfg(feature = "tls")]
 mod config;
@@ -42,7 +42,7 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-/// Goes on with TLS 1.2 and 1.3.
+/// Continues the builder with TLS 1.2 and 1.3.
 #[cfg(feature = "tls")]
 fn versions<S: ConfigSide>(
     builder: ConfigBuilder<S, WantsVersions>,

@@ -1,4 +1,4 @@
-//! The options whose names begin with `tls`, and whom they make a client trust.
+//! The options whose names begin with `tls`, and the trust that they define.
 
 use std::ffi::OsStr;
 
@@ -10,12 +10,12 @@ use crate::{
     system,
 };
 
-/// What a program says about trust, in options of one connection.
+/// A program's trust settings, in options of one connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TlsOptions {
     /// `tlsVerify`: whether certificates are checked; `None` leaves it to the environment.
     pub verify: Option<bool>,
-    /// `tlsCA`: a PEM file with the only certificates to trust.
+    /// `tlsCA`: a PEM file with the only trusted certificates.
     pub ca_file: Option<Vec<u8>>,
     /// `tlsCert`: a PEM file with the certificate to show to the server.
     pub certificate: Option<Vec<u8>>,
@@ -26,7 +26,7 @@ pub struct TlsOptions {
 }
 
 impl TlsOptions {
-    /// Sets `tlsVerify`. A word that is neither yes nor no must not switch anything off.
+    /// Sets `tlsVerify`. A word that is neither yes nor no must not disable the verification.
     pub fn set_verify(&mut self, value: &[u8]) -> Result<()> {
         let is_one_of =
             |words: [&str; 4]| words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value));
@@ -49,8 +49,7 @@ impl TlsOptions {
         Ok(())
     }
 
-    /// Whom to trust, and what else was said. Options go before the environment, whose variable `RTMP_TLS_VERIFY` is passed
-    /// in.
+    /// The trust settings. Options take precedence over the environment, whose variable `RTMP_TLS_VERIFY` is passed in.
     pub fn trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
         let trust = self.whom(privileged, environment);
         let path = |bytes: &Vec<u8>| system::path(bytes);
@@ -63,14 +62,14 @@ impl TlsOptions {
         Trust::Under(Box::new(Terms { trust, identity, pins: self.pins.clone() }))
     }
 
-    /// Whom to trust about the certificate of an `https` proxy: the same as for the server, but for `tlsPin`, `tlsCert` and `tlsKey`,
-    /// which are about the server alone. The environment counts as in [`Self::trust_in`].
+    /// The trust settings for the certificate of an `https` proxy: the same as for the server, except `tlsPin`, `tlsCert` and
+    /// `tlsKey`, which apply to the server only. The environment counts as in [`Self::trust_in`].
     pub fn proxy_trust_in(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
         self.whom(privileged, environment)
     }
 
-    /// Whom to trust. Options go before the environment, whose variable `RTMP_TLS_VERIFY` is passed in, and naming
-    /// certificates means that they are to be checked. A privileged process believes nothing of its environment.
+    /// The trusted certificates. Options take precedence over the environment, whose variable `RTMP_TLS_VERIFY` is passed in.
+    /// Naming certificates means that they are verified. A privileged process does not trust its environment.
     fn whom(&self, privileged: bool, environment: Option<&OsStr>) -> Trust {
         let environment_says_no = !privileged && environment == Some(OsStr::new("0"));
         match (self.verify, &self.ca_file) {
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_checked_unless_somebody_says_no() {
+    fn certificates_are_verified_unless_disabled() {
         assert_eq!(trust(None, false, false, None), Trust::Platform);
         assert_eq!(trust(None, false, false, Some("")), Trust::Platform);
         assert_eq!(trust(None, false, false, Some("1")), Trust::Platform);
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_clear_no_switches_checks_off() {
+    fn only_a_clear_no_disables_verification() {
         let mut options = TlsOptions::default();
         for (word, verify) in [("0", false), ("NO", false), ("off", false), ("1", true), ("Yes", true)] {
             options.set_verify(word.as_bytes()).unwrap();

@@ -1,14 +1,14 @@
-//! Why a TLS connection failed, in words that help.
+//! Explains why a TLS connection failed.
 
 use rustls::{CertificateError, InvalidMessage, OtherError, PeerIncompatible, pki_types::UnixTime};
 
 use crate::error::Error;
 
-/// What to do about a certificate whose issuer is unknown.
+/// How to proceed with a certificate whose issuer is unknown.
 pub(super) const REMEDY: &str = "to trust a certificate name its PEM file with the option tlsCA or the environment \
     variable SSL_CERT_FILE, to check nothing set tlsVerify=0 or the environment variable RTMP_TLS_VERIFY=0";
 
-/// What to do when another certificate would not help.
+/// How to proceed if another certificate would not help.
 const LAST_RESORT: &str =
     "to connect without any check set the option tlsVerify=0 or the environment variable RTMP_TLS_VERIFY=0";
 
@@ -33,14 +33,14 @@ fn failure(error: &rustls::Error) -> String {
             | PeerIncompatible::Tls12NotOffered
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         ) => "it has neither TLS 1.2 nor TLS 1.3".to_owned(),
-        // Words of ours, with keys in them that look like names.
+        // Our own text, in which keys could look like Rust names.
         rustls::Error::General(text) => text.clone(),
         rustls::Error::AlertReceived(alert) => format!("it refuses, {}", plain(&format!("{alert:?}"))),
         error => plain(error),
     }
 }
 
-/// An error without the names that its parts have in Rust: `UnknownIssuer` is "unknown issuer".
+/// An error without the Rust names of its parts: `UnknownIssuer` becomes "unknown issuer".
 pub(super) fn plain(error: &impl ToString) -> String {
     let text = error.to_string();
     let is_name = |word: &str| {
@@ -90,12 +90,12 @@ fn reason(error: &CertificateError) -> (String, &'static str) {
     }
 }
 
-/// Whether a certificate was refused because it is one of an authority.
+/// Whether a certificate was refused because it is that of an authority.
 pub(super) fn is_authority(error: &OtherError) -> bool {
     matches!(error.0.downcast_ref(), Some(webpki::Error::CaUsedAsEndEntity))
 }
 
-/// A name in a certificate. rustls has them as `DnsName("host")` and `IpAddress(127.0.0.1)`.
+/// A name in a certificate. rustls shows it as `DnsName("host")` and `IpAddress(127.0.0.1)`.
 fn presented_name(name: &str) -> &str {
     let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
     inner.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(inner)

@@ -1,4 +1,4 @@
-//! What a server shows its clients.
+//! The certificate of a server.
 
 use std::{fs, io::BufReader, path::Path, sync::Arc};
 
@@ -20,16 +20,16 @@ pub struct ServerContext {
 }
 
 impl ServerContext {
-    /// Reads a certificate, with those that lead to its issuer behind it, and its key (PKCS#8, PKCS#1 or SEC1, not
-    /// encrypted) from PEM files, which may be one and the same.
+    /// Reads a certificate, followed by those that lead to its issuer, and its key (PKCS#8, PKCS#1 or SEC1, not encrypted) from
+    /// PEM files, which may be the same file.
     pub fn from_files(certificate: &Path, key: &Path) -> Result<Self> {
         let (certificates, private) = read_identity(certificate, key)?;
         let mut config = versions(ServerConfig::builder_with_provider(provider()))?
             .with_no_client_auth()
             .with_single_cert(certificates, private)
             .map_err(|error| unusable(key, error))?;
-        // Clients that use the original library with TLS 1.3 take a ticket for an error, and no others come back
-        // often enough to gain from one.
+        // Clients that use librtmp 2.4 with TLS 1.3 treat a ticket as an error, and no other clients reconnect often enough to
+        // benefit from one.
         config.send_tls13_tickets = 0;
         Ok(Self { config: Arc::new(config) })
     }
@@ -39,7 +39,7 @@ impl ServerContext {
     }
 }
 
-/// Reads a certificate, with those that lead to its issuer behind it, and its key from PEM files, which may be one and the same.
+/// Reads a certificate, followed by those that lead to its issuer, and its key from PEM files, which may be the same file.
 pub(super) fn read_identity(
     certificate: &Path,
     key: &Path,

@@ -1,36 +1,37 @@
-//! Whose certificates a client accepts.
+//! The certificates that a client accepts.
 
 use std::path::PathBuf;
 
-/// Whom a client trusts.
+/// The certificates that a client trusts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trust {
-    /// Whomever the platform trusts, or the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead.
+    /// Those that the platform trusts, or that the environment variables `SSL_CERT_FILE` and `SSL_CERT_DIR` name instead.
     Platform,
     /// As `Platform`, without the environment. `Platform` is the same in a process whose environment comes from a user with
     /// fewer rights.
     PlatformOnly,
-    /// The certificates in a PEM file and nobody else.
+    /// Only the certificates in a PEM file.
     File(PathBuf),
-    /// Anybody: nothing is checked.
+    /// Any certificate: nothing is verified.
     Anyone,
-    /// Peers of one of these kinds, under further terms.
+    /// One of the above, with further conditions.
     Under(Box<Terms>),
 }
 
-/// Terms of a TLS connection besides whom to trust.
+/// Conditions of a TLS connection besides the trusted certificates.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
-    /// Whom to trust.
+    /// The trusted certificates.
     pub trust: Trust,
     /// PEM files with the certificate to show to the server, and with its key.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// Hashes of public keys (SHA-256 of SubjectPublicKeyInfo), one of which the server's has to have; none accepts any.
+    /// Hashes of public keys (SHA-256 of SubjectPublicKeyInfo), one of which the server's key must match; an empty list accepts
+    /// any.
     pub pins: Vec<[u8; 32]>,
 }
 
 impl Trust {
-    /// Whom to trust, without further terms.
+    /// The trusted certificates, without further conditions.
     pub fn whom(&self) -> &Self {
         match self {
             Self::Under(terms) => terms.trust.whom(),

@@ -1,4 +1,4 @@
-//! Checks the certificates of servers.
+//! Verifies the certificates of servers.
 
 use std::{path::Path, sync::Arc};
 
@@ -27,7 +27,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The environment variables that name a file with the certificates to trust, and directories of such files.
+/// The environment variables that name a file with trusted certificates, and directories of such files.
 pub(super) const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 impl Trust {
@@ -65,9 +65,9 @@ impl Trust {
     }
 }
 
-/// Where certificates usually are, for a process that must not believe its environment.
+/// Reads certificates from their usual places, for a process that must not trust its environment.
 fn load_fixed_places() -> CertificateResult {
-    // They would be believed.
+    // The platform's function would trust them.
     if !VARIABLES.into_iter().any(environment::is_set) {
         return load_native_certs();
     }
@@ -98,7 +98,7 @@ impl ServerCertVerifier for Verifier {
             self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
         match result {
             // Most self-signed certificates are marked as certificates of an authority, which a server must not have. If
-            // exactly this certificate is trusted, this server is meant. The dates were checked before that.
+            // exactly this certificate is trusted, it is accepted. The dates were checked before that.
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
                 if is_authority(&other) && self.trusted.iter().any(|trusted| trusted == end_entity) =>
             {
@@ -159,7 +159,7 @@ impl ServerCertVerifier for Pinned {
         Err(rustls::Error::General(format!("its key is sha256//{pin}, which tlsPin does not name")))
     }
 
-    // A key is worth something only if the server has it: these are checked even if nothing else is.
+    // A key counts only if the server has its private key: signatures are verified even if nothing else is.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -183,8 +183,8 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-/// Checks nothing. A signature by a key that anybody could have sent proves nothing either, and old certificates that
-/// rustls cannot read are accepted this way.
+/// Verifies nothing. A signature by an arbitrary key would prove nothing either, and old certificates that rustls cannot read
+/// are accepted in this way.
 #[derive(Debug)]
 struct AcceptAnyone;
 

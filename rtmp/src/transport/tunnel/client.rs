@@ -1,4 +1,4 @@
-//! The client's side of a tunnel without sockets: requests to be sent, replies taken apart, and when to ask again.
+//! The client's side of a tunnel without sockets: requests to send, received replies, and the time of the next request.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 
 /// A client of one session.
 ///
-/// Requests are kept until they are answered, because a server may close a connection with requests on it that it never
-/// looked at. These are sent again on the next connection, with the numbers they had.
+/// Requests are kept until they are answered, because a server may close a connection without having read the last requests on
+/// it. These are sent again on the next connection, with the same numbers.
 #[derive(Debug)]
 pub struct Client {
     /// Value of the `Host` header.
@@ -22,46 +22,46 @@ pub struct Client {
     unanswered: VecDeque<Arc<Vec<u8>>>,
     unanswered_bytes: usize,
     replies: Replies,
-    /// Of the reply that is being read: the polling byte was seen, and bytes of the stream after it.
+    /// For the reply that is being read: whether the polling byte was read, and bytes of the stream after it.
     polling_seen: bool,
     carried: bool,
-    /// The server's last word on how long to wait between polls.
+    /// The last polling byte of the server, which determines the pause between polls.
     polling: u8,
-    /// Replies in a row that carried nothing.
+    /// The number of successive empty replies.
     empty_replies: u32,
-    /// Milliseconds; when the last reply was complete.
+    /// The time of the last complete reply, in milliseconds.
     answered_at: u64,
     /// Replies on this connection.
     answered: u32,
     /// Whether connections outlive a reply.
     keep_alive: bool,
-    /// How many requests are sent ahead of their replies.
+    /// The number of requests that are sent ahead of their replies.
     window: usize,
-    /// What was wrong behind the bytes that were handed out last.
+    /// The error after the bytes that were returned last.
     failure: Option<Error>,
 }
 
 #[derive(Debug)]
 enum Stage {
     New,
-    /// With the part of the session's name that has arrived.
+    /// With the received part of the session's name.
     Opening(Vec<u8>),
     Open(SessionId),
 }
 
-/// What was made of received bytes.
+/// The result for received bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// How many bytes of the stream lie at the front of the buffer now.
+    /// The number of bytes of the stream that are now at the front of the buffer.
     pub payload: usize,
-    /// Whether the server will answer nothing more on this connection.
+    /// Whether the server will send no more replies on this connection.
     pub connection_over: bool,
 }
 
-/// What a client that waits for bytes does next.
+/// The next action of a client that waits for bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Poll {
-    /// Receive: there are requests that were not answered.
+    /// Receive: there are unanswered requests.
     Receive,
     /// Wait for this many milliseconds, and ask again.
     Pause(u64),
@@ -69,42 +69,42 @@ pub enum Poll {
     Idle,
 }
 
-/// Where a client stands, for those who watch.
+/// The state of a client, for callers that show it.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     /// Number of the next request.
     pub sequence: u32,
-    /// Requests without a reply.
+    /// The number of unanswered requests.
     pub unanswered: u32,
     /// The server's last polling byte.
     pub polling: u8,
-    /// Bytes of the reply that have not arrived, as far as it told.
+    /// The number of missing bytes of the reply, if it gave its length.
     pub missing: u32,
     /// The session's name, once the server gave it.
     pub session: Option<SessionId>,
 }
 
-/// More requests than this are not sent ahead of their replies.
+/// The limit of requests that are sent ahead of their replies.
 const MAX_UNANSWERED: usize = 16;
 
-/// More bytes than this are not sent ahead of replies. What fits the buffers of the system cannot block: a server that
-/// is stuck sending a reply reads no requests.
+/// The limit of bytes that are sent ahead of replies. Bytes that fit the system's buffers cannot block: a server whose sending
+/// is blocked reads no requests.
 const MAX_UNANSWERED_BYTES: usize = 128 << 10;
 
-/// What may follow a session's name.
+/// The line ending that may follow a session's name.
 const MAX_LINE_END: usize = 2;
 
-/// Milliseconds that a unit of the polling byte stands for.
+/// The unit of the polling byte, in milliseconds.
 const POLLING_UNIT: u64 = 10;
 
-/// The polling byte counts up to here.
+/// The polling byte counts up to this value.
 const MAX_POLLING: u64 = 32;
 
 /// The longest pause between polls, in milliseconds.
 const MAX_PAUSE: u64 = 500;
 
 impl Client {
-    /// A client that has not asked for a session. `host` is a name or an address.
+    /// A client that has not requested a session. `host` is a name or an address.
     pub fn new(host: &str, port: u16) -> Result<Self> {
         if host.is_empty() || host.bytes().any(|byte| byte <= b' ' || byte == 0x7F) {
             return Err(Error::Invalid("host name for an HTTP tunnel"));
@@ -129,7 +129,7 @@ impl Client {
         })
     }
 
-    /// The next request, to be sent whole and in order; `pieces` are the body of [`Command::Send`].
+    /// The next request, to be sent completely and in order; `pieces` are the body of [`Command::Send`].
     pub fn request(&mut self, command: Command, pieces: &[&[u8]]) -> Result<Arc<Vec<u8>>> {
         let session = match (&self.stage, command) {
             (Stage::New, Command::Open) => {
@@ -143,11 +143,11 @@ impl Client {
         };
         let pieces = if command == Command::Send { pieces } else { &[&NOTHING[..]] };
         if command == Command::Send {
-            // What is sent may be answered soon.
+            // The server may answer this soon.
             self.empty_replies = 0;
         }
         let len: usize = pieces.iter().map(|piece| piece.len()).sum();
-        // The lines that librtmp sends, in its order: some servers compare more than they should.
+        // The header lines of librtmp, in its order: some servers compare more than they should.
         let mut request = format!(
             "POST /{}{session}/{} HTTP/1.1\r\n\
              Host: {}\r\n\
@@ -172,10 +172,10 @@ impl Client {
         Ok(request)
     }
 
-    /// Takes newly received bytes and leaves those of the stream at the front of `input`. `now` is in milliseconds.
+    /// Processes newly received bytes and leaves those of the stream at the front of `input`. `now` is in milliseconds.
     ///
-    /// An error behind bytes of the stream is kept for [`Self::check`]: a server may end a session in one piece with
-    /// the last reply that counts.
+    /// An error after bytes of the stream is kept for [`Self::check`]: a server may send the end of a session together with the
+    /// last useful reply.
     pub fn decode(&mut self, input: &mut [u8], now: u64) -> Result<Decoded> {
         self.check()?;
         let mut decoded = Decoded { payload: 0, connection_over: false };
@@ -186,7 +186,7 @@ impl Client {
         Ok(decoded)
     }
 
-    /// Whether what was received made sense to its end. To be asked before anybody waits for more.
+    /// Whether all received bytes were valid. Call it before waiting for more.
     pub fn check(&mut self) -> Result<()> {
         self.failure.take().map_or(Ok(()), Err)
     }
@@ -227,33 +227,33 @@ impl Client {
         }
     }
 
-    /// The peer closed the connection. Unless that is an error the session goes on with a new one. Tells whether the end
-    /// of the connection was also that of a reply.
+    /// The peer has closed the connection. Unless that is an error, the session continues with a new one. Returns whether the
+    /// end of the connection also completed a reply.
     pub fn connection_ended(&mut self, now: u64) -> Result<bool> {
         let ends_reply = self.replies.finish()?;
         if ends_reply {
             self.end_reply(false, now)?;
         }
         if !self.unanswered.is_empty() {
-            // A server that closes on waiting requests may lose replies with them.
+            // A server that closes while requests wait may lose replies with them.
             self.window = (self.window / 2).max(1);
         }
         match self.answered {
-            // Nothing came of this connection, so nothing will come of another.
+            // This connection brought nothing, so another would not either.
             0 => Err(Error::Closed),
             _ if self.is_open() => Ok(ends_reply),
             _ => Err(Error::Closed),
         }
     }
 
-    /// There is a new connection; returns the requests to be sent on it first, in order.
+    /// There is a new connection; returns the requests to send on it first, in order.
     pub fn reconnected(&mut self) -> Vec<Arc<Vec<u8>>> {
         self.replies = Replies::default();
         self.answered = 0;
         self.unanswered.iter().cloned().collect()
     }
 
-    /// What to do to receive bytes. `now` is in milliseconds, as is `longest`, the longest pause.
+    /// What to do to receive bytes. `now` and `longest`, the longest pause, are in milliseconds.
     pub fn next_poll(&self, now: u64, longest: u64) -> Poll {
         if !self.unanswered.is_empty() {
             return Poll::Receive;
@@ -264,7 +264,7 @@ impl Client {
         }
     }
 
-    /// Whether a request with a body of `len` bytes may be sent before there are more replies.
+    /// Whether a request with a body of `len` bytes may be sent before more replies arrive.
     pub fn has_room(&self, len: usize) -> bool {
         self.unanswered.is_empty()
             || (self.keep_alive
@@ -272,7 +272,7 @@ impl Client {
                 && self.unanswered_bytes.saturating_add(len) <= MAX_UNANSWERED_BYTES)
     }
 
-    /// How many bytes the body of the next request may have, if there need not be more replies first; 0 if there do.
+    /// The limit of the next request's body in bytes, if it may be sent before more replies arrive; 0 otherwise.
     pub(crate) fn room(&self, longest: usize) -> usize {
         match self.unanswered.is_empty() {
             true => longest,
@@ -281,7 +281,7 @@ impl Client {
         }
     }
 
-    /// How many requests were not answered, and how many bytes they have.
+    /// The number of unanswered requests, and of their bytes.
     pub(crate) fn unanswered(&self) -> (usize, usize) {
         (self.unanswered.len(), self.unanswered_bytes)
     }
@@ -291,7 +291,7 @@ impl Client {
         matches!(self.stage, Stage::Open(_))
     }
 
-    /// Where the client stands.
+    /// The state of the client.
     pub fn status(&self) -> Status {
         Status {
             sequence: self.sequence,
@@ -305,14 +305,14 @@ impl Client {
         }
     }
 
-    /// Milliseconds between a reply and the next poll: none after one that carried something, else what the server
-    /// wants and more with each empty reply.
+    /// Milliseconds between a reply and the next poll: none after a reply with content, otherwise the server's value, which
+    /// grows with each empty reply.
     fn pause(&self) -> u64 {
         let wanted = POLLING_UNIT * u64::from(self.polling).clamp(1, MAX_POLLING);
         (wanted * u64::from(self.empty_replies)).min(MAX_PAUSE)
     }
 
-    /// Takes the first byte of a reply's body; returns where the stream's bytes begin.
+    /// Reads the first byte of a reply's body; returns the position of the stream's bytes.
     fn take_polling(&mut self, input: &[u8], start: usize) -> usize {
         match input.get(start) {
             Some(&polling) if !self.polling_seen => {
@@ -326,7 +326,7 @@ impl Client {
 
     fn end_reply(&mut self, keep_alive: bool, now: u64) -> Result<()> {
         if let Stage::Opening(name) = &self.stage {
-            // A line, though some leave its end out.
+            // A line, although some servers omit its ending.
             let session = SessionId::new(name.trim_ascii_end())?;
             self.stage = Stage::Open(session);
             self.sequence = 0;
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_stand_in_a_header() {
+    fn host_header_has_the_host() {
         let host = |name| {
             let mut client = Client::new(name, 80).unwrap();
             let request = client.request(Command::Open, &[]).unwrap();
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_in_front_of_an_error_is_delivered() {
+    fn bytes_before_an_error_are_delivered() {
         let last_words =
             [&reply(b"\x01abc")[..], b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"].concat();
         for step in 1..=last_words.len() {
@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keep_alive_requests_go_one_by_one() {
+    fn without_keep_alive_each_request_waits_for_the_last_reply() {
         let mut client = Client::new("host", 80).unwrap();
         client.request(Command::Open, &[]).unwrap();
         let mut bytes = b"HTTP/1.0 200 OK\r\n\r\nid".to_vec();

@@ -12,22 +12,22 @@ use crate::{
     http::head::MAX_HEAD,
 };
 
-/// What a connection has received and not used, and what it has to send.
+/// The unused input of a connection, and its output.
 #[derive(Debug)]
 pub(crate) struct Connection {
     input: Vec<u8>,
-    /// How much of the input was part of an unfinished head before.
+    /// The number of bytes of the input that were already part of an incomplete head.
     seen: usize,
-    /// The body that follows the last head, until it has been used and answered.
+    /// The body after the last head, until it has been used and answered.
     body: Option<Body>,
     output: VecDeque<Arc<Vec<u8>>>,
-    /// How much of the first piece of the output was sent.
+    /// The number of sent bytes of the first piece of the output.
     sent: usize,
-    /// When the request that is coming in has to be complete.
+    /// The deadline for the completion of the current request.
     limit: Option<Instant>,
-    /// Nothing more is read: the connection ends after the output.
+    /// Nothing more is read: the connection ends after its output.
     is_last: bool,
-    /// The peer sends no more.
+    /// The peer has ended its side.
     has_ended: bool,
 }
 
@@ -39,25 +39,24 @@ struct Body {
     keep_alive: bool,
 }
 
-/// The longest body of a request: a message as large as chunks can carry, cut as small as they can be cut.
+/// The longest body of a request: the largest message that chunks can carry, in the smallest chunks.
 const MAX_BODY: u32 = 40 << 20;
 
-/// Bodies up to this length are read even if nobody wants them, so that the connection can be kept.
+/// Unwanted bodies up to this length are read, so that the connection can be kept.
 pub(crate) const MAX_UNWANTED: u32 = 64 << 10;
 
-/// How long a request may take from its first byte on, and a body besides a second for each [`BODY_RATE`] bytes that have
-/// come.
+/// The time limit of a request from its first byte on; for a body, a second is added for each [`BODY_RATE`] received bytes.
 const REQUEST_TIME: Duration = Duration::from_secs(30);
 const BODY_RATE: usize = 4096;
 
-/// How long a body may take, however long it is.
+/// The time limit of any body.
 const BODY_TIME: Duration = Duration::from_secs(300);
 
-/// How much is received before something of it is used.
+/// The number of bytes that are received before some of them are used.
 const MAX_INPUT: usize = MAX_HEAD + (16 << 10);
 
 impl Connection {
-    /// A connection on which `input` was received already.
+    /// A connection on which `input` was already received.
     pub(crate) fn new(input: Vec<u8>) -> Self {
         Self {
             input,
@@ -71,7 +70,7 @@ impl Connection {
         }
     }
 
-    /// Takes bytes that were received. To be called while [`Self::wants_input`] says so.
+    /// Processes received bytes. Call it only while [`Self::wants_input`] is true.
     pub(crate) fn receive(&mut self, bytes: &[u8], now: Instant) {
         if self.is_last {
             return;
@@ -86,8 +85,8 @@ impl Connection {
         self.begin_waiting(now);
     }
 
-    /// Begins the time in which what is missing of a request has to come, unless that has begun. While there is no room for more
-    /// input, no time passes.
+    /// Starts the time limit for the missing part of a request, unless it has started. While there is no room for more input,
+    /// the time does not run.
     pub(crate) fn begin_waiting(&mut self, now: Instant) {
         if self.limit.is_some() || !self.waits() {
             return;
@@ -101,7 +100,7 @@ impl Connection {
         };
     }
 
-    /// The peer sends no more.
+    /// The peer has ended its side.
     pub(crate) fn end(&mut self) {
         self.has_ended = true;
     }
@@ -111,7 +110,7 @@ impl Connection {
         !self.is_last && !self.has_ended && self.input.len() < MAX_INPUT
     }
 
-    /// Whether nothing more will come of it: all has been sent, and no request can become complete.
+    /// Whether the connection has finished: all output was sent, and no request can become complete.
     pub(crate) fn is_over(&self) -> bool {
         match &self.body {
             _ if !self.output.is_empty() => false,
@@ -121,12 +120,12 @@ impl Connection {
         }
     }
 
-    /// When a request that is on its way has to be here.
+    /// The deadline of the request that is arriving.
     pub(crate) fn limit(&self) -> Option<Instant> {
         self.limit.filter(|_| self.waits())
     }
 
-    /// Whether the peer owes the rest of a request.
+    /// Whether a part of a request is missing.
     fn waits(&self) -> bool {
         self.wants_input()
             && match &self.body {
@@ -135,7 +134,7 @@ impl Connection {
             }
     }
 
-    /// The head of the next request and its length, when the last one was answered and the reply was sent.
+    /// The head of the next request and its length, once the last request was answered and the reply was sent.
     pub(crate) fn head(&mut self) -> Option<(Head, usize)> {
         if self.body.is_some() || self.is_last || !self.output.is_empty() || self.input.is_empty() {
             return None;
@@ -154,7 +153,7 @@ impl Connection {
         }
     }
 
-    /// Goes on to the body behind a head. Fails, after the reply that says so, if that is too long.
+    /// Continues with the body after a head. If it is too long, queues a reply and fails.
     pub(crate) fn begin(&mut self, head: &Head, len: usize, now: Instant) -> Result<()> {
         if head.length > MAX_BODY {
             self.refuse("413 Content Too Large");
@@ -173,7 +172,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What has come of the body and was not used.
+    /// The received and unused part of the body.
     pub(crate) fn body(&self) -> &[u8] {
         let left = self.body.as_ref().map_or(0, |body| body.left);
         &self.input[..left.min(self.input.len())]
@@ -190,7 +189,7 @@ impl Connection {
         }
     }
 
-    /// Drops what has come of the body; true when that was all of it.
+    /// Drops the received part of the body; true when the body is complete.
     pub(crate) fn skip_body(&mut self) -> bool {
         self.use_body(self.body().len());
         self.is_complete()
@@ -201,7 +200,7 @@ impl Connection {
         self.body.as_ref().is_none_or(|body| body.left == 0)
     }
 
-    /// How much of the body was not used.
+    /// The length of the unused part of the body.
     pub(crate) fn left(&self) -> usize {
         self.body.as_ref().map_or(0, |body| body.left)
     }
@@ -211,7 +210,7 @@ impl Connection {
         let keep_alive = self.body.take().is_some_and(|body| body.keep_alive) && !self.is_last;
         self.limit = None;
         let len = content.as_ref().map_or(0, |content| content.len());
-        // librtmp takes the first header that begins with `Content-` for the length, and one space after its colon.
+        // librtmp treats the first header that begins with `Content-` as the length, and expects one space after its colon.
         let head = format!(
             "HTTP/1.1 {status}\r\n\
              Content-Length: {len}\r\n\
@@ -233,13 +232,13 @@ impl Connection {
         self.input = Vec::new();
     }
 
-    /// Ends the connection after what it has to send.
+    /// Ends the connection after its output.
     pub(crate) fn finish(&mut self) {
         self.is_last = true;
         self.input = Vec::new();
     }
 
-    /// What has to be sent, in pieces.
+    /// The output, in pieces.
     pub(crate) fn output(&self) -> impl Iterator<Item = &[u8]> {
         let skipped = std::iter::once(self.sent).chain(std::iter::repeat(0));
         self.output.iter().zip(skipped).map(|(piece, sent)| &piece[sent..])
@@ -254,18 +253,18 @@ impl Connection {
         }
     }
 
-    /// How many bytes have to be sent.
+    /// The number of bytes of output.
     pub(crate) fn unsent(&self) -> usize {
         self.output().map(<[u8]>::len).sum()
     }
 
-    /// What was received and not used: all of it before the first request begins.
+    /// The received and unused bytes: all of them before the first request begins.
     pub(crate) fn into_input(self) -> Vec<u8> {
         self.input
     }
 }
 
-/// How long a body may take of which so many bytes have come. One that trickles has the first part only.
+/// The time limit of a body of which this many bytes have arrived. A slow one has only the first part.
 fn body_time(received: usize) -> Duration {
     let earned = Duration::from_secs((received / BODY_RATE) as u64);
     (REQUEST_TIME + earned).min(BODY_TIME)
@@ -276,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_has_more_time_the_more_of_it_has_come_but_not_for_ever() {
+    fn time_limit_of_a_body_grows_with_its_bytes_up_to_a_maximum() {
         for (received, seconds) in [(0, 30), (4095, 30), (4096, 31), (1 << 20, 286), (2 << 20, 300)] {
             assert_eq!(body_time(received), Duration::from_secs(seconds), "{received}");
         }

@@ -1,8 +1,8 @@
 //! RTMPT: a byte stream carried in the bodies of HTTP requests and their replies.
 //!
-//! The client asks (`open`, `send`, `idle`, `close`), the server can only answer, so a client that waits for bytes has
-//! to ask for them again and again. [`Client`] and [`Server`] know HTTP and the four requests, no sockets and no
-//! clock; [`net`](crate::net) has the connections. What the bytes mean is none of this module's business.
+//! The client sends requests (`open`, `send`, `idle`, `close`), and the server can only answer, so a client that waits for
+//! bytes has to ask for them repeatedly. [`Client`] and [`Server`] know HTTP and the four requests, but no sockets and no
+//! clock; [`net`](crate::net) has the connections. The module does not know the meaning of the bytes.
 
 mod client;
 mod connection;
@@ -24,28 +24,28 @@ use crate::{
     http::head::Headers,
 };
 
-/// What a request asks for. Each is a `POST`; all but `open` name the session.
+/// The purpose of a request. Each is a `POST`; all except `open` name the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
     /// Start a session.
     Open,
-    /// Take bytes, and give what there is.
+    /// Deliver bytes, and return those that are available.
     Send,
-    /// Give what there is.
+    /// Return the available bytes.
     Idle,
     /// End the session.
     Close,
 }
 
-/// The name of a session: text that can stand in the path of a request.
+/// The name of a session: text that is valid in the path of a request.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct SessionId(String);
 
-/// How long the other side may take for its next message when a session ends. Longer than for a TCP connection: there the system
-/// continues when the program has given up.
+/// The time limit of the other side's next message when a session ends. It is longer than for a TCP connection, where the
+/// system continues after the program has ended.
 pub(crate) const NEXT_REPLY: Duration = Duration::from_secs(5);
 
-/// The body of requests that carry nothing.
+/// The body of requests without bytes of the stream.
 const NOTHING: [u8; 1] = [0];
 
 /// The most header lines in one head.
@@ -67,7 +67,7 @@ impl SessionId {
     /// The longest name of a session, in bytes.
     pub const MAX_LEN: usize = 1024;
 
-    /// A name as a server gave it, or as it stood in a path.
+    /// A name as a server sent it, or from a path.
     pub fn new(text: &[u8]) -> Result<Self> {
         if text.len() > Self::MAX_LEN {
             return Err(Error::TooLarge("session id of an HTTP tunnel"));
@@ -86,14 +86,14 @@ impl SessionId {
     }
 }
 
-/// Enough to tell sessions apart in a log, not enough to take one over.
+/// Enough to distinguish sessions in a log, but not enough to take one over.
 impl fmt::Debug for SessionId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.4}…", self.0)
     }
 }
 
-/// The length of the body behind a head, if it is said. What does not fit an `int` is none.
+/// The length of the body after a head, if it is given. A value that an `int` cannot hold counts as missing.
 fn content_length(headers: &Headers<'_>) -> Result<Option<u32>> {
     let Some(length) = headers.content_length()? else { return Ok(None) };
     let length = i32::try_from(length).map_err(|_| Error::TooLarge("Content-Length of an HTTP tunnel"))?;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-/// Bytes in blocks that are full but for the last.
+/// Bytes in blocks that are all full except the last.
 #[derive(Debug, Default)]
 pub(super) struct Outbound {
     blocks: VecDeque<Vec<u8>>,
@@ -27,7 +27,7 @@ impl Outbound {
         }
     }
 
-    /// Moves `len` bytes, which are there, to the end of `to`.
+    /// Moves `len` bytes, which must be available, to the end of `to`.
     pub(super) fn take(&mut self, mut len: usize, to: &mut Vec<u8>) {
         self.len -= len;
         while len > 0 {
@@ -44,7 +44,7 @@ impl Outbound {
     }
 }
 
-/// How much memory is taken at a time.
+/// The size of an allocation.
 const BLOCK_LEN: usize = 16 << 10;
 
 #[cfg(test)]

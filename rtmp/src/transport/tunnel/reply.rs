@@ -1,4 +1,4 @@
-//! HTTP replies as a row of events. Knows nothing of what their bodies mean.
+//! HTTP replies as a sequence of events. Does not know the meaning of their bodies.
 
 use std::ops::Range;
 
@@ -11,12 +11,12 @@ use crate::{
     },
 };
 
-/// Takes replies apart, however they are split. Keeps an unfinished head, never a body.
+/// Parses replies, however they are split. Keeps an incomplete head, but never a body.
 #[derive(Debug, Default)]
 pub(super) struct Replies {
     state: State,
     head: Vec<u8>,
-    /// Interim replies in a row.
+    /// The number of successive interim replies.
     interim: u32,
 }
 
@@ -28,35 +28,35 @@ enum State {
         body: Body,
         keep_alive: bool,
     },
-    /// Nothing that follows on this connection counts.
+    /// Later bytes of this connection are ignored.
     Over,
-    /// What arrived makes no sense, so neither does what follows.
+    /// The received bytes are invalid, and so is everything after them.
     Failed,
 }
 
-/// What the next bytes are.
+/// The meaning of the next bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Nothing can be said before more bytes arrive.
+    /// More bytes are needed.
     More,
-    /// A reply that counts has begun.
+    /// A final reply has begun.
     Begin,
-    /// A piece of a body: where in the input it lies.
+    /// A piece of a body: its position in the input.
     Content(Range<usize>),
-    /// The reply is complete, and the connection can be used again or not.
+    /// The reply is complete; `keep_alive` is whether the connection can be used again.
     End { keep_alive: bool },
 }
 
-/// Interim replies that may come before one that counts.
+/// The limit of interim replies before a final one.
 const MAX_INTERIM: u32 = 16;
 
 impl Replies {
-    /// The next event, and how many bytes of `input` belong to it. To be called until it is [`Event::More`].
+    /// The next event, and the number of bytes of `input` that belong to it. Call it until it returns [`Event::More`].
     pub(super) fn next(&mut self, input: &[u8]) -> Result<(usize, Event)> {
         self.take(input).inspect_err(|_| self.state = State::Failed)
     }
 
-    /// The connection has ended. Tells whether that completed a reply; in the middle of one it is an error.
+    /// The connection has ended. Returns whether that completed a reply; in the middle of one it is an error.
     pub(super) fn finish(&mut self) -> Result<bool> {
         let state = std::mem::take(&mut self.state);
         let head_begun = !self.head.is_empty();
@@ -69,7 +69,7 @@ impl Replies {
         }
     }
 
-    /// Bytes of the body that are missing, as far as the reply told.
+    /// The number of missing bytes of the body, if the reply gave its length.
     pub(super) fn missing(&self) -> u32 {
         match self.state {
             State::Body { body: Body::Length(missing), .. } => u32::try_from(missing).unwrap_or(u32::MAX),
@@ -134,7 +134,7 @@ impl Replies {
     }
 }
 
-/// What the head of a reply says about its body; `None` if it is not the reply yet.
+/// The meaning of a reply's head for its body; `None` for an interim reply.
 fn parse(head: &[u8]) -> Result<Option<State>> {
     let Ok(Some((Response { status, reason, headers }, _))) = Response::parse(head, MAX_HEADERS) else {
         return Err(Error::malformed("HTTP reply", "its head cannot be read"));
@@ -171,7 +171,7 @@ fn parse(head: &[u8]) -> Result<Option<State>> {
 mod tests {
     use super::*;
 
-    /// Bodies of complete replies, and whether each leaves the connection usable. The input arrives `step` at a time.
+    /// Bodies of complete replies, and whether each leaves the connection usable. The input arrives in steps of `step` bytes.
     fn replies(input: &[u8], step: usize) -> Result<Vec<(Vec<u8>, bool)>> {
         let mut replies = Replies::default();
         let mut complete = Vec::new();
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_are_none_are_errors() {
+    fn invalid_replies_are_errors() {
         let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
         let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100_000);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_refuses_is_told_in_its_own_words() {
+    fn refusing_status_is_reported_in_its_own_words() {
         let Err(error) = replies(b"HTTP/1.1 404 Session gone\r\n\r\n", 99) else { panic!("not an error") };
         assert_eq!(error.to_string(), "HTTP 404: Session gone (in answer to a tunnelling request)");
     }

@@ -9,7 +9,7 @@ use crate::{
 /// The head of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Head {
-    /// What is asked for.
+    /// The purpose of the request.
     pub target: Target,
     /// Bytes of the body that follows.
     pub length: u32,
@@ -19,12 +19,12 @@ pub struct Head {
     pub expects_continue: bool,
 }
 
-/// What a request asks for.
+/// The purpose of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Target {
-    /// A session to be started.
+    /// Start a session.
     Open,
-    /// Something for a session.
+    /// A command for a session.
     Session {
         /// `send`, `idle` or `close`.
         command: Command,
@@ -33,11 +33,11 @@ pub enum Target {
         /// The client's number of the request, if there is one.
         sequence: Option<u32>,
     },
-    /// Something that a tunnel does not have, such as `/fcs/ident2`, with which Flash asks for a better address.
+    /// A resource that a tunnel does not have, such as `/fcs/ident2`, with which Flash asks for a better address.
     Other,
 }
 
-/// The head at the start of `input` and its length, once it is there. `seen` bytes of it were offered before.
+/// The head at the start of `input` and its length, once it is complete. `seen` bytes of it were offered before.
 pub fn parse_head(input: &[u8], seen: usize) -> Result<Option<(Head, usize)>> {
     let skipped = head::empty_lines(input);
     let fresh = &input[skipped..];
@@ -67,7 +67,7 @@ pub fn parse_head(input: &[u8], seen: usize) -> Result<Option<(Head, usize)>> {
 
 /// `/open/1`, or `/<command>/<session>/<number>`.
 fn target(path: &str) -> Target {
-    // A proxy may be told the whole address.
+    // A client behind a proxy may send the whole URL.
     let path = match path.strip_prefix("http://") {
         Some(rest) => rest.find('/').map_or("", |slash| &rest[slash..]),
         None => path,
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_kept_as_the_version_and_the_client_say() {
+    fn connections_are_kept_according_to_version_and_client() {
         let keeps = |version, line: &str| {
             parse(&format!("POST /open/1 {version}\r\n{line}\r\n\r\n")).unwrap().unwrap().0.keep_alive
         };
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_are_none_are_errors() {
+    fn invalid_requests_are_errors() {
         let long = format!("POST /open/1 HTTP/1.1\r\nA: {}", "x".repeat(MAX_HEAD));
         let long_and_complete = format!("{long}\r\n\r\n");
         let many = format!("POST /open/1 HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));

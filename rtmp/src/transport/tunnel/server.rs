@@ -1,8 +1,8 @@
 //! The server's side of a tunnel without sockets: one session, and the HTTP connections that carry its requests.
 //!
-//! The requests of a session may come on any number of connections, one after the other or at once. Each connection has a number
-//! that its owner chooses. Bytes that arrive on it go into [`Server::receive`], replies come out of [`Server::output`]; the
-//! stream that the requests carry goes through [`Server::read`] and [`Server::write`]. Time comes from the caller.
+//! The requests of a session may come on any number of connections, one after the other or at the same time. Each connection
+//! has a number that its owner chooses. Bytes received on it go to [`Server::receive`], and [`Server::output`] returns replies;
+//! the bytes of the stream go through [`Server::read`] and [`Server::write`]. The caller supplies the time.
 
 use std::{
     collections::VecDeque,
@@ -28,24 +28,24 @@ pub struct Server {
     id: SessionId,
     /// A session without requests for this long ends.
     idle: Duration,
-    /// In the order in which they were used last.
+    /// In the order of their last use.
     carriers: Vec<Carrier>,
     /// The connection whose request is being answered. Others wait.
     current: Option<u64>,
     outbound: Outbound,
-    /// How much of the reserve this session has.
+    /// This session's share of the reserve.
     reserved: usize,
-    /// Bytes of requests that were taken before they were read, so that a user who sends does not wait for itself.
+    /// Bytes of requests that were accepted before the user reads them, so that a user who only sends does not block.
     early: VecDeque<u8>,
-    /// The last requests that were answered, oldest first.
+    /// The last answered requests, oldest first.
     answered: VecDeque<Answered>,
-    /// A request whose connection ended in its body.
+    /// A request whose connection ended within its body.
     broken: Option<Broken>,
     empty_replies: usize,
     last_request: Instant,
-    /// The user writes no more.
+    /// The user has finished writing.
     closed: bool,
-    /// The client is gone, or has said goodbye.
+    /// The client has gone, or has said goodbye.
     over: bool,
 }
 
@@ -57,22 +57,22 @@ struct Carrier {
     task: Task,
 }
 
-/// What a connection is at.
+/// The state of a connection.
 #[derive(Debug)]
 enum Task {
-    /// The next request has not come.
+    /// The next request has not arrived.
     Idle,
     /// The next request is for another session.
     Foreign(SessionId),
-    /// The body of a request that gets nothing.
+    /// The body of a refused request.
     Unwanted,
-    /// The body of a request that was answered before.
+    /// The body of a request that was already answered.
     Repeated(Arc<Vec<u8>>),
     /// A request that waits for its turn.
     Waiting { request: Request, since: Instant },
-    /// The body is for the stream; `known` bytes of it came before, on a connection that broke.
+    /// The body is for the stream; `known` bytes of it arrived before, on a connection that broke.
     Feeding { request: Request, known: usize, fed: usize },
-    /// The reply waits for bytes until then.
+    /// The reply is delayed until then, to wait for bytes.
     Holding { request: Request, until: Instant },
 }
 
@@ -82,7 +82,7 @@ struct Request {
     sequence: Option<u32>,
 }
 
-/// A request that was answered. A client whose connection broke before the reply arrived asks again.
+/// An answered request. If the connection broke before the reply arrived, the client sends it again.
 #[derive(Debug)]
 struct Answered {
     connection: u64,
@@ -91,58 +91,58 @@ struct Answered {
     content: Arc<Vec<u8>>,
 }
 
-/// A request of whose body the stream has got the beginning. The client sends it again, from its first byte on.
+/// A request of which the stream has received the beginning. The client sends it again, from its first byte on.
 #[derive(Debug, Clone, Copy)]
 struct Broken {
     sequence: Option<u32>,
     fed: usize,
 }
 
-/// What comes of an attempt to read.
+/// The result of a read.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrived {
     /// This many bytes of the stream, at least one.
     Bytes(usize),
     /// Nothing yet.
     Nothing,
-    /// The client sends no more.
+    /// The client has ended its side.
     End,
 }
 
-/// The most bytes that wait for the client before the user has to wait.
+/// The limit of bytes that wait for the client; then the user has to wait.
 pub(crate) const MAX_OUTBOUND: usize = 1 << 20;
 
-/// The most bytes that wait for the client while its own bytes wait, too. The user may write before it reads on, and the client
-/// gets nothing before its request is answered.
+/// The limit of bytes that wait for the client while its own bytes also wait. The user may write before it continues to read,
+/// and the client gets nothing before its request is answered.
 const MAX_OUTBOUND_FEEDING: usize = 32 << 20;
 
-/// The most bytes that wait in this way in a process, besides those that each session may have anyway.
+/// The limit of bytes that wait in this way in a process, besides those that each session may always have.
 const MAX_RESERVE: usize = 64 << 20;
 
-/// The most bytes that are taken from requests while the user only sends.
+/// The limit of bytes that are accepted from requests while the user only sends.
 const MAX_EARLY: usize = 1 << 20;
 
-/// How many connections carry a session at a time. Clients use one or two, and proxies a few; the one that was used longest
-/// ago makes room for another.
+/// The limit of connections of a session at a time. Clients use one or two, and proxies a few; a further one replaces the least
+/// recently used.
 pub(crate) const MAX_CARRIERS: usize = 8;
 
 /// The longest content of a reply.
 const MAX_REPLY: usize = 256 << 10;
 
-/// How many requests may be asked again; clients send about as many ahead of their replies.
+/// The limit of requests that can be repeated; clients send about as many ahead of their replies.
 const MAX_REMEMBERED: usize = 32;
 
-/// How long an `idle` request waits for bytes to come.
+/// The time for which an `idle` request waits for bytes.
 const HOLD: Duration = Duration::from_millis(50);
 
-/// How long a request waits for an earlier one that is on its way on another connection.
+/// The time for which a request waits for an earlier one that is in transit on another connection.
 const REORDERING: Duration = Duration::from_secs(1);
 
-/// What the server says about the next poll: later and later while nothing comes.
+/// The polling bytes of successive empty replies: the pauses grow.
 const POLLING: [u8; 6] = [0x01, 0x03, 0x05, 0x09, 0x11, 0x21];
 
 impl Server {
-    /// A session without connections, which ends when no request comes for as long as `idle`.
+    /// A session without connections, which ends when no request arrives for the time `idle`.
     pub fn new(id: SessionId, idle: Duration, now: Instant) -> Self {
         Self {
             id,
@@ -166,7 +166,7 @@ impl Server {
         &self.id
     }
 
-    /// Adds a connection. Returns the number of the one that has to make room for it, if there are too many.
+    /// Adds a connection. If there are too many, returns the number of the one that has to be closed.
     pub(crate) fn connect(&mut self, number: u64, connection: Connection, now: Instant) -> Option<u64> {
         let oldest = (self.carriers.len() >= MAX_CARRIERS).then(|| self.carriers[0].number);
         if let Some(oldest) = oldest {
@@ -178,26 +178,26 @@ impl Server {
         oldest
     }
 
-    /// Adds a connection on which `input` was received already; see [`Self::connections`] for which are left.
+    /// Adds a connection on which `input` was already received; [`Self::connections`] returns the remaining ones.
     pub fn accept(&mut self, number: u64, input: &[u8], now: Instant) {
         self.connect(number, Connection::new(input.to_vec()), now);
     }
 
-    /// Takes bytes that have arrived on a connection.
+    /// Processes bytes received on a connection.
     pub fn receive(&mut self, number: u64, bytes: &[u8], now: Instant) {
         if let Some(carrier) = self.carrier(number) {
             carrier.connection.receive(bytes, now);
         }
     }
 
-    /// The peer of a connection sends no more. Requests that are complete still count.
+    /// The peer of a connection has ended its side. Complete requests still count.
     pub fn end(&mut self, number: u64) {
         if let Some(carrier) = self.carrier(number) {
             carrier.connection.end();
         }
     }
 
-    /// A connection is gone. A request that was on its way may come again on another.
+    /// A connection has ended. An incomplete request may come again on another.
     pub fn disconnect(&mut self, number: u64) {
         let Some(index) = self.carriers.iter().position(|carrier| carrier.number == number) else { return };
         let carrier = self.carriers.remove(index);
@@ -214,12 +214,12 @@ impl Server {
         self.carriers.iter().map(|carrier| carrier.number)
     }
 
-    /// Whether more bytes of a connection can be taken.
+    /// Whether more bytes of a connection are accepted.
     pub fn wants_input(&self, number: u64) -> bool {
         self.find(number).is_some_and(|carrier| carrier.connection.wants_input())
     }
 
-    /// What has to be sent on a connection, in pieces.
+    /// The output of a connection, in pieces.
     pub fn output(&self, number: u64) -> impl Iterator<Item = &[u8]> {
         self.find(number).into_iter().flat_map(|carrier| carrier.connection.output())
     }
@@ -231,18 +231,18 @@ impl Server {
         }
     }
 
-    /// Bytes of replies that were not sent.
+    /// The number of unsent bytes of replies.
     pub fn unsent(&self) -> usize {
         self.carriers.iter().map(|carrier| carrier.connection.unsent()).sum()
     }
 
-    /// Whether a connection has nothing to send and will bring no request: its owner closes it and calls [`Self::disconnect`].
+    /// Whether a connection has no output and will bring no request: its owner closes it and calls [`Self::disconnect`].
     pub fn is_finished(&self, number: u64) -> bool {
         self.find(number).is_none_or(|carrier| carrier.connection.is_over())
     }
 
-    /// The session that the next request of a connection is for, if that is another one. [`Self::release`] gives the connection
-    /// away, and [`Self::deny`] answers that there is no such session.
+    /// The session of a connection's next request, if that is another session. [`Self::release`] returns the connection for it,
+    /// and [`Self::deny`] answers that there is no such session.
     pub fn foreign(&self, number: u64) -> Option<&SessionId> {
         match &self.find(number)?.task {
             Task::Foreign(id) => Some(id),
@@ -250,13 +250,13 @@ impl Server {
         }
     }
 
-    /// Takes a connection out, with what it has received.
+    /// Removes a connection, and returns the bytes received on it.
     pub fn release(&mut self, number: u64) -> Option<Vec<u8>> {
         let index = self.carriers.iter().position(|carrier| carrier.number == number)?;
         Some(self.carriers.remove(index).connection.into_input())
     }
 
-    /// Answers that the session which a request is for does not exist.
+    /// Answers that the session of a request does not exist.
     pub fn deny(&mut self, number: u64, now: Instant) {
         let Some(carrier) = self.carrier(number) else { return };
         if let Some((head, len)) = carrier.connection.head() {
@@ -264,7 +264,7 @@ impl Server {
         }
     }
 
-    /// Does what can be done now: answers requests, and forgets those that take too long.
+    /// Does what is possible now: answers requests, and drops those that take too long.
     pub fn step(&mut self, now: Instant) {
         if !self.over && self.expires(now) {
             debug!("a tunnelled session has had no request for {:?}", self.idle);
@@ -280,7 +280,7 @@ impl Server {
         }
     }
 
-    /// When there is something to do although nothing has arrived.
+    /// The time at which there is something to do although nothing has arrived.
     pub fn deadline(&self) -> Option<Instant> {
         let tasks = self.carriers.iter().filter_map(|carrier| match carrier.task {
             Task::Holding { until, .. } => Some(until),
@@ -292,7 +292,7 @@ impl Server {
         tasks.chain(limits).chain(expiry).min()
     }
 
-    /// Puts bytes of the stream into `buffer`.
+    /// Copies bytes of the stream into `buffer`.
     pub fn read(&mut self, buffer: &mut [u8], now: Instant) -> Arrived {
         if buffer.is_empty() {
             return Arrived::Nothing;
@@ -317,10 +317,10 @@ impl Server {
         if self.over { Arrived::End } else { Arrived::Nothing }
     }
 
-    /// Takes the beginning of `bytes` for the client; returns how much that was. 0 means that the client has to ask first.
+    /// Takes the first bytes of `bytes` for the client; returns how many. 0 means that the client has to send a request first.
     pub fn write(&mut self, bytes: &[u8], now: Instant) -> usize {
         if self.over || self.closed {
-            // As on a connection whose peer is gone: nobody gets it.
+            // As on a connection whose peer has gone: the bytes are lost.
             return bytes.len();
         }
         while self.room() == 0 && self.make_room(now) {}
@@ -331,8 +331,8 @@ impl Server {
         count
     }
 
-    /// Takes what has come of the current request, as far as there is memory for that: it may end then, and its reply take bytes away.
-    /// False if nothing was taken.
+    /// Accepts the received part of the current request, as far as there is memory for it: the request may then end, and its
+    /// reply take bytes. False if nothing was accepted.
     pub(crate) fn make_room(&mut self, now: Instant) -> bool {
         let mut early = std::mem::take(&mut self.early);
         let taken = self.feed(|bytes| {
@@ -345,7 +345,7 @@ impl Server {
         taken > 0
     }
 
-    /// How much [`Self::write`] takes.
+    /// The number of bytes that [`Self::write`] accepts.
     pub fn room(&self) -> usize {
         let len = self.outbound.len();
         match len {
@@ -358,34 +358,34 @@ impl Server {
         }
     }
 
-    /// Whether bytes that were taken early wait for [`Self::read`].
+    /// Whether bytes that were accepted early wait for [`Self::read`].
     pub fn has_early(&self) -> bool {
         !self.early.is_empty()
     }
 
-    /// The user reads and writes no more. What was written before still goes to the client.
+    /// The user has finished reading and writing. Earlier bytes still go to the client.
     pub fn close(&mut self, now: Instant) {
         self.closed = true;
         self.early.clear();
         self.step(now);
     }
 
-    /// Whether everything that was written has gone into replies.
+    /// Whether all written bytes were put into replies.
     pub fn is_drained(&self) -> bool {
         self.over || self.outbound.len() == 0
     }
 
-    /// Whether the client is gone or has said goodbye.
+    /// Whether the client has gone or has said goodbye.
     pub fn is_over(&self) -> bool {
         self.over
     }
 
-    /// When the last request came.
+    /// The time of the last request.
     pub fn last_request(&self) -> Instant {
         self.last_request
     }
 
-    /// Ends the session for both sides at once, and each connection after what it has to send.
+    /// Ends the session for both sides at once, and each connection after its output.
     pub fn end_session(&mut self, now: Instant) {
         self.over = true;
         self.step(now);
@@ -400,7 +400,7 @@ impl Server {
         })
     }
 
-    /// Takes from the reserve as much as the session has beyond its own, and gives back what it has no more.
+    /// Takes from the reserve what the session has beyond its own share, and returns what it no longer needs.
     fn adjust_reserve(&mut self) {
         let needed = self.outbound.len().saturating_sub(MAX_OUTBOUND);
         let before = std::mem::replace(&mut self.reserved, needed);
@@ -408,14 +408,14 @@ impl Server {
             let more = needed - before;
             let take = |left: usize| Some(left.saturating_sub(more));
             let left = RESERVE.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).unwrap_or(0);
-            // Sessions that ask at the same moment may get a block more each.
+            // Sessions that do this at the same time may get a block more each.
             self.reserved = before + more.min(left);
         } else if needed < before {
             RESERVE.fetch_add(before - needed, Ordering::Relaxed);
         }
     }
 
-    /// Gives bytes of the current request to `take`, which returns how many it has used; returns how many in all.
+    /// Passes bytes of the current request to `take`, which returns how many it has used; returns the total.
     fn feed(&mut self, take: impl FnOnce(&[u8]) -> usize) -> usize {
         let Some(number) = self.current else { return 0 };
         let Some(carrier) = self.carrier(number) else { return 0 };
@@ -464,13 +464,13 @@ impl Server {
                     }
                     Target::Session { id, .. } => Task::Foreign(id.clone()),
                     Target::Open => {
-                        // Nobody is there to serve a session that starts here.
+                        // There is no server for a session that starts here.
                         connection.refuse("503 Service Unavailable");
                         return true;
                     }
                     Target::Other => refuse(connection, &head, len, now),
                 };
-                // The one used last is at the end.
+                // The last used one is at the end.
                 self.carriers[index..].rotate_left(1);
                 true
             }
@@ -483,7 +483,7 @@ impl Server {
             Task::Unwanted if connection.skip_body() => {
                 connection.reply("404 Not Found", None);
                 if self.closed {
-                    // The client knows now that the session has ended.
+                    // The client has been informed that the session has ended.
                     connection.finish();
                 }
                 carrier.task = Task::Idle;
@@ -508,7 +508,7 @@ impl Server {
             Task::Feeding { request, .. } => {
                 let request = *request;
                 if self.over || self.closed {
-                    // Nobody reads what comes.
+                    // The bytes are not needed.
                     connection.skip_body();
                 }
                 let is_complete = connection.is_complete();
@@ -529,7 +529,7 @@ impl Server {
         }
     }
 
-    /// Begins with the request whose turn it is; false if there is none.
+    /// Begins with the next request in order; false if there is none.
     fn choose(&mut self, now: Instant) -> bool {
         if self.current.is_some() {
             return false;
@@ -590,7 +590,7 @@ impl Server {
         }
     }
 
-    /// Whether requests get nothing any more.
+    /// Whether later requests are refused.
     fn is_gone(&self) -> bool {
         // The goodbye itself is answered.
         self.over && self.current.is_none()
@@ -605,10 +605,10 @@ impl Server {
         self.last_request.checked_add(self.idle)
     }
 
-    /// Whether a request with a smaller number is on its way on another connection.
+    /// Whether a request with a smaller number is in transit on another connection.
     fn expects_earlier(&self, request: &Request, since: Instant, now: Instant) -> bool {
         let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
-        // Clients that count in their own way have one connection, where order is not in doubt.
+        // Clients with their own numbering use one connection, where the order is known.
         let ahead = sequence.wrapping_sub(last.sequence);
         self.carriers.len() > 1
             && !self.over
@@ -616,7 +616,7 @@ impl Server {
             && now.saturating_duration_since(since) < REORDERING
     }
 
-    /// The reply to the same request, if it came before on a connection that is gone.
+    /// The reply to the same request, if it came before on a connection that has ended.
     fn repeated(&self, connection: u64, request: &Request) -> Option<Arc<Vec<u8>>> {
         let answered = self.answered.iter().find(|answered| {
             request.sequence == Some(answered.sequence)
@@ -626,8 +626,8 @@ impl Server {
         Some(answered.content.clone())
     }
 
-    /// Whether a request comes after later ones that came on another connection. It was sent again there, or nobody waited
-    /// for it any more; its bytes have no place in the stream.
+    /// Whether a request arrives after later ones from another connection. It was sent again there, or the wait for it has
+    /// ended; its bytes have no place in the stream.
     fn is_belated(&self, connection: u64, request: &Request) -> bool {
         let (Some(last), Some(sequence)) = (self.answered.back(), request.sequence) else { return false };
         let behind = last.sequence.wrapping_sub(sequence);
@@ -669,10 +669,10 @@ impl Drop for Server {
     }
 }
 
-/// What is left of the memory that the sessions of a process share, for those that need more than their own.
+/// The rest of the memory that the sessions of a process share, for those that need more than their own.
 static RESERVE: AtomicUsize = AtomicUsize::new(MAX_RESERVE);
 
-/// Begins with a request for something that is not there.
+/// Begins to refuse a request.
 fn refuse(connection: &mut Connection, head: &Head, len: usize, now: Instant) -> Task {
     if head.length > MAX_UNWANTED || connection.begin(head, len, now).is_err() {
         connection.refuse("404 Not Found");
@@ -696,7 +696,7 @@ mod tests {
         server
     }
 
-    /// Takes what there is for a connection.
+    /// Takes the output of a connection.
     fn replies(server: &mut Server, number: u64, now: Instant) -> String {
         let mut replies = Vec::new();
         loop {
@@ -728,7 +728,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_only_writes_gets_further_while_a_body_waits_and_shares_what_that_takes() {
+    fn user_who_only_writes_makes_progress_within_the_shared_reserve() {
         let now = Instant::now();
         let block = vec![0; 1 << 20];
         let write = |server: &mut Server| {
@@ -742,7 +742,7 @@ mod tests {
         };
         let mut quiet = server(now);
         assert_eq!(write(&mut quiet), MAX_OUTBOUND);
-        // The client's body is longer than what is taken early.
+        // The client's body is longer than the limit of early bytes.
         let fill = |server: &mut Server| {
             let head = b"POST /send/s/0 HTTP/1.1\r\nContent-Length: 8388608\r\n\r\n";
             server.receive(0, head, now);
@@ -754,7 +754,7 @@ mod tests {
         let (mut one, mut other, mut third) = (server(now), server(now), server(now));
         assert_eq!(fill(&mut one), MAX_OUTBOUND_FEEDING);
         assert_eq!(fill(&mut other), MAX_OUTBOUND_FEEDING);
-        // What is left of the reserve, in whole blocks or not.
+        // The rest of the reserve, in whole blocks or not.
         let rest = MAX_RESERVE - 2 * (MAX_OUTBOUND_FEEDING - MAX_OUTBOUND);
         assert!(fill(&mut third) <= MAX_OUTBOUND + rest + block.len());
         drop((one, other, third));
@@ -772,7 +772,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_the_end_goes_to_the_client_and_then_nothing_is_there() {
+    fn bytes_written_before_the_end_reach_the_client_before_the_end() {
         let now = Instant::now();
         let mut server = server(now);
         server.write(b"last words", now);
