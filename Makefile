@@ -15,6 +15,7 @@
 #   make dist               the source with all crates, for building without a network, and its checksum, in target/dist
 #   make check-dist         whether that is the same for another user in another directory, and the library built from it
 #   make check-debian       builds the Debian packages in a clean chroot and tries them there, as root; SUITE=bookworm
+#   make check-recipes      builds the packages of RPM, Arch, Meson and Conan, of those whose tools are there
 #   make windows            librtmp.dll and its import library, in target/windows/x86_64, with MinGW; ARCHITECTURE=i686
 #   make install-windows    installs these and the headers in bin, lib and include of prefix
 #   make cross              builds for other systems and runs what it can of them; CROSS= some of their names
@@ -90,7 +91,7 @@ MANUAL := $(wildcard man/man3/*.3)
 # Headers with a prefix have a directory of their own, since programs include both kinds as librtmp/rtmp.h.
 INCLUDED_FROM = $(includedir)$(PREFIX_SYMBOLS:%=/$(NAME))
 
-.PHONY: all bench build check-debian check-dist cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
+.PHONY: all bench build check-debian check-dist check-recipes cross demo dist embedded examples features fuzz guide headers install install-tools install-windows lint memcheck miri notice prefixed sanitize soak test uninstall windows
 
 all: build
 
@@ -123,8 +124,7 @@ prefixed: build
 		sed 's/.*/#define & $(PREFIX_SYMBOLS)&/' '$(PREFIXED)/symbols'; } > '$(PREFIXED)/librtmp/prefix.h'
 	for header in $(filter-out prefix.h,$(HEADERS)); do \
 		{ echo '#include "prefix.h"'; cat include/librtmp/$$header; } > '$(PREFIXED)'/librtmp/$$header; done
-	# The names that variadic.c exports by would escape from the version script.
-	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' --wildcard --strip-symbol='RTMP_Log*@@' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
+	$(OBJCOPY) --redefine-syms='$(PREFIXED)/renamed' '$(BUILD_DIR)/librtmp.a' '$(PREFIXED).a'
 	$(CC) $(LDFLAGS) -shared -o '$(PREFIXED).so' -Wl,-soname,$(SONAME) -Wl,--version-script='$(PREFIXED)/exported' \
 		-Wl,--gc-sections -Wl,--strip-debug -Wl,-z,defs '@$(PREFIXED)/wanted' '$(PREFIXED).a' $(LIBS_PRIVATE)
 
@@ -166,6 +166,9 @@ check-dist:
 SUITE = trixie
 check-debian: dist
 	packaging/check-debian.sh '$(DIST_DIR)/librtmp-$(RELEASE).tar.xz' '$(TARGET_DIR)/check-debian' '$(SUITE)'
+
+check-recipes: dist
+	packaging/check-recipes.sh '$(DIST_DIR)/librtmp-$(RELEASE).tar.xz' '$(TARGET_DIR)/check-recipes'
 
 # For Windows, with MinGW: ARCHITECTURE=x86_64 or i686.
 ARCHITECTURE = x86_64

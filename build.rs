@@ -4,33 +4,42 @@ use std::{env, process::Command};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rerun-if-changed=src/log/variadic.c");
+    for file in ["variadic.c", "variadic.h", "exported.c"] {
+        println!("cargo:rerun-if-changed=src/log/{file}");
+    }
     println!("cargo:rustc-check-cfg=cfg(rtmp_naked)");
     let target = |name| env::var(name).unwrap_or_default();
     let naked = has_naked_functions(&target("CARGO_CFG_TARGET_ARCH"));
-    let mut shim = cc::Build::new();
     if naked {
         println!("cargo:rustc-cfg=rtmp_naked");
-    } else {
-        shim.define("RTMP_EXPORT_FROM_C", None);
     }
-    shim.file("src/log/variadic.c")
-        .warnings(true)
+    let is_apple = target("CARGO_CFG_TARGET_VENDOR") == "apple";
+    let is_elf = target("CARGO_CFG_TARGET_FAMILY").contains("unix") && !is_apple;
+    let mut shim = cc::Build::new();
+    shim.warnings(true)
         .extra_warnings(true)
         .flag_if_supported("-fvisibility=hidden")
         // The assembly that names symbols has to stay in the file of these symbols.
         .flag_if_supported("-fno-lto")
         // A program's callback may throw through RTMP_Log, and cancelling a thread unwinds it.
-        .flag_if_supported("-fexceptions")
-        .compile("rtmp_variadic");
+        .flag_if_supported("-fexceptions");
+    if !naked {
+        shim.define("RTMP_EXPORT_FROM_C", None);
+    }
+    shim.clone().file("src/log/variadic.c").compile("rtmp_variadic");
 
-    if !naked && target("CARGO_CFG_TARGET_VENDOR") == "apple" {
+    if !naked && is_elf {
+        for object in shim.file("src/log/exported.c").compile_intermediates() {
+            println!("cargo:rustc-cdylib-link-arg={}", object.display());
+        }
+    }
+    if !naked && is_apple {
         for name in ["RTMP_Log", "RTMP_LogPrintf", "RTMP_LogStatus"] {
             println!("cargo:rustc-cdylib-link-arg=-Wl,-exported_symbol,_{name}");
         }
     }
     // Mach-O and PE name their libraries in other ways, which packagers set.
-    if target("CARGO_CFG_TARGET_FAMILY").contains("unix") && target("CARGO_CFG_TARGET_VENDOR") != "apple" {
+    if is_elf {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librtmp.so.1");
     }
 }

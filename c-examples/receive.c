@@ -138,7 +138,7 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
                 return code;
         }
         if (!ok)
-            return tool_fail(&receiver->tool, END_WRONG_USE, "%s%s cannot be %s", letter == 't' ? "-" : "--",
+            return tool_fail(&receiver->tool, END_WRONG_USE, "invalid value for %s%s: %s", letter == 't' ? "-" : "--",
                              letter == 't' ? "t" : names[which].name, optarg);
     }
     receiver->tool.report = strcmp(options->output, "-") == 0 ? stderr : stdout;
@@ -154,10 +154,12 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
         return tool_fail(&receiver->tool, END_WRONG_USE,
                          "--resume needs a file, and is not possible with --live, --start and --segment");
     options->url = argv[optind];
+    if (!tool_is_rtmp(options->url))
+        return tool_fail(&receiver->tool, END_WRONG_USE, "not an RTMP URL: %s", options->url);
     return -1;
 }
 
-/* Reads the file that is to be continued up to its end, which may be cut, or only so many tags, which are written to the
+/* Reads the file to continue up to its end, which may be cut, or only the first tags, which are written to the
  * output. Returns 0 with errno when memory is short, or the output fails. */
 static int read_earlier(struct receiver *receiver, unsigned copied)
 {

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -134,6 +135,11 @@ int tool_parse_number(const char *text, int least, int most, int *number)
         return 0;
     *number = (int)value;
     return 1;
+}
+
+int tool_is_rtmp(const char *url)
+{
+    return strstr(url, "://") == NULL || strncasecmp(url, "rtm", 3) == 0;
 }
 
 int64_t tool_clock(void)

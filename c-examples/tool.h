@@ -70,6 +70,10 @@ int tool_parse_time(const char *text, uint32_t *milliseconds);
 /* Parses a whole number from `least` to `most`. Returns 0 if the text is not such a number. */
 int tool_parse_number(const char *text, int least, int most, int *number);
 
+/* Whether a URL has a scheme of RTMP. The library reports other errors in a URL, but connects with RTMP to any other scheme, as
+ * librtmp 2.4 does. */
+int tool_is_rtmp(const char *url);
+
 /* Milliseconds of a clock that never goes backwards. */
 int64_t tool_clock(void);
 

@@ -88,18 +88,22 @@ int upload_parse(int argc, char **argv, const char *extra, struct upload *upload
         if (!ok) {
             const char *name = letter == START ? "--start" : letter == RETRY ? "--retry" : letter == 'n' ? "-n"
                                : letter == 't' ? "-t" : "-c";
-            tool_fail(&upload->tool, END_WRONG_USE, "%s cannot be %s", name, optarg);
+            tool_fail(&upload->tool, END_WRONG_USE, "invalid value for %s: %s", name, optarg);
         }
     }
     if (!upload->tool.problem[0] && optind + (options->info ? 1 : 2) != argc)
         tool_fail(&upload->tool, END_WRONG_USE, "a file%s needed; try '%s --help'", options->info ? " is" : " and a URL are",
                   program_name);
+    if (!upload->tool.problem[0]) {
+        options->file = argv[optind];
+        options->url = options->info ? "" : argv[optind + 1];
+        if (!tool_is_rtmp(options->url))
+            tool_fail(&upload->tool, END_WRONG_USE, "not an RTMP URL: %s", options->url);
+    }
     if (upload->tool.problem[0]) {
         tool_print_problem(&upload->tool);
         return END_WRONG_USE;
     }
-    options->file = argv[optind];
-    options->url = options->info ? "" : argv[optind + 1];
     return -1;
 }
 

@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_that_nobody_wrote_counts_for_nothing() {
+    fn garbage_in_the_word_counts_as_0() {
         for strange in [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 8 | ABORTED, 1 << 16 | ABORTED | 0xA5] {
             let word = word(strange);
             let gate = gate(&word);
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_to_a_word_that_nobody_wrote_is_heard() {
+    fn abort_works_on_a_struct_with_garbage() {
         for strange in [2, u32::MAX, 1 << 16] {
             let word = word(strange);
             let gate = gate(&word);

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_date_none_is_sent_or_kept() {
+    fn without_a_date_no_date_is_sent_or_stored() {
         let mut total: size_t = 0;
         let data = (&raw mut total).cast();
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data };

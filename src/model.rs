@@ -275,7 +275,7 @@ fn join(session: &Arc<Session>, calls: &[Call]) {
 }
 
 #[test]
-fn answers_are_sent_by_whoever_sends() {
+fn answers_are_sent_by_the_sending_thread() {
     explore(|| {
         let one_by_one = shuttle::rand::thread_rng().gen_bool(0.5);
         let session = run(
@@ -307,7 +307,7 @@ fn answers_are_sent_by_whoever_sends() {
 }
 
 #[test]
-fn a_call_that_fails_drops_what_was_left_to_it() {
+fn failed_call_drops_the_messages_left_to_it() {
     explore(|| {
         let wire = Wire { times_out_at: Some(4), ..Wire::default() };
         let socket = Socket { wire: Mutex::new(wire), ..Socket::default() };
@@ -323,7 +323,7 @@ fn a_call_that_fails_drops_what_was_left_to_it() {
 }
 
 #[test]
-fn closing_ends_those_who_send() {
+fn closing_ends_sending_calls() {
     explore(|| {
         // The peer does not read, so the second message does not fit.
         let wire = Wire { room: MESSAGE, ..Wire::default() };

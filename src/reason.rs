@@ -795,7 +795,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_follows_its_struct_and_tells_its_code_when_the_text_is_gone() {
+    fn reason_follows_its_struct_and_keeps_its_code_without_the_text() {
         let _alone = alone();
         let mut first = session();
         fail(&raw mut *first, Phase::Connect, Error::Unreachable("nobody there".into()));
@@ -809,7 +809,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_texts_start_again_behind_the_largest() {
+    fn numbers_of_texts_restart_after_the_largest() {
         let mut texts =
             Box::new(Texts { newest: MAX_NUMBER - 1, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
         let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add(&[byte; TEXT_LEN], byte.into())).collect();
@@ -820,7 +820,7 @@ mod tests {
     }
 
     #[test]
-    fn what_programs_left_in_the_field_is_no_reason() {
+    fn values_that_programs_left_in_the_field_are_not_a_reason() {
         let mut session = session();
         for value in [-1, 63, i32::MIN | 40] {
             session.Link.pFlags = value;

@@ -41,7 +41,7 @@ mod tests {
 
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     #[test]
-    fn glibc_tells_since_2_32() {
+    fn glibc_has_the_flag_since_2_32() {
         // SAFETY: the text is never freed.
         let version = unsafe { std::ffi::CStr::from_ptr(libc::gnu_get_libc_version()) }.to_str().unwrap();
         let minor: u32 = version.split('.').nth(1).and_then(|minor| minor.parse().ok()).unwrap();
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn with_another_thread_this_one_is_not_alone() {
+    fn another_thread_is_detected() {
         ask();
         // Tests have their own threads, and here is certainly one more.
         thread::scope(|scope| {

@@ -9,6 +9,8 @@ all="tls rtmpe rtmpt swf server"
 # The most that a program may take that plays or publishes, without symbols.
 limit=700000
 failed=""
+# Nobody debugs what is built here.
+export CARGO_PROFILE_DEV_DEBUG=0
 
 fail() {
 	failed="$failed

@@ -253,7 +253,7 @@ fn a_silent_server_leaves_nothing_to_free() {
 
 /// The program frees nothing.
 #[test]
-fn null_pointers_touch_nothing() {
+fn null_pointers_change_nothing() {
     let program = need!(Program::test("bad_input"));
     if library::ours_is_original() {
         return;

@@ -745,7 +745,7 @@ fn examples_reconnect_serve_and_use_an_event_loop() {
 }
 
 #[test]
-fn small_examples_do_what_they_say() {
+fn small_examples_work_as_described() {
     let ffmpeg = need!(require::program("ffmpeg"));
     let directory = TempDir::new("rust-examples");
     let at = |name: &str| directory.join(name).to_string_lossy().into_owned();
@@ -777,7 +777,7 @@ fn small_examples_do_what_they_say() {
     let printed = run("publish_encoder", &[&at("video.h264"), &at("audio.aac"), &encoded]);
     assert_eq!(printed.expect("publish_encoder"), "250 frames\n");
     server.wait_for_log("ends encoded");
-    // The same coded data as in the file that FFmpeg has written, but for what only one of the two adds.
+    // The same coded data as in the file that FFmpeg has written, except what only one of the two adds.
     let bodies = |name: &str, kind: u8| {
         let tags = flv::load(&directory.join(name)).into_iter();
         let frames = tags.filter(|tag| tag.kind == kind && tag.body.get(1) == Some(&1));
@@ -1074,7 +1074,7 @@ fn a_player_follows_a_reconnect_request() {
                     send(session, stream_id, b"\xAF\x01one");
                     let elsewhere = format!("//127.0.0.1:{second_port}/other");
                     session.request_reconnect(&elsewhere, "maintenance").unwrap();
-                    // The server goes on until the client leaves.
+                    // The server continues until the client leaves.
                     send(session, stream_id, b"\xAF\x01two");
                 },
                 |_| {},

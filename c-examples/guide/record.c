@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     RTMP_LogSetLevel(RTMP_LOGCRIT);                  /* this program prints the reason itself */
     RTMP_Init(r);
     r->Link.timeout = 10;                            /* seconds for each wait */
-    if (RTMP_SetupURL(r, argv[1])                    /* keeps using the text: argv[1] lives long enough */
+    if (RTMP_SetupURL(r, argv[1])                    /* the session keeps using this text */
         && RTMP_Connect(r, NULL)                     /* TCP, handshake, connect command */
         && RTMP_ConnectStream(r, 0)) {               /* returns when the stream plays */
         while ((count = RTMP_Read(r, buffer, sizeof buffer)) > 0)

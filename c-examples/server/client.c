@@ -351,7 +351,7 @@ static int has_parted(struct client *client)
     return client->part_fd < 0 || count == 0 || (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-/* Goes on with the end of a connection, and returns 1 when it is complete. */
+/* Continues with the end of a connection, and returns 1 when it is complete. */
 static int leave(struct client *client)
 {
     if (client->stage == STAGE_LEAVING

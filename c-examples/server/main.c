@@ -74,7 +74,7 @@ static void usage(FILE *to)
                 "Messages:\n"
                 "      --stats SECONDS    print clients, streams, bitrates, queues and dropped messages every SECONDS\n"
                 "      --json             print that as a line of JSON\n"
-                "  -q, --quiet            print errors only\n"
+                "  -q, --quiet            print only errors and the addresses\n"
                 "  -v, --log-level LEVEL  0 (critical) to 5 (everything), default 3\n"
                 "  -h, --help             print this text and exit\n"
                 "  -V, --version          print the versions of the program and the library and exit\n\n"
@@ -160,8 +160,8 @@ static int parse_options(int argc, char **argv, struct server *server, struct to
                 return code;
         }
         if (!ok)
-            return letter == STATS ? tool_fail(tool, END_WRONG_USE, "--stats cannot be %s", optarg)
-                                   : tool_fail(tool, END_WRONG_USE, "-%c cannot be %s", letter, optarg);
+            return letter == STATS ? tool_fail(tool, END_WRONG_USE, "invalid value for --stats: %s", optarg)
+                                   : tool_fail(tool, END_WRONG_USE, "invalid value for -%c: %s", letter, optarg);
     }
     if (optind != argc)
         return tool_fail(tool, END_WRONG_USE, "unexpected argument %s; try '%s --help'", argv[optind], name);

@@ -163,13 +163,16 @@ impl Scene {
         let waits = !self.ended && !self.link.is_open() && !self.link.is_finished();
         assert!(!waits || self.link.deadline().is_some(), "a wait without a deadline");
         assert!(!self.link.is_open() || self.link.phase() == LinkPhase::Open);
-        self.link.interests(Wanted { read: true, write: true }, &mut Vec::new());
         let _ = (self.link.unsent(), self.link.holds_more(), self.link.tunnel_status(), self.link.phases());
     }
 
     fn step(&mut self) {
         self.peer.accept();
         self.check(Link::step);
+        let mut interests = Vec::new();
+        self.link.interests(Wanted { read: true, write: true }, &mut interests);
+        let waits = !self.ended && !self.link.is_open() && !self.link.is_finished();
+        assert!(!waits || !interests.is_empty(), "a wait for nothing but its deadline");
         self.peer.step(self.now);
     }
 

@@ -138,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn readable_text_stays_as_it_is() {
+    fn readable_text_is_unchanged() {
         for text in ["", "stream\tname", "C:\\flv", "Größe 日本語"] {
             assert_eq!(Text(text.as_bytes()).to_string(), text);
             assert!(matches!(escaped(text), Cow::Borrowed(same) if same == text));

@@ -349,7 +349,7 @@ async fn futures_that_are_dropped_lose_no_message() {
 }
 
 #[tokio::test]
-async fn a_server_waits_for_a_player_that_takes_its_time() {
+async fn server_waits_for_a_slow_player() {
     const MESSAGES: u32 = 20_000;
     let (sent, all_sent) = mpsc::channel();
     let server = support::Server::once(move |peer| {
@@ -451,7 +451,7 @@ async fn a_publisher_answers_while_it_has_nothing_to_send() {
 }
 
 #[tokio::test]
-async fn what_a_dropped_publisher_has_sent_arrives() {
+async fn dropped_publisher_loses_no_sent_message() {
     let server = support::Server::once(|peer| {
         peer.accept_publish();
         let message = peer.next(LIMIT).expect("the message");
@@ -465,7 +465,7 @@ async fn what_a_dropped_publisher_has_sent_arrives() {
 }
 
 #[tokio::test]
-async fn deadlines_hold_and_silence_is_a_time_out_after_which_playing_goes_on() {
+async fn deadlines_hold_and_playing_continues_after_a_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = Client::new(&url(listener.local_addr().unwrap().port())).unwrap();
     let start = Instant::now();
@@ -534,7 +534,7 @@ async fn refusal_is_an_error_with_the_text_of_the_server() {
 }
 
 #[tokio::test]
-async fn an_abort_handle_wakes_who_waits() {
+async fn abort_handle_ends_waits() {
     let server = support::Server::once(|peer| {
         peer.accept_play();
         peer.drain(LIMIT)

@@ -190,7 +190,7 @@ fn lengths_that_the_format_cannot_hold_are_refused() {
 }
 
 #[test]
-fn what_was_decoded_encodes_to_the_same_bytes() {
+fn decoded_messages_encode_to_the_same_bytes() {
     let mut encoder = rtmp_core::amf::Encoder::new();
     encoder.string(b"connect").number(1.0).begin_object();
     for name in [&b"app"[..], b"flashVer", b"tcUrl"] {

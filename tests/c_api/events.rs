@@ -1,4 +1,5 @@
-//! Events, the send callback and the log of a session: each is told once, in the thread of the call, and can end it.
+//! Events, the send callback and the log of a session: each event is reported once, in the thread of the
+//! call, and the callback can end the call.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;
@@ -27,7 +28,7 @@ fn run(arguments: &[&str], script: impl FnOnce(&TcpListener) + Clone + Send + 's
     outputs.pop()
 }
 
-/// What the server says to a player, and how that is told.
+/// The server's messages to a player, and how they are reported.
 fn play(listener: &TcpListener) {
     let mut peer = Peer::accept(listener);
     peer.accept_play();
@@ -74,7 +75,7 @@ fn a_callback_that_returns_false_ends_the_call() {
         ("5", "gave up in read\n"),
     ] {
         let script = move |listener: &TcpListener| {
-            // Nobody connects when the socket is not wanted.
+            // The program does not connect if it refuses the socket.
             if kind != "1" {
                 let mut peer = Peer::accept(listener);
                 peer.accept_connect();

@@ -19,7 +19,7 @@ use crate::support::{Library, Program, Server, TempDir, clip, library};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What is published under each name, by a server that lets all of it be published.
+/// A server that accepts all streams; returns the messages of each by name.
 fn server() -> (u16, thread::JoinHandle<BTreeMap<String, Vec<Tag>>>) {
     let server = rtmp_core::Server::bind("127.0.0.1:0").expect("loopback has a free port");
     let port = server.local_addr().expect("it listens").port();
@@ -85,7 +85,7 @@ fn eight_streams_go_over_one_connection_each_as_it_was_written() {
 }
 
 #[test]
-fn a_stream_that_is_refused_leaves_the_others_alone() {
+fn refused_stream_does_not_affect_the_others() {
     let program = need!(Program::test_of_ours("streams"));
     let directory = TempDir::new("streams");
     let file = directory.join("short.flv");
@@ -108,7 +108,7 @@ fn refuses_one_stream(program: &Program, library: Library, file: &Path) {
             let level = if stream == 2 { "error" } else { "status" };
             peer.status(stream, level, code, "as it is");
         }
-        // One that cannot even have a message stream.
+        // A stream that gets no message stream.
         let create = peer.wait_for("createStream");
         let info = crate::support::amf::status("error", "NetConnection.Call.Failed", "no more");
         peer.invoke(0, &[s("_error"), create[1].clone(), crate::support::amf::Value::Null, info]);
@@ -135,13 +135,13 @@ struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Plays three streams that come over one connection, each with a player of its own, and compares.
+/// Plays three streams that come over one connection, each with its own player, and compares.
 fn plays_each(
     publisher: &Program,
     url: &dyn Fn(&str) -> String,
@@ -192,7 +192,7 @@ fn each_stream_of_a_connection_has_its_players_on_our_server() {
 }
 
 #[test]
-fn a_server_with_one_stream_for_each_connection_says_so_and_records_the_first() {
+fn server_with_one_stream_per_connection_refuses_the_second_and_records_the_first() {
     let clip = need!(clip::flv());
     let film = flv::readable(&flv::load(&clip));
     let program = need!(Program::test_of_ours("streams"));

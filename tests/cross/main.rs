@@ -239,7 +239,7 @@ fn refused_connection_is_reported() {
 }
 
 #[test]
-fn what_a_build_leaves_out_fails_and_names_its_feature() {
+fn omitted_parts_fail_and_name_their_feature() {
     let portable = need!(Portable::new("cross-features"));
     let lacks = |said: &str, what: &str, feature: &str| {
         let built = portable.target.has(feature);

@@ -13,7 +13,7 @@ use crate::support::{Library, Program, Running, TempDir, flv, relay::Relay, wait
 const LIMIT: Duration = Duration::from_secs(60);
 
 #[test]
-fn the_server_announces_to_clients_that_do_what_it_forwards() {
+fn server_announces_its_capabilities_to_clients_that_announce_theirs() {
     let relay = need!(Relay::start(Library::Ours, &[]));
     let client = Client::new(&relay.url("a")).unwrap();
     let publisher = client.publish().unwrap();
@@ -29,7 +29,7 @@ fn the_server_announces_to_clients_that_do_what_it_forwards() {
 }
 
 #[test]
-fn the_server_asks_clients_to_connect_again_when_it_is_told_to() {
+fn server_sends_reconnect_requests_on_its_signal() {
     let relay = need!(Relay::start(Library::Ours, &["--move-to", "//127.0.0.1:1/other"]));
     let streaming = |option: &str| {
         let client = Client::new(&relay.url("a")).unwrap().live(true).option("reconnect", option).unwrap();
@@ -53,7 +53,7 @@ fn the_server_asks_clients_to_connect_again_when_it_is_told_to() {
     });
     assert!(found, "the request comes");
     assert_eq!(request.unwrap().reference, b"//127.0.0.1:1/other");
-    // The server goes on with both.
+    // The server continues with both.
     let publisher = Client::new(&relay.url("a")).unwrap().publish().unwrap();
     drop(publisher);
     for stepper in [&mut first, &mut second] {
@@ -139,7 +139,7 @@ fn film() -> Vec<u8> {
 }
 
 #[test]
-fn publish_shows_what_is_in_a_file() {
+fn publish_shows_the_contents_of_a_file() {
     let directory = TempDir::new("info");
     let file = directory.join("film.flv");
     std::fs::write(&file, film()).unwrap();

@@ -274,6 +274,14 @@ fn usage_errors_and_unknown_hosts_have_their_own_exit_codes() {
             assert_eq!(need!(run(example, library, &["--no-such-option"])).code, Some(2));
             assert_eq!(need!(run(example, library, &[])).code, Some(2));
             assert_eq!(need!(with("nonsense")).code, Some(2));
+            // The library would connect with RTMP.
+            assert_fails(&need!(with("http://127.0.0.1:1/app/name")), 2, "not an RTMP URL");
+            let flag = if example == "receive" { "--stop" } else { "--start" };
+            assert_fails(
+                &need!(run(example, library, &[flag, "-2", first[1], &nobody])),
+                2,
+                &format!("invalid value for {flag}: -2"),
+            );
             assert_eq!(need!(with(&nobody)).code, Some(3));
             assert_eq!(need!(with("rtmp://name.invalid/app/name")).code, Some(3));
             assert!(!file.exists(), "nothing came");
@@ -431,7 +439,7 @@ fn amf3_tags_are_sent_and_unknown_tags_are_skipped() {
 }
 
 #[test]
-fn a_file_that_is_cut_anywhere_is_reported_and_what_is_whole_is_sent() {
+fn incomplete_file_is_reported_after_its_complete_tags_are_sent() {
     let directory = TempDir::new("cut");
     let clip = directory.join("clip.flv");
     let first: (u8, u32, &[u8]) = (9, 0, b"\x17\x01key");

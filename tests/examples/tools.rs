@@ -165,7 +165,7 @@ fn a_live_stream_continues_after_the_connection_was_lost() {
 }
 
 #[test]
-fn a_publisher_connects_again_and_repeats_what_a_stream_begins_with() {
+fn publisher_reconnects_and_repeats_the_start_of_the_stream() {
     let directory = TempDir::new("again");
     let clip = directory.join("clip.flv");
     let config: &[u8] = b"\x17\0\0\0\0config";

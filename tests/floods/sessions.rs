@@ -48,7 +48,7 @@ fn burden() -> Vec<u8> {
 }
 
 #[test]
-fn sessions_hold_no_more_than_is_said_for_each() {
+fn memory_of_sessions_is_within_the_documented_limit() {
     if is_watched() {
         return;
     }
@@ -130,7 +130,7 @@ fn ask(stream: &mut TcpStream, path: &str, length: usize, body: &[u8]) -> io::Re
     stream.write_all(&[head.as_bytes(), body].concat())
 }
 
-/// A session whose RTMP handshake is over; requests go on with the number 2.
+/// A session whose RTMP handshake has ended; requests continue with the number 2.
 struct Tunnelled {
     id: String,
     stream: TcpStream,
@@ -209,7 +209,7 @@ fn bodies_of_one_session_take_little_memory_and_end_with_it() {
     const LENGTH: usize = 40 << 20;
     let mut victim = need!(Victim::start("serve", TIMEOUT, 96));
     let session = Tunnelled::open(victim.port).expect("a session begins");
-    // A message for each block of zeros that the server would understand, so that the session goes on.
+    // A message for each block of zeros that the server would understand, so that the session continues.
     let unit = Message::new(3, 0, 99, 0, &[0; 100]).chunks(128);
     let body = unit.repeat(LENGTH / unit.len() + 1);
     thread::scope(|scope| {
@@ -266,7 +266,7 @@ fn connections_that_join_one_session_leave_room_for_others() {
 
 /// Clients that ask and take no reply.
 #[test]
-fn replies_that_nobody_takes_are_bounded_for_each_session() {
+fn unread_replies_are_limited_for_each_session() {
     if is_watched() {
         return;
     }
@@ -298,7 +298,7 @@ fn replies_that_nobody_takes_are_bounded_for_each_session() {
 
 /// A server that writes and does not read, while the clients' bodies wait: its bytes have nowhere to go.
 #[test]
-fn what_waits_for_clients_whose_bodies_wait_is_bounded_for_all_together() {
+fn output_for_clients_with_waiting_bodies_is_limited_in_total() {
     if is_watched() {
         return;
     }
@@ -325,7 +325,7 @@ fn what_waits_for_clients_whose_bodies_wait_is_bounded_for_all_together() {
 
 /// Everything together: sessions in tunnels, with what each holds at its worst.
 #[test]
-fn sessions_in_tunnels_hold_no_more_than_is_said_for_both() {
+fn memory_of_tunnelled_sessions_is_within_the_documented_limit() {
     if is_watched() {
         return;
     }

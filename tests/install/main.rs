@@ -86,9 +86,9 @@ fn programs_build_and_run_against_an_installed_library() {
     is_complete(&Staged::install(PREFIX, "lib", &["CARGO=cargo-is-not-here"]));
 }
 
-/// Whoever gets the crate from a registry can do all of this, too.
+/// All of this also works with the crate from a registry.
 #[test]
-fn the_crate_has_what_it_takes_to_install() {
+fn crate_contains_the_files_for_an_installation() {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(package()).args(["package", "--list", "--allow-dirty", "--offline"]);
     let listed = run(&mut command);
@@ -220,7 +220,7 @@ fn cargo_c() -> Option<PathBuf> {
 
 /// What cargo-c is told by hand is what `make` works out.
 #[test]
-fn cargo_c_is_told_the_same_as_make_does() {
+fn cargo_c_has_the_same_settings_as_make() {
     let manifest = fs::read_to_string(package().join("Cargo.toml")).unwrap();
     let pc = fs::read_to_string(package().join("librtmp.pc.in")).unwrap();
     let (_, capi) = manifest.split_once("[package.metadata.capi.library]").unwrap();

@@ -117,7 +117,7 @@ fn exports_are_ours_with_a_prefix(library: &Path) {
 }
 
 #[test]
-fn programs_are_compiled_for_a_prefixed_library_as_they_are() {
+fn unmodified_programs_compile_for_a_prefixed_library() {
     need!(require::program("make"));
     need!(require::program("pkg-config"));
     let staged = Staged::install("/usr", "lib/some-machine", &["PREFIX_SYMBOLS=other_"]);

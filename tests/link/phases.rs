@@ -90,7 +90,7 @@ fn every_proxy_connects_to_addresses_and_names_however_its_replies_are_split() {
 }
 
 #[test]
-fn bytes_of_the_server_behind_the_last_reply_are_not_lost() {
+fn bytes_after_the_last_reply_are_not_lost() {
     for kind in &KINDS {
         let (port, peer) = serve(move |mut client| {
             let (last, others) = kind.replies.split_last().unwrap();
@@ -194,7 +194,7 @@ fn a_proxy_that_hangs_up_is_an_error_wherever_it_does() {
 }
 
 #[test]
-fn a_proxy_that_refuses_says_why() {
+fn refusal_of_a_proxy_has_its_reason() {
     let refusals: [(usize, &[u8], &str); 3] = [
         (0, b"\0\x5b\0\0\0\0\0\0", "SOCKS returned error code 91, request rejected or failed"),
         (2, b"\x05\xff", "the proxy wants a user name and password"),

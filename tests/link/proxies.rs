@@ -53,7 +53,7 @@ fn large_transfers_go_both_ways_through_a_proxy_in_tls() {
 }
 
 #[test]
-fn tls_goes_through_tls_and_the_end_comes_behind_the_last_bytes() {
+fn tls_works_through_tls_and_ends_after_the_last_bytes() {
     let (authority, context) = need!(authority());
     let proxy = pumps::https_proxy(context.clone(), None);
     let (up, down) = (pattern(MUCH, 2), pattern(MUCH, 3));
@@ -121,7 +121,7 @@ fn a_link_that_has_reached_the_server_proceeds_to_tls() {
 }
 
 #[test]
-fn what_the_server_says_first_is_not_lost_with_the_reply() {
+fn first_bytes_of_the_server_are_not_lost_with_the_reply() {
     let (authority, context) = need!(authority());
     let (port, peer) = serve(move |client| {
         let end = End::server(client, &context, Duration::from_secs(30)).unwrap();
@@ -189,7 +189,7 @@ fn a_proxy_without_tls_is_refused() {
 }
 
 #[test]
-fn a_proxy_that_says_nothing_is_given_up_at_the_deadline() {
+fn silent_proxy_fails_at_the_deadline() {
     let (authority, context) = need!(authority());
     for shakes_hands in [false, true] {
         let context = context.clone();

@@ -205,7 +205,7 @@ fn a_peer_without_tls_or_that_closes_is_an_error_of_the_handshake() {
 }
 
 #[test]
-fn a_handshake_that_stands_still_or_trickles_ends_at_its_deadline() {
+fn stalled_or_trickling_handshake_ends_at_its_deadline() {
     let authority = need!(Authority::new());
     for trickles in [false, true] {
         let (port, peer) = serve(move |mut client| {
@@ -238,7 +238,7 @@ fn a_handshake_that_stands_still_or_trickles_ends_at_its_deadline() {
 }
 
 #[test]
-fn the_end_without_a_goodbye_comes_behind_all_bytes() {
+fn end_without_a_goodbye_follows_all_bytes() {
     let (authority, context) = need!(authority());
     let said = pattern(100_000, 8);
     let expected = said.clone();

@@ -53,9 +53,9 @@ fn a_name_is_looked_up_without_waiting() {
 }
 
 #[test]
-fn a_name_that_nobody_knows_is_an_error_of_the_lookup() {
+fn unknown_name_is_an_error_of_the_lookup() {
     let mut target = to(1935);
-    // No resolver asks anybody for a label that is too long.
+    // Resolvers refuse a label that is too long.
     target.host = vec![b'a'; 64];
     let mut link = Link::connect(&target, Instant::now()).unwrap();
     assert!(matches!(open(&mut link), Err(Error::Unresolved(_))));
@@ -63,7 +63,7 @@ fn a_name_that_nobody_knows_is_an_error_of_the_lookup() {
 }
 
 #[test]
-fn a_refused_connection_says_so() {
+fn refused_connection_is_reported() {
     let (port, peer) = serve(drop);
     let mut first = Link::connect(&to(port), Instant::now()).unwrap();
     open(&mut first).unwrap();
@@ -127,7 +127,7 @@ fn the_end_of_the_peer_s_side_leaves_ours_open() {
 }
 
 #[test]
-fn what_was_sent_arrives_although_the_peer_said_something_that_nobody_received() {
+fn sent_bytes_arrive_although_bytes_from_the_peer_were_not_received() {
     let (port, peer) = serve(|mut client| {
         client.write_all(&pattern(1 << 20, 5)).unwrap();
         let mut all = Vec::new();
@@ -185,7 +185,7 @@ fn an_abort_ends_a_wait_in_another_thread_in_every_phase() {
 }
 
 #[test]
-fn a_connection_that_nobody_answers_ends_at_the_deadline() {
+fn unanswered_connection_ends_at_the_deadline() {
     let (_kept, port) = silent();
     let start = Instant::now();
     let mut link = Link::connect(&to(port), start).unwrap();

@@ -2,7 +2,7 @@
 
 use std::{
     io::{IoSlice, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream},
     os::unix::net::UnixStream,
     sync::{
         Arc, Mutex,
@@ -15,7 +15,7 @@ use std::{
 
 use rtmp_core::{
     error::Error,
-    net::{Link, Received, Target, Wanted},
+    net::{Link, Received, Target, Tunnels, Wanted, wait},
 };
 use socket2::SockRef;
 
@@ -139,7 +139,7 @@ fn ended_connection_is_replaced_without_loss_or_duplication() {
     };
     // Everything that has arrived is read first: a reset would take replies with it.
     let close = |mut client: TcpStream| {
-        client.shutdown(std::net::Shutdown::Write).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
         let _ = client.read_to_end(&mut Vec::new());
     };
     let said = pattern(60_000, 9);
@@ -196,7 +196,7 @@ fn a_connection_that_was_shut_down_on_this_side_is_not_replaced() {
         let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
         open(&mut link).unwrap();
         let socket = link.socket().unwrap().clone();
-        socket.shutdown(std::net::Shutdown::Both).unwrap();
+        socket.shutdown(Shutdown::Both).unwrap();
         // Once both sides have closed, neither the socket's state nor its peer shows which was the first.
         assert!(!server_closes || wait_until(Duration::from_secs(30), || socket.peer_addr().is_err()));
         let error = receive(&mut link, &mut [0; 9]).unwrap_err();
@@ -469,4 +469,36 @@ fn socket_of_the_caller_opens_a_tunnel() {
     assert_eq!(exchange(&mut link, b"echo", 4).unwrap(), b"echo");
     finish(&mut link);
     assert!(receive_all(&mut link).unwrap().is_empty());
+}
+
+#[test]
+fn a_refused_request_that_came_with_the_end_of_its_connection_leaves_nothing_to_wait_for() {
+    let requests: [&[u8]; 4] = [
+        b"POST /send/none/1 HTTP/1.1\r\nContent-Length: 1\r\n\r\na",
+        b"POST /send/none/1 HTTP/1.1\r\nContent-Length: 1\r\n\r\naPOST /idle/none/2 HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0",
+        b"POST /fcs/ident2 HTTP/1.1\r\nContent-Length: 1\r\n\r\na",
+        b"GET / HTTP/1.1\r\n\r\n",
+    ];
+    for request in requests {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(request).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let socket = socket2::Socket::from(listener.accept().unwrap().0);
+        let tunnels = Tunnels::new(1, Duration::from_secs(30));
+        let now = Instant::now();
+        let mut link = Link::accept(socket, None, &tunnels, Some(Duration::from_secs(30)), now).unwrap();
+        // Time stands still: only the client can end this.
+        let text = String::from_utf8_lossy(request);
+        while link.step(now).is_ok() {
+            let mut interests = Vec::new();
+            link.interests(Wanted { read: true, write: false }, &mut interests);
+            assert!(!interests.is_empty(), "a wait for nothing: {text}");
+            wait(&interests, None).unwrap();
+        }
+        drop(link);
+        let mut replies = String::new();
+        client.read_to_string(&mut replies).unwrap();
+        assert_eq!(replies.matches(" 404 Not Found").count(), text.matches(" HTTP/1.1").count(), "{text}");
+    }
 }

@@ -432,10 +432,10 @@ fn tags_carry_times_past_24_bits() {
     assert_eq!(read.len(), 4);
 }
 
-/// The count of received bytes is a signed 32-bit field. Acknowledgements go on as it passes its limits, and carry the
+/// The count of received bytes is a signed 32-bit field. Acknowledgements continue as it passes its limits, and carry the
 /// count as the protocol has it.
 #[test]
-fn acknowledgements_go_on_past_2_and_4_gib() {
+fn acknowledgements_continue_past_2_and_4_gib() {
     const BANDWIDTH: u32 = 10_000;
     for start in [0x7fff_f000_u32, 0xffff_f000] {
         let (sender, receiver) = std::sync::mpsc::channel();

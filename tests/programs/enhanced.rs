@@ -290,7 +290,7 @@ fn published(relay: &Relay, folder: &Path, example: &str, arguments: &[&str]) ->
 }
 
 #[test]
-fn the_examples_publish_what_ffmpeg_decodes() {
+fn ffmpeg_decodes_the_streams_of_the_examples() {
     let ffmpeg = need!(foreign::ffmpeg());
     let directory = TempDir::new("enhanced-examples");
     let folder = directory.join("recorded");
@@ -363,7 +363,7 @@ fn the_examples_publish_what_ffmpeg_decodes() {
 
 /// Two tracks of each kind go through node-media-server 4, which announces nothing.
 #[test]
-fn node_media_server_relays_what_is_published() {
+fn node_media_server_relays_published_streams() {
     let ffmpeg = need!(foreign::ffmpeg());
     let node = need!(require::program("node"));
     let modules = need!(foreign::tool("node4/node_modules"));
@@ -390,7 +390,7 @@ fn node_media_server_relays_what_is_published() {
     let mut command = need!(need!(Program::example("publish")).command(Library::Ours));
     let mut publisher = Running::start(command.args(["--enhanced", &film.to_string_lossy(), &url]));
     assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
-    // It does not say that the stream has ended, so the player waits in vain.
+    // It does not say that the stream has ended, so the player waits until its timeout.
     assert!(receiver.wait(LIMIT).is_some(), "receive still waits");
     let found = flv::media(&flv::load(&received));
     assert_contents(multitrack, &found, "node-media-server");
@@ -669,7 +669,7 @@ fn publishes_to(name: &str, connect: [&str; 2], answer: &Answer) {
 
 /// This server shows what both ends can do, of the maps that for video only.
 #[test]
-fn librtmp2_gets_what_is_announced_and_published() {
+fn librtmp2_receives_announcements_and_streams() {
     let connect =
         ["connect list=* video=*:4 audio= caps=14", "connect list=Opus,hvc1 video=hvc1:4 audio= caps=2"];
     let video = &[(FourCc::HEVC, 5), (FourCc::AV1, 0)];
@@ -677,7 +677,7 @@ fn librtmp2_gets_what_is_announced_and_published() {
 }
 
 #[test]
-fn oxideav_gets_what_is_announced_and_published() {
+fn oxideav_receives_announcements_and_streams() {
     let connect = [
         "connect list=* video=*:4 audio=*:4 caps=14",
         "connect list=Opus,hvc1 video=hvc1:7 audio=Opus:6 caps=3",
@@ -691,7 +691,7 @@ fn oxideav_gets_what_is_announced_and_published() {
 }
 
 #[test]
-fn rtmp_rs_gets_what_is_announced_and_published() {
+fn rtmp_rs_receives_announcements_and_streams() {
     let connect = [
         "connect list=* video=*:4 audio=*:4 caps=14",
         "connect list=Opus,hvc1 video=hvc1:7 audio=Opus:6 caps=3",

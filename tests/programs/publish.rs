@@ -243,7 +243,7 @@ fn the_server_plays_files() {
 
 /// Programs end with an error and say why when their file cannot be written or read, or nobody listens.
 #[test]
-fn examples_print_what_went_wrong() {
+fn examples_print_the_error() {
     let directory = TempDir::new("example-errors");
     let port = process::free_port();
     let url = format!("rtmp://127.0.0.1:{port}/live/stream");

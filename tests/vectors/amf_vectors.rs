@@ -122,7 +122,7 @@ fn prop_decode(input: &[u8]) -> Option<c_int> {
 }
 
 #[test]
-fn every_prefix_gives_what_was_recorded() {
+fn every_prefix_gives_the_recorded_result() {
     let vectors = vectors();
     let sweeps = list(&vectors["prefix_sweeps"]);
     for sweep in sweeps {

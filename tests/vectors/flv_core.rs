@@ -412,7 +412,7 @@ fn take<'a>(wire: &mut &'a [u8], count: usize) -> &'a [u8] {
 // Both.
 
 #[test]
-fn what_was_read_can_be_written_again() {
+fn parsed_channels_can_be_written_again() {
     let vectors = Vectors::load();
     let mut tags_seen = 0;
     for scenario in vectors.scenarios("read") {

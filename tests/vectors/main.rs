@@ -4,6 +4,13 @@
 #[path = "../support/mod.rs"]
 #[macro_use]
 mod support;
+#[cfg(not(unix))]
+#[path = "../support/hex.rs"]
+mod hex;
+#[cfg(not(unix))]
+mod support {
+    pub(crate) use super::hex;
+}
 
 mod amf_vectors;
 #[cfg(unix)]

@@ -46,9 +46,10 @@ typedef struct librtmp_obs_stream {
 
 typedef struct librtmp_obs_link {
     LIBRTMP_COMPAT_LINK_FIELDS
-    int receiveTimeout; /**< seconds; used as the timeout */
-    int sendTimeout;    /**< not used */
-    int (*customConnectEncode)(char **at, char *end); /**< not used */
+    int receiveTimeout; /**< seconds; the timeout of each wait, also of waits to send */
+    int sendTimeout;    /**< ignored: receiveTimeout is the only timeout */
+    /** Never called. The option conn adds values to the connect command. */
+    int (*customConnectEncode)(char **at, char *end);
 } librtmp_obs_link;
 
 typedef struct librtmp_obs_rtmp {

@@ -35,7 +35,7 @@ fn every_kind_of_value_is_decoded() {
 }
 
 #[test]
-fn what_was_decoded_before_an_error_stays() {
+fn values_before_an_error_stay() {
     let mut list = Properties::default();
     assert!(amf0::decode_into(&mut list, &[0x05, 0x01, 0x01, 0x02, 0xFF], false).is_err());
     assert_eq!(list.len(), 2);
@@ -173,7 +173,7 @@ fn amf3(bytes: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn any_amf3_value_may_stand_among_those_of_amf0() {
+fn amf3_values_are_decoded_among_amf0_values() {
     let cases: [(&[u8], Value<'_>); 16] = [
         (&[0x00], Value::Null),
         (&[0x01], Value::Null),

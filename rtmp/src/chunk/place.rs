@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_cut_anywhere_is_moved_and_goes_on() {
+    fn partial_message_is_moved_and_continues() {
         let body: Vec<u8> = (0..300).map(|at| at as u8).collect();
         let input = wire(&mut Encoder::new(), 4, MessageType::VIDEO, 0, &body);
         for cut in 0..input.len() {

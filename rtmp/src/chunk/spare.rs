@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_nobody_needs_goes() {
+    fn unneeded_memory_is_freed() {
         let mut decoder = Decoder::new();
         let body = send(&mut decoder, 1 << 20).body;
         decoder.reuse(body);

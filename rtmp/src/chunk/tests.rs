@@ -44,7 +44,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn headers_shrink_as_far_as_they_say_the_same() {
+fn headers_shrink_without_loss_of_information() {
     let mut sender = Sender::new();
     assert_eq!(sender.header(0, 4, 9, 0, 4), "040000000000040901000000");
     assert_eq!(sender.header(1, 4, 9, 0, 4), "c4");
@@ -84,7 +84,7 @@ fn a_timestamp_that_steps_back_has_a_full_header() {
 }
 
 #[test]
-fn a_timestamp_that_wraps_goes_on() {
+fn wrapped_timestamp_continues() {
     let mut sender = Sender::new();
     sender.header(0, 4, 9, 0xFFFF_FFF0, 4);
     assert_eq!(sender.header(1, 4, 9, 0x18, 4), "84000028");
@@ -164,7 +164,7 @@ pub(super) fn decode_all(input: &[u8], chunk_size: u32, step: usize) -> Vec<Mess
 }
 
 #[test]
-fn what_is_encoded_is_decoded_however_it_is_split() {
+fn encoded_chunks_are_decoded_however_they_are_split() {
     for chunk_size in [1, 127, 128, 129, 4096] {
         let mut encoder = Encoder::new();
         let mut wire = Vec::new();
@@ -224,7 +224,7 @@ fn a_new_message_on_format_3_carries_the_extended_timestamp_again() {
 }
 
 #[test]
-fn a_header_in_mid_message_with_another_length_starts_anew() {
+fn header_with_another_length_restarts_the_message() {
     // librtmp kept the old, smaller body: a heap overflow.
     for header in ["04 000000 000006 09 01000000", "44 000000 000006 09"] {
         let wire = unhex(&format!("04 000000 000004 09 01000000 aaaa {header} 1111 c4 2222 c4 3333"));
@@ -235,7 +235,7 @@ fn a_header_in_mid_message_with_another_length_starts_anew() {
 }
 
 #[test]
-fn format_2_in_mid_message_goes_on_and_leaves_the_time_alone() {
+fn format_2_within_a_message_continues_it_without_a_time_change() {
     let wire = unhex("04 000010 000004 09 01000000 aaaa 84 000020 bbbb c4 cccc c4 cccc");
     let messages = decode_all(&wire, 2, 1);
     assert_eq!(timestamps(&messages), [0x10, 0x30], "but it is the difference that format 3 repeats");
@@ -243,7 +243,7 @@ fn format_2_in_mid_message_goes_on_and_leaves_the_time_alone() {
 }
 
 #[test]
-fn chunks_tell_what_was_on_the_wire() {
+fn chunks_describe_the_bytes_on_the_wire() {
     let mut decoder = Decoder::<Vec<u8>>::new();
     let wire = unhex("04 000010 000003 09 01000000 aaaa c4 bb");
     let first = decoder.decode(&wire, 2).unwrap();
@@ -399,7 +399,7 @@ fn a_message_on_any_chunk_stream_is_found_if_it_is_one_chunk() {
 }
 
 #[test]
-fn a_message_that_is_not_wanted_stays_for_whoever_wants_it() {
+fn unwanted_message_stays_for_the_next_reader() {
     for length in [20, 128, 300] {
         let mut sender = Sender::new();
         let wire = [sender.send(1, 3, 20, 0, length).1, sender.send(1, 4, 9, 0, 300).1].concat();

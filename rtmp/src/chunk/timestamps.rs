@@ -82,7 +82,7 @@ const RECORDED: [(&str, [(&str, &str); 3]); 4] = [
 ];
 
 #[test]
-fn what_real_senders_wrote_is_understood_and_so_it_is_without_the_repetition() {
+fn recorded_streams_are_decoded_with_and_without_repeated_timestamps() {
     let bodies = [b'A', b'B', b'C'].map(|letter| [&[0x72][..], &[letter; 299]].concat());
     for (_, messages) in RECORDED {
         for repeats in [true, false] {
@@ -125,7 +125,7 @@ fn a_difference_that_is_extended_may_come_again_as_the_time_that_it_leads_to() {
 }
 
 #[test]
-fn what_was_learned_holds_for_bodies_that_look_like_the_other_convention() {
+fn learned_convention_applies_to_bodies_that_look_like_the_other() {
     let ordinary = plain(300);
     for value in [TIME, 0, 40, TIME + 40] {
         let adversarial = with_at_cuts(&value.to_be_bytes(), 300);
@@ -142,7 +142,7 @@ fn what_was_learned_holds_for_bodies_that_look_like_the_other_convention() {
 }
 
 #[test]
-fn a_full_header_begins_anew() {
+fn full_header_restarts_the_differences() {
     let body = plain(300);
     let later = "06 ffffff 00012c 09 01000000 01000028";
     for ((first, first_time), (second, second_time)) in
@@ -157,7 +157,7 @@ fn a_full_header_begins_anew() {
 }
 
 #[test]
-fn a_body_that_looks_like_a_timestamp_is_known_by_the_header_behind_it() {
+fn body_that_looks_like_a_timestamp_is_recognised_by_the_next_header() {
     // Silence and padding are zeros; NAL units of 40 bytes begin with their length. The whole body may look like that.
     for value in [0_u32, 40, TIME, TIME + 40] {
         for len in [300, 257, 256, 700] {
@@ -294,7 +294,7 @@ fn a_message_that_never_ends_still_sets_the_time() {
 }
 
 #[test]
-fn chunks_say_the_timestamp_that_their_message_began_with() {
+fn chunks_have_the_timestamp_of_their_message() {
     let mut decoder = Decoder::<Vec<u8>>::new();
     let mut sent = Vec::new();
     for chunk in [

@@ -506,7 +506,7 @@ fn close_twice(close: fn(&Shared)) {
 }
 
 #[test]
-fn a_goodbye_goes_behind_what_was_sent() {
+fn goodbye_follows_all_sent_bytes() {
     explore(|| {
         // The receiving thread learns of the goodbye when its wait ends.
         let mut socket = Socket::default();

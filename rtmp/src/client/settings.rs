@@ -424,7 +424,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_an_error() {
+    fn nonsense_is_an_error() {
         for text in [
             "host/app",
             "rtmp:///app/name",

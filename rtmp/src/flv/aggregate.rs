@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn body_without_a_whole_timestamp_stays_as_it_is() {
+    fn body_without_a_complete_timestamp_is_unchanged() {
         let mut body = *b"\x08\0\0\0\0\0\x0A";
         let rebased = rebase(&mut body, 77, 5000);
         assert_eq!(&body, b"\x08\0\0\0\0\0\x0A");

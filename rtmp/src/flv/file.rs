@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn last_tag_needs_no_size_behind_it_and_sizes_are_not_believed() {
+    fn last_tag_needs_no_size_and_wrong_sizes_are_ignored() {
         let mut file = [tag(8, 1, b"a"), tag(8, 2, b"b")].concat();
         file[12..16].fill(0xFF);
         for missing in 1..=4 {

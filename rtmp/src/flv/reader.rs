@@ -182,7 +182,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn message_becomes_a_tag_with_its_size_behind() {
+    fn message_becomes_a_tag_followed_by_its_size() {
         let mut state = ReadState::default();
         let mut body = [0xAF, 1, 2];
         let verdict = accept(&mut state, MessageType::AUDIO, 0x0102_0304, &mut body, false);

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn other_metadata_means_another_stream() {
+    fn different_metadata_is_a_different_stream() {
         let own = b"\x02\x00\x0AonMetaData\x05";
         let mut state = state();
         state.resume.meta_header = own;
@@ -323,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_with_the_times_of_the_file_goes_on_behind_the_key_frame() {
+    fn stream_with_the_times_of_the_file_continues_after_the_key_frame() {
         // The same frame at an earlier time is a different one.
         let earlier = [(MessageType::VIDEO, 40, FRAME), (MessageType::AUDIO, 5000, b"\xAF\x01")];
         for (time, offset) in [(5000, 0), (5001, u32::MAX)] {
@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn an_aggregate_with_the_times_of_the_file_is_cut_behind_the_key_frame() {
+    fn aggregate_with_the_times_of_the_file_is_split_after_the_key_frame() {
         let mut state = searching();
         // Only the differences between the timestamps inside count.
         let early = [tag(9, 100, FRAME), tag(8, 110, b"audio")].concat();
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn aggregate_is_cut_behind_the_key_frame() {
+    fn aggregate_is_split_after_the_key_frame() {
         let before = [tag(8, 4990, b"audio"), tag(9, 5000, FRAME)].concat();
         let body = [&before[..], &tag(8, 5010, b"audio")].concat();
         let mut state = state();
@@ -393,7 +393,7 @@ mod tests {
     }
 
     #[test]
-    fn scan_ends_behind_the_wanted_timestamp() {
+    fn scan_ends_after_the_requested_timestamp() {
         let body = [tag(9, 5001, b"other"), tag(9, 5000, FRAME)].concat();
         let mut state = state();
         assert_eq!(check(&mut state, MessageType::AGGREGATE, 0, &body), Outcome::Ignore);

@@ -445,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_in_its_place_needs_only_what_surrounds_it() {
+    fn body_in_its_place_needs_only_header_and_trailer() {
         let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
         let mut out = [0; 40];
         let mut call = Call::new(&mut out);
@@ -506,7 +506,7 @@ mod tests {
     }
 
     #[test]
-    fn stream_goes_on_when_the_caller_clears_the_status() {
+    fn stream_continues_when_the_caller_clears_the_status() {
         let (mut stream, mut state) = (Stream::default(), ReadState::default());
         let first = read(&mut stream, &mut state, 99, &mut [audio(7, 2)].into_iter()).unwrap();
         assert_eq!((first.len(), state.status), (30, -1));
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn finished_stream_hands_out_what_was_kept_back() {
+    fn finished_stream_returns_held_back_messages() {
         let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
         let mut all: Vec<u8> = Vec::new();
         let mut source = [audio(0, 2), audio(0, 3)].into_iter();

@@ -160,10 +160,22 @@ impl<B: Body> Writer<B> {
     /// The message of a tag that is complete and needs no change, and how many bytes it took; `None` leaves the work to
     /// [`Writer::step`].
     fn borrow<'i>(&mut self, input: &'i [u8]) -> Option<(usize, Finished<&'i [u8]>)> {
-        if !self.is_between_tags() || input.starts_with(&SIGNATURE) {
+        if input.starts_with(&SIGNATURE) {
             return None;
         }
-        let header = TagHeader::parse(input)?;
+        self.borrow_behind(TagHeader::parse(input)?, input)
+    }
+
+    /// As [`borrow`](Self::borrow), of the tag whose header is at the start of `input`.
+    #[inline]
+    fn borrow_behind<'i>(
+        &mut self,
+        header: TagHeader,
+        input: &'i [u8],
+    ) -> Option<(usize, Finished<&'i [u8]>)> {
+        if !self.is_between_tags() {
+            return None;
+        }
         let end = TAG_HEADER_LEN + header.body_len();
         let body = input.get(TAG_HEADER_LEN..end)?;
         let has_room = body.len() <= MAX_BODY_LEN - SET_DATA_FRAME.len();
@@ -179,10 +191,12 @@ impl<B: Body> Writer<B> {
     #[inline]
     pub fn whole<'i>(&mut self, input: &'i [u8]) -> Option<Finished<&'i [u8]>> {
         let rest = input.len().checked_sub(TAG_HEADER_LEN + PREVIOUS_TAG_SIZE_LEN)?;
-        if TagHeader::parse(input)?.body_len() != rest {
+        let header = TagHeader::parse(input)?;
+        // A file begins with bytes that no tag has there.
+        if header.body_len() != rest || input.starts_with(&SIGNATURE) {
             return None;
         }
-        let (_, message) = self.borrow(input)?;
+        let (_, message) = self.borrow_behind(header, input)?;
         self.gap = None;
         Some(message)
     }
@@ -396,7 +410,7 @@ mod tests {
     }
 
     #[test]
-    fn size_behind_a_tag_may_be_wrong() {
+    fn size_after_a_tag_may_be_wrong() {
         let first = tag(9, 40, b"video");
         let second = [tag(8, 50, b"audio"), tag(9, 50, &[0; 0x0700]), tag(0x12, 50, b"data")];
         for second in second {
@@ -415,7 +429,7 @@ mod tests {
 
     /// librtmp requires that the rest of the size does not follow.
     #[test]
-    fn size_behind_a_tag_may_be_left_out() {
+    fn size_after_a_tag_may_be_missing() {
         let tags =
             [tag(0x12, 0, b"data"), tag(8, 9, b"audio"), tag(9, 0x0908_0000, &[7; 300]), tag(8, 9, b"")];
         for missing in 0..=PREVIOUS_TAG_SIZE_LEN {
@@ -427,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn size_behind_a_file_header_may_be_left_out() {
+    fn size_after_a_file_header_may_be_missing() {
         let tag = tag(9, 40, b"video");
         assert_eq!(arrival([&FILE_HEADER[..9], &tag[..]]), arrival([&tag[..]]));
         assert_eq!(arrival([&[&FILE_HEADER[..9], &tag[..]].concat()[..]]), arrival([&tag[..]]));
@@ -470,7 +484,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_tag_that_comes_alone_and_as_a_whole_is_taken_at_once() {
+    fn only_a_single_complete_tag_is_sent_at_once() {
         let alone = tag(9, 70, b"video");
         let mut writer = Writer::<Vec<u8>>::default();
         let taken = writer.whole(&alone).unwrap();

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn private_keys_that_are_none_are_refused() {
+    fn invalid_private_keys_are_refused() {
         assert!(KeyPair::new(&[]).is_err());
         assert!(KeyPair::new(&[0; PRIVATE_LEN]).is_err());
         assert!(KeyPair::new(&[1; KEY_LEN + 1]).is_err());

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_that_are_none_are_errors() {
+    fn invalid_chunks_are_errors() {
         let long = "x".repeat(MAX_HEAD + 1);
         let (extension, trailer) = (format!("1;{long}"), format!("0\r\n{long}"));
         for input in ["x\r\n", "-1\r\n", "\r\n", "FFFFFFFF\r\n", "1\r\nab\r\n", &extension, &trailer] {

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_behind_the_length_are_delivered_with_their_block_only() {
+    fn bytes_after_the_length_are_delivered_with_their_block_only() {
         let (outcome, seen) = run(&[send(OK), send(b"again")]);
         assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"hello"[..]));
         let (outcome, seen) = run(&[send(&[OK, b"again"].concat()), send(b"again")]);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_of_0_says_nothing() {
+    fn length_of_0_is_ignored() {
         let (outcome, seen) = run(&[send(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n"), send(b"hello")]);
         assert_eq!((outcome, &seen.body[..]), (Outcome::Complete, &b"hello"[..]));
     }

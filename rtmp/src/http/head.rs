@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_kept_as_the_version_and_the_headers_say() {
+    fn connections_are_kept_according_to_version_and_headers() {
         let keeps =
             |version, line: &str| request(&format!("GET / {version}\r\n{line}\r\n\r\n")).headers.keep_alive();
         assert!(keeps("HTTP/1.1", "A: b"));

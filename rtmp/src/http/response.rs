@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_no_headers_are_passed_over() {
+    fn lines_that_are_not_headers_are_skipped() {
         let read =
             head(b"HTTP/1.1 200 OK\r\nno colon\r\n: x\r\nA B: c\r\nContent-Length: 7\r\n folded\r\n\r\n");
         assert_eq!(read.content_length, Some(7));

@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_addresses_stand_in_brackets() {
+    fn ipv6_addresses_have_brackets() {
         assert_eq!(parts("http://[::1]/p"), expected(false, "::1", 80, "/p"));
         assert_eq!(parts("http://[::1]:81/p"), expected(false, "::1", 81, "/p"));
         assert_eq!(parse("http://[::1]:81/p").authority, b"[::1]");
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_http_url_is_refused() {
+    fn urls_other_than_http_are_refused() {
         for text in
             ["", "h", "http", "http:", "http:/", "http:/x", "http//x", "ftp://h/", "rtmp://h/a", "httq://h/"]
         {

@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_are_taken_back_by_nothing_at_all() {
+    fn undefined_value_resets_colours() {
         assert_eq!(ColorInfo::encode_reset(), b"\x02\0\x09colorInfo\x06");
         for body in
             [&b"\x02\0\x09colorInfo\x06"[..], b"\x02\0\x09colorInfo\x03\0\0\x09", b"\x02\0\x09colorInfo"]

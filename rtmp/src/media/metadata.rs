@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn tracks_have_what_is_said_of_them_and_else_what_track_0_has() {
+    fn tracks_inherit_missing_properties_from_track_0() {
         let body = metadata();
         let values = amf::decode(&body).unwrap();
         let tracks = info_map(&values, Kind::Video);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn script_data_says_which_track_it_is_about() {
+    fn script_data_identifies_its_track() {
         for (media_type, id, expected) in [
             (None, None, (None, 0)),
             (Some("video"), Some(3.0), (Some(Kind::Video), 3)),

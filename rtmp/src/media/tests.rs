@@ -431,7 +431,7 @@ fn modex_elements_have_1_to_65536_bytes() {
 }
 
 #[test]
-fn nanoseconds_that_are_no_part_of_a_millisecond_are_passed_over() {
+fn nanoseconds_of_a_millisecond_or_more_are_ignored() {
     let body = b"\x97\x02\x0F\x42\x40\x01av01x";
     let media = parse(Kind::Video, body).unwrap();
     assert_eq!((media.nano, media.tracks().count()), (None, 1));
@@ -441,7 +441,7 @@ fn nanoseconds_that_are_no_part_of_a_millisecond_are_passed_over() {
 }
 
 #[test]
-fn nanoseconds_and_tracks_stand_around_any_packet() {
+fn nanoseconds_and_tracks_may_surround_any_packet() {
     let body = b"\xA7\x02\0\0\x09\x06\x10hvc1\x01\0\0\x04conf\x02\0\0\0";
     let media = parse(Kind::Video, body).unwrap();
     assert_eq!(media.nano, Some(9));
@@ -487,7 +487,7 @@ fn tracks_that_lie_about_their_size_end_a_message_and_leave_the_others() {
 }
 
 #[test]
-fn messages_that_make_no_sense_are_not_written() {
+fn invalid_messages_are_not_written() {
     use Kind::{Audio, Video};
     let opus = Track::new(FourCc::OPUS, Packet::Frames, b"x");
     let hevc = Track::new(FourCc::HEVC, Packet::Frames, b"x");

@@ -62,16 +62,17 @@ impl Arrival {
     /// Does what can be done now.
     pub(super) fn step(&mut self, now: Instant) -> Result<Option<Outcome>> {
         self.wire.step(now)?;
-        if self.connection.wants_input() {
-            fill(&mut self.wire, now, |bytes, now| {
-                match bytes {
-                    Some(bytes) => self.connection.receive(bytes, now),
-                    None => self.connection.end(),
-                }
-                self.connection.wants_input()
-            })?;
-        }
         loop {
+            // Also after a request that no session took: the connection then begins again, and has to see the end again.
+            if self.connection.wants_input() {
+                fill(&mut self.wire, now, |bytes, now| {
+                    match bytes {
+                        Some(bytes) => self.connection.receive(bytes, now),
+                        None => self.connection.end(),
+                    }
+                    self.connection.wants_input()
+                })?;
+            }
             flush(&mut self.wire, &mut self.connection)?;
             match &self.task {
                 Task::Idle => {

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn lookups_that_are_left_behind_have_a_bound() {
+    fn abandoned_lookups_are_limited() {
         static FEW: AtomicUsize = AtomicUsize::new(MAX_LOOKUPS - 1);
         let last = Place::take(&FEW).unwrap();
         assert!(matches!(Place::take(&FEW), Err(Error::TooLarge(_))));
@@ -267,14 +267,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_name_is_refused_before_anybody_is_asked() {
+    fn invalid_names_are_refused_without_a_lookup() {
         for host in [&b""[..], b"a\nb", b"a\0b", b"\xff"] {
             assert!(matches!(Lookup::begin(host, 9, Family::Any, None), Err(Error::Unresolved(_))));
         }
     }
 
     #[test]
-    fn a_resolver_that_blocks_is_left_behind_at_the_deadline() {
+    fn blocking_resolver_is_abandoned_at_the_deadline() {
         let (release, blocked) = mpsc::channel::<()>();
         let start = Instant::now();
         let error = run(asking(Some(start + Duration::from_millis(50)), move || {

@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_does_not_answer_holds_the_next_one_up_for_a_moment_only() {
+    fn silent_address_delays_the_next_one_only_briefly() {
         let (_kept, silent) = silent();
         let (_listener, address) = listener();
         let start = Instant::now();
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_tells_more_than_silence() {
+    fn refusal_is_reported_rather_than_silence() {
         let (_kept, silent) = silent();
         let refused = refused();
         let error = race(&[silent, refused], Deadline::after(Some(Duration::from_millis(600)))).unwrap_err();

@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn what_should_be_a_number_and_is_not_is_noticed() {
+    fn values_that_should_be_numbers_are_checked() {
         for text in ["N:abc", "N:1x", "N:", "NN:n:1,5", "B:yes", "NB:b:true", "N:--1"] {
             assert!(is_flawed(text.as_bytes()), "{text}");
         }

@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn options_say_what_is_announced() {
+    fn options_set_the_announcement() {
         assert!(set(&[]).unwrap().announced().is_none());
         let whole = set(&[("reconnect", "1"), ("enhanced", "1")]).unwrap().capabilities;
         assert_eq!(whole.features, Some(0xF));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_make_no_sense_are_errors() {
+    fn invalid_values_are_errors() {
         for (name, value) in [
             ("fourCcList", "hevc1"),
             ("videoFourCc", "hvc1"),

@@ -1,7 +1,7 @@
 //! Numbers at the start of a text, read as C reads them: leading spaces are skipped, text after the number is ignored, and text
 //! without a number is 0. The slice limits the text, not a NUL.
 
-/// What is wrong with a text that should be a number.
+/// The flaw of a text that should be a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     /// It does not begin with a number.
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_with_a_number_is_noticed() {
+    fn flaws_of_numbers_are_detected() {
         for (text, expected) in [
             ("15", (15, None)),
             (" -7", (-7, None)),
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn integers_know_octal_and_hexadecimal_and_wrap_like_a_c_int() {
+    fn integers_may_be_octal_or_hexadecimal_and_wrap_like_a_c_int() {
         let cases = [
             ("0x10", 16),
             ("010", 8),

@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_that_makes_no_sense_leaves_the_old_one() {
+    fn invalid_timeout_keeps_the_old_one() {
         for text in ["abc", "\"15\"", "", "0x", "-9s", "4294967297"] {
             assert_eq!(read::<Seconds>(text), None, "{text}");
         }

@@ -7,7 +7,7 @@ use crate::{
     text::Text,
 };
 
-/// What one end announces: codecs and features beyond those that every end has.
+/// The announcement of one end: codecs and features beyond those that every end has.
 ///
 /// ```
 /// use rtmp::{media::{FourCc, Kind}, session::{Capabilities, ability, feature}};
@@ -71,7 +71,7 @@ enum Name {
     Code(FourCc),
 }
 
-/// What the peer has announced in `connect`, or in its result.
+/// The announcement of the peer in `connect`, or in its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peer {
     /// The capabilities.
@@ -363,7 +363,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_is_read_from_either_object() {
+    fn announcements_are_read_from_either_object() {
         let write = |body: &mut Encoder| all().write_members(body);
         let nothing = |_: &mut Encoder| {};
         for body in [result(write, nothing), result(nothing, write), result(write, write)] {
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_no_bits_are_passed_over() {
+    fn numbers_that_are_not_bits_are_ignored() {
         for (number, expected) in [
             (f64::NAN, None),
             (f64::INFINITY, None),
@@ -481,7 +481,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_checked_against_what_was_announced() {
+    fn messages_are_checked_against_the_announcement() {
         let track = |codec, id| Track { id, ..Track::new(codec, Packet::Frames, b"x") };
         let opus = [track(FourCc::OPUS, 0)];
         let hevc = [track(FourCc::HEVC, 0)];

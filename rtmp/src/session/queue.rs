@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_stays_in_proportion_to_what_it_is_used_for() {
+    fn memory_stays_in_proportion_to_its_use() {
         let mut queue = Queue::default();
         for (len, is_kept) in [(3000, true), (3000, true), (100, false), (100, true)] {
             queue.append(|out| out.resize(out.len() + len, 1));

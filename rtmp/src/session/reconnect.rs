@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_named_behind_its_application() {
+    fn stream_name_follows_the_application() {
         for (application, name, url) in [
             ("rtmp://h/a", "s", "rtmp://h/a/s"),
             ("rtmp://h/a/", "s?k", "rtmp://h/a/s?k"),

@@ -6,7 +6,7 @@ struct Session<'p> {
     state: State,
     profile: Profile<'p>,
     calls: Vec<(Vec<u8>, i32)>,
-    /// What the last message tells the application.
+    /// The notice of the last message.
     notice: Option<Notice>,
 }
 
@@ -82,7 +82,7 @@ fn publish() -> Profile<'static> {
     Profile { publish: true, ..play() }
 }
 
-/// Names of the commands, and types of the other messages, that are to be sent.
+/// Names of the commands, and types of the other messages, that will be sent.
 fn sent(reaction: &Reaction) -> Vec<String> {
     reaction
         .actions
@@ -111,7 +111,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn connect_says_what_librtmp_said() {
+fn connect_matches_librtmp() {
     // Bodies recorded from the original library.
     let recorded_play = unhex(concat!(
         "020007636f6e6e656374003ff00000000000000300036170700200086170702f696e73740005746355726c02001f72746d703a2f2f",
@@ -153,7 +153,7 @@ fn announce(profile: Profile<'_>, own: &Capabilities) -> Vec<u8> {
 }
 
 #[test]
-fn connect_announces_what_the_application_can_do() {
+fn connect_announces_the_capabilities() {
     for (profile, expected) in [(play(), Some(1)), (publish(), None)] {
         let mut own = Capabilities::forwarding();
         let body = announce(profile, &own);
@@ -230,7 +230,7 @@ fn commands_in_amf3_are_those_of_amf0() {
 }
 
 #[test]
-fn shared_objects_of_either_kind_are_passed_over() {
+fn shared_objects_of_either_kind_are_ignored() {
     for encoding in [0.0, 3.0] {
         let mut session = Session::new(play());
         session.state.object_encoding = encoding;
@@ -300,7 +300,7 @@ fn play_names_start_and_length() {
 }
 
 #[test]
-fn a_result_nobody_waits_for_is_ignored() {
+fn unexpected_result_is_ignored() {
     let mut session = Session::new(play());
     assert_eq!(session.command("_result", 9.0, |_| {}), Reaction::new(Outcome::Handled));
 }
@@ -312,7 +312,7 @@ fn refusal(actions: &[Action]) -> &Refusal {
 }
 
 #[test]
-fn refusals_of_what_matters_close_the_connection_at_once() {
+fn refusals_of_essential_commands_close_the_connection_at_once() {
     for name in ["connect", "createStream", "publish", "play"] {
         let mut session = Session::new(publish());
         session.calls.remember(name.as_bytes(), 5);
@@ -460,7 +460,7 @@ fn media_moves_the_clock_unless_paused() {
 }
 
 #[test]
-fn metadata_tells_duration_and_kinds() {
+fn metadata_contains_duration_and_kinds() {
     let mut session = Session::new(play());
     let mut body = Encoder::new();
     body.string(b"onMetaData").begin_object();
@@ -591,7 +591,7 @@ fn swf_verification_is_answered_if_a_file_is_known() {
     }
 }
 
-/// What a session does when `connect` is refused with this description.
+/// The reaction of a session when `connect` is refused with this description.
 fn reject(profile: Profile<'_>, description: &str) -> Vec<Action> {
     let mut session = Session::new(profile);
     session.calls.push((b"connect".to_vec(), 1));
@@ -620,7 +620,7 @@ fn publishers_authenticate_when_a_server_asks() {
 }
 
 #[test]
-fn refusals_that_no_authentication_cures_close_the_connection() {
+fn refusals_without_a_login_request_close_the_connection() {
     let profile = Profile { user: b"foo", password: b"bar", ..publish() };
     let need_user = "code=403 need auth; authmod=adobe";
     for (profile, description) in [
@@ -671,7 +671,7 @@ fn a_stream_id_may_be_any_number_and_the_command_object_anything() {
 }
 
 #[test]
-fn names_and_transactions_may_be_amf3_too() {
+fn names_and_transactions_may_be_amf3() {
     let mut session = Session::new(play());
     session.calls.remember(b"createStream", 2);
     let name = [&[0x11, 0x06, 0x0F][..], b"_result"].concat();
@@ -709,8 +709,8 @@ fn error_status(session: &mut Session<'_>, transaction: f64, code: &str) -> Reac
 }
 
 #[test]
-fn errors_refuse_the_stream_only_if_it_is_what_they_are_about() {
-    // What publishers and players are refused by, and what goes on: with no command, and with the one that starts the stream.
+fn only_errors_about_the_stream_refuse_it() {
+    // Codes that refuse publishers and players, and others: without a command, and with the one that starts the stream.
     let cases = [
         ("NetConnection.Connect.Rejected", true, true),
         ("NetConnection.Connect.AppShutdown", true, true),
@@ -783,7 +783,7 @@ fn a_refusal_names_where_to_go_instead() {
 }
 
 #[test]
-fn the_application_is_told_what_the_session_does_not_need() {
+fn application_receives_other_messages_of_the_peer() {
     let mut session = Session::new(play());
     session.status("NetStream.Play.Reset", "status");
     let Some(Notice::Status(status)) = session.notice.take() else { panic!("a status is told") };

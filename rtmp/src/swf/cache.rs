@@ -182,7 +182,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn what_is_read_is_written_again() {
+    fn parsed_messages_are_written_unchanged() {
         assert_eq!(Cache::parse(TEXT.as_bytes()).to_bytes(), TEXT.as_bytes());
         assert_eq!(Cache::parse(b"").to_bytes(), b"");
         let foreign = "rubbish\n\nurl: x\nfoo: bar\nctim: \nurl: \n";
@@ -209,7 +209,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn storing_removes_doubles() {
+    fn storing_removes_duplicates() {
         let mut cache = Cache::parse([TEXT, TEXT, TEXT].concat().as_bytes());
         cache.store(b"http://h/a.swf", &a());
         cache.store(b"http://h/d/b.swf", &cache.find(b"http://h/d/b.swf").unwrap());
@@ -233,7 +233,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn fields_stand_in_any_order_and_lines_may_end_in_cr_lf() {
+    fn fields_may_have_any_order_and_lines_may_end_in_cr_lf() {
         let text = TEXT.lines().take(5).collect::<Vec<_>>();
         let shuffled = [text[0], text[4], text[2], text[3], text[1]].join("\r\n");
         assert_eq!(Cache::parse(shuffled.as_bytes()).find(b"http://h/a.swf"), Some(a()));
@@ -280,7 +280,7 @@ hash: 0101010101010101010101010101010101010101010101010101010101010101
     }
 
     #[test]
-    fn a_date_that_is_too_long_or_has_control_characters_is_none() {
+    fn invalid_dates_are_ignored() {
         for (date, is_kept) in [("d".repeat(63), true), ("d".repeat(64), false), ("a\rb".to_owned(), false)] {
             let text = TEXT.replace("Sat, 05 Nov 1994 00:00:00 GMT", &date);
             let entry = Cache::parse(text.as_bytes()).find(b"http://h/a.swf").unwrap();

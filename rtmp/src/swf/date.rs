@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_on_every_day() {
+    fn formatted_dates_are_parsed_on_every_day() {
         for day in 0..120 * 366 {
             let seconds = day * DAY + day * 7919 % DAY;
             assert_eq!(parse(&format(seconds)), Some(seconds));
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn invalid_dates_are_refused() {
         for text in [
             "",
             "GMT",

@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn short_files_are_hashed_as_they_are() {
+    fn short_files_are_hashed_unchanged() {
         for file in [&b"F"[..], b"CWS", b"CWS\x0a\0\0\0", b"ZWS\x0a\0\0\0"] {
             assert_eq!(hash(file), Digest::of(file).unwrap().finish());
         }
@@ -338,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_alone_becomes_that_of_an_uncompressed_file() {
+    fn header_without_body_becomes_that_of_an_uncompressed_file() {
         assert_eq!(
             hash(b"CWS\x0a\x01\x02\x03\x04"),
             Digest::of(b"FWS\x0a\x01\x02\x03\x04").unwrap().finish()
@@ -378,7 +378,7 @@ mod tests {
 
     /// Found by fuzzing: a window had room for a part of the output before the damage.
     #[test]
-    fn what_comes_out_before_the_damage_counts_whatever_the_window_holds() {
+    fn output_before_the_damage_is_hashed() {
         let file = [
             &unhex("4357530a00040000789ccacaca")[..],
             &[0x1D; 46],
@@ -412,12 +412,12 @@ mod tests {
     }
 
     #[test]
-    fn what_follows_a_deflate_stream_is_ignored() {
+    fn bytes_after_a_deflate_stream_are_ignored() {
         assert_eq!(hex(hash(&[&deflated(&plain())[..], b"more"].concat())), HASH);
     }
 
     #[test]
-    fn damaged_lzma_streams_are_hashed_as_they_are() {
+    fn damaged_lzma_streams_are_hashed_unchanged() {
         let file = packed(&plain(), false);
         for end in [8, 12, 16, 17, 22, file.len() / 2] {
             assert_eq!(hash(&file[..end]), Digest::of(&file[..end]).unwrap().finish(), "{end}");

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deadline_that_has_passed_is_an_error_and_one_that_never_comes_is_none() {
+    fn passed_deadline_is_an_error_and_never_means_no_limit() {
         assert!(matches!(Deadline::after(Some(Duration::ZERO)).left(), Err(Error::TimedOut)));
         assert!(matches!(Deadline::NEVER.left(), Ok(None)));
         assert!(matches!(Deadline::after(Some(Duration::MAX)).left(), Ok(None)));

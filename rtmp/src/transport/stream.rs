@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_nobody_answers_ends_the_wait() {
+    fn unanswered_connection_ends_the_wait() {
         use std::net::SocketAddr;
 
         use socket2::{Domain, Socket, Type};

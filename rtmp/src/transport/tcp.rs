@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_arrives_although_the_peer_said_something_nobody_read() {
+    fn sent_bytes_arrive_although_bytes_from_the_peer_are_unread() {
         let (near, mut far) = pair();
         let block = vec![7; 4 << 20];
         let reader = thread::spawn(move || {
@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn lingering_goes_on_while_the_peer_takes_what_was_sent() {
+    fn lingering_continues_while_the_peer_reads() {
         let (near, mut far) = pair();
         let left = std::cell::Cell::new(30);
         let start = Instant::now();

@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_escape_stays_as_it_is() {
+    fn invalid_escapes_stay_unchanged() {
         for text in ["%", "%4", "%zzb", "a%", "% 4x", "%-4x", "%4gx"] {
             assert_eq!(stream_name(text.as_bytes()), text.as_bytes());
         }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_shorter_than_its_extension_has_none() {
+    fn name_shorter_than_an_extension_is_unchanged() {
         assert_eq!(stream_name(b"mp4?x"), b"mp4?x");
         assert_eq!(stream_name(b"?x.mp4"), b"?x.mp4");
         assert_eq!(stream_name(b"?slist=y?.mp4"), b"y?.mp4");

@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_program_sets_by_itself_stays() {
+    fn values_set_by_the_program_stay() {
         let session = Session::new();
         session.set("live", "1");
         session.set("conn", "S:mine");
@@ -558,7 +558,7 @@ mod tests {
     }
 
     #[test]
-    fn same_memory_passed_once_more_keeps_its_options() {
+    fn same_text_passed_again_keeps_its_options() {
         let session = Session::new();
         let (_, text) = session.text(EVERYTHING);
         let first = session.settings();
@@ -681,7 +681,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_peer_left_in_the_buffer_is_nothing() {
+    fn bytes_that_a_peer_left_in_the_buffer_are_ignored() {
         let session = Session::new();
         session.text("rtmp://h/a/s stop=5");
         // SAFETY: an initialised session.

@@ -106,7 +106,7 @@ fn a_target_that_is_down_gets_the_stream_when_it_comes() {
 }
 
 #[test]
-fn nginx_takes_what_is_forwarded() {
+fn nginx_accepts_forwarded_streams() {
     let nginx = need!(Nginx::start());
     let url = nginx.url("record", "").trim_end_matches('/').to_owned();
     let (server, _folder) = need!(server(Library::Ours, &["-f", &format!("{url}?token=secret timeout=20")]));
@@ -126,9 +126,9 @@ fn nginx_takes_what_is_forwarded() {
     assert!(!server.log().contains("secret"), "{}", server.log());
 }
 
-/// The target reads nothing for a while: other players go on.
+/// The target reads nothing for a while: other players continue.
 #[test]
-fn a_target_that_stalls_costs_players_nothing() {
+fn stalled_target_does_not_delay_players() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there are ports");
     let (server, _folder) = need!(forwarding(listener.local_addr().expect("it is bound").port()));
     let mut player = Client::player(&server, "live", "x");
@@ -142,7 +142,7 @@ fn a_target_that_stalls_costs_players_nothing() {
 }
 
 #[test]
-fn what_cannot_be_forwarded_to_is_refused() {
+fn invalid_forward_targets_are_refused() {
     let mut command = need!(need!(Program::example("server")).command(Library::Ours));
     let run = program::run(command.args(["-p", "0", "-f", "http://example/live"]), "", LIMIT);
     assert_eq!(run.code, Some(2), "{}", run.stderr);

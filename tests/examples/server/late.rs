@@ -158,7 +158,7 @@ fn modex_prefixes_are_skipped() {
 }
 
 #[test]
-fn commands_and_damaged_messages_replace_nothing() {
+fn commands_and_damaged_messages_change_no_state() {
     // Seeking, as clients of old and new formats say it; with the codec of AVC it looks like a configuration.
     let commands = ["57 00", "57 01", "d0 00", "52 00", "d1 01"];
     let reserved = ["98 68766331 00", "9f", "96 30 68766331 01 c1", "96 07 68766331 01", "96 06 68766331 01"];
@@ -219,9 +219,9 @@ fn each_track_may_have_metadata_of_its_own() {
     assert_eq!(need!(late_player(&sent)), wanted);
 }
 
-/// More tracks, and longer headers, than are kept: the stream goes on.
+/// More tracks, and longer headers, than are kept: the stream continues.
 #[test]
-fn what_is_kept_for_late_players_has_a_bound() {
+fn memory_for_late_players_is_limited() {
     let configs: Vec<_> = (0..=255).map(|id| (8, [&body("95 00 4f707573")[..], &[id; 2]].concat())).collect();
     let got = need!(late_player(&configs));
     let sent: Vec<_> = configs.iter().map(|(kind, body)| (*kind, hex::encode(body))).collect();
@@ -233,7 +233,7 @@ fn what_is_kept_for_late_players_has_a_bound() {
 
 /// Frames beyond the bound are let go, and players wait for the next key frame, without sound meanwhile.
 #[test]
-fn a_key_frame_too_long_ago_is_waited_for() {
+fn player_waits_for_the_next_key_frame_if_the_last_is_too_old() {
     let (server, _folder) = need!(server(Library::Ours, &[]));
     let mut publisher = Client::publisher(&server, "live", "a");
     for message in [CONFIG_0, KEY_0] {

@@ -82,7 +82,7 @@ fn without_descriptors_the_server_waits_on_librtmp() {
 }
 
 #[test]
-fn at_every_limit_of_descriptors_the_server_goes_on() {
+fn server_survives_every_limit_of_descriptors() {
     for more in 1..14 {
         let (server, _folder) = need!(server(Library::Ours, &["-r", "FOLDER"]));
         need!(limit_descriptors(&server, descriptors(&server) + more));
@@ -174,7 +174,7 @@ fn flood(publisher: &mut Client, messages: u32, body: &[u8]) {
 }
 
 #[test]
-fn a_flood_costs_slow_players_frames_and_others_nothing() {
+fn flood_drops_frames_only_for_slow_players() {
     let (server, _folder) = need!(server(Library::Ours, &["--stats", "1"]));
     let _slow: Vec<Client> = (0..20).map(|_| Client::player(&server, "live", "a")).collect();
     let mut reader = Client::player(&server, "live", "b");
@@ -209,7 +209,7 @@ fn a_flood_costs_slow_players_frames_and_others_nothing() {
 }
 
 #[test]
-fn thousands_of_tiny_messages_have_their_bound_too() {
+fn thousands_of_tiny_messages_are_limited() {
     let (server, _folder) = need!(server(Library::Ours, &[]));
     let _slow: Vec<Client> = (0..20).map(|_| Client::player(&server, "live", "a")).collect();
     let mut publisher = Client::publisher(&server, "live", "a");
@@ -268,7 +268,7 @@ fn unfinished_messages_have_a_bound() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_ends() {
+fn silent_connection_ends() {
     let (server, _folder) = need!(server(Library::Ours, &["-t", "2"]));
     let mut streams = Vec::new();
     for beginning in [&[][..], &[3], &[3; 1000], b"POST /open/1 HTTP/1.1\r\n", &[0x16, 3, 1]] {
@@ -322,7 +322,7 @@ fn a_client_that_floods_with_commands_ends() {
     client.assert_alive();
 }
 
-/// Answers that are not read do not hold up a thread for ever.
+/// Answers that are not read do not hold up a thread forever.
 #[test]
 fn a_client_that_does_not_read_its_answers_ends() {
     let (server, _folder) = need!(server(Library::Ours, &["-t", "1"]));

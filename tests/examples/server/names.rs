@@ -164,7 +164,7 @@ fn recordings_replace_nothing_and_follow_no_link() {
 
 /// Terminals take some characters for instructions, and a line end in a name would be another line of the log.
 #[test]
-fn what_clients_say_is_escaped_in_the_log() {
+fn text_from_clients_is_escaped_in_the_log() {
     for library in [Library::Ours, Library::Original] {
         let (server, _folder) = need!(server(library, &["-v", "5"]));
         let evil = "\x1b[31mX\nINFO: client 1: \u{9b}31m\u{202e}\u{2028}\r\x08\x7fend";

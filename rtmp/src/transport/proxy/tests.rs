@@ -69,7 +69,7 @@ fn refusal(proxy: &Proxy, replies: &[&[u8]]) -> String {
 }
 
 #[test]
-fn the_text_of_a_proxy_has_a_port_behind_its_host() {
+fn port_follows_the_host_in_the_text_of_a_proxy() {
     let cases = [
         ("proxy", "proxy", None, 1080),
         ("proxy:99", "proxy", Some("99"), 1080),
@@ -96,7 +96,7 @@ fn the_text_of_a_proxy_has_a_port_behind_its_host() {
 }
 
 #[test]
-fn the_parts_of_a_proxy_can_be_told_apart() {
+fn proxy_text_is_split_into_its_parts() {
     let text = |text: &str| {
         let Proxy { kind, host, port, user, password } = proxy(text);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -112,7 +112,7 @@ fn the_parts_of_a_proxy_can_be_told_apart() {
 }
 
 #[test]
-fn a_proxy_that_makes_no_sense_is_refused() {
+fn invalid_proxy_is_refused() {
     for (text, port) in [
         ("", 1080),
         ("proxy", 0),
@@ -189,7 +189,7 @@ fn socks5_logs_in_when_the_proxy_wants_it() {
 }
 
 #[test]
-fn socks5_says_why_it_was_refused() {
+fn socks5_refusal_has_its_reason() {
     let (plain, with_user) = (proxy("socks5://proxy"), proxy("socks5://u:p@proxy"));
     let cases: [(&Proxy, &[&[u8]], &str); 7] = [
         (&plain, &[b"\x05\xff"], "the proxy wants a user name and password"),
@@ -306,7 +306,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const KINDS: [&str; 3] = ["proxy", "socks5://proxy", "http://proxy"];
 
 #[test]
-fn what_the_server_says_behind_the_reply_stays_on_the_socket() {
+fn bytes_after_the_reply_stay_on_the_socket() {
     let replies: [&[u8]; 3] = [
         b"\0\x5a\0\0\0\0\0\0",
         b"\x05\0\x05\0\0\x01\0\0\0\0\0\0",
@@ -336,7 +336,7 @@ fn what_the_server_says_behind_the_reply_stays_on_the_socket() {
 }
 
 #[test]
-fn a_proxy_that_says_nothing_is_given_up_at_the_deadline() {
+fn silent_proxy_fails_at_the_deadline() {
     for kind in KINDS {
         let (socket, script) = scripted(|mut client| client.read_to_end(&mut Vec::new()).map(|_| ()));
         let start = Instant::now();
@@ -352,7 +352,7 @@ fn a_proxy_that_says_nothing_is_given_up_at_the_deadline() {
 }
 
 #[test]
-fn bytes_that_come_one_by_one_do_not_move_the_deadline() {
+fn single_bytes_do_not_extend_the_deadline() {
     let (socket, script) = scripted(|mut client| {
         // A header without end.
         let _ = client.write_all(b"HTTP/1.1 200 Fine\r\nX: ");

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_platform_is_what_the_environment_says() {
+    fn environment_replaces_only_the_platform_certificates() {
         for trust in [Trust::PlatformOnly, Trust::File("a".into()), Trust::Anyone] {
             assert_eq!(Source::of(&trust).variables, [None, None]);
         }

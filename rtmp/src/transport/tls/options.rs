@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_checked_unless_somebody_says_no() {
+    fn certificates_are_verified_unless_disabled() {
         assert_eq!(trust(None, false, false, None), Trust::Platform);
         assert_eq!(trust(None, false, false, Some("")), Trust::Platform);
         assert_eq!(trust(None, false, false, Some("1")), Trust::Platform);
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_clear_no_switches_checks_off() {
+    fn only_a_clear_no_disables_verification() {
         let mut options = TlsOptions::default();
         for (word, verify) in [("0", false), ("NO", false), ("off", false), ("1", true), ("Yes", true)] {
             options.set_verify(word.as_bytes()).unwrap();

@@ -253,7 +253,7 @@ impl Client {
         self.unanswered.iter().cloned().collect()
     }
 
-    /// What to do to receive bytes. `now` and `longest`, the longest pause, are in milliseconds.
+    /// The next action to receive bytes. `now` and `longest`, the longest pause, are in milliseconds.
     pub fn next_poll(&self, now: u64, longest: u64) -> Poll {
         if !self.unanswered.is_empty() {
             return Poll::Receive;
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn hosts_stand_in_a_header() {
+    fn host_header_has_the_host() {
         let host = |name| {
             let mut client = Client::new(name, 80).unwrap();
             let request = client.request(Command::Open, &[]).unwrap();
@@ -446,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn what_arrived_in_front_of_an_error_is_delivered() {
+    fn bytes_before_an_error_are_delivered() {
         let last_words =
             [&reply(b"\x01abc")[..], b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"].concat();
         for step in 1..=last_words.len() {
@@ -531,7 +531,7 @@ mod tests {
     }
 
     #[test]
-    fn without_keep_alive_requests_go_one_by_one() {
+    fn without_keep_alive_each_request_waits_for_the_last_reply() {
         let mut client = Client::new("host", 80).unwrap();
         client.request(Command::Open, &[]).unwrap();
         let mut bytes = b"HTTP/1.0 200 OK\r\n\r\nid".to_vec();

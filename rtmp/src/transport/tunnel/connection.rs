@@ -275,7 +275,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_body_has_more_time_the_more_of_it_has_come_but_not_for_ever() {
+    fn time_limit_of_a_body_grows_with_its_bytes_up_to_a_maximum() {
         for (received, seconds) in [(0, 30), (4095, 30), (4096, 31), (1 << 20, 286), (2 << 20, 300)] {
             assert_eq!(body_time(received), Duration::from_secs(seconds), "{received}");
         }

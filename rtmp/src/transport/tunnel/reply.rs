@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn replies_that_are_none_are_errors() {
+    fn invalid_replies_are_errors() {
         let long = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_HEADERS + 1));
         let interim = "HTTP/1.1 100 Continue\r\n\r\n".repeat(100_000);
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_refuses_is_told_in_its_own_words() {
+    fn refusing_status_is_reported_in_its_own_words() {
         let Err(error) = replies(b"HTTP/1.1 404 Session gone\r\n\r\n", 99) else { panic!("not an error") };
         assert_eq!(error.to_string(), "HTTP 404: Session gone (in answer to a tunnelling request)");
     }

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_are_kept_as_the_version_and_the_client_say() {
+    fn connections_are_kept_according_to_version_and_client() {
         let keeps = |version, line: &str| {
             parse(&format!("POST /open/1 {version}\r\n{line}\r\n\r\n")).unwrap().unwrap().0.keep_alive
         };
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_are_none_are_errors() {
+    fn invalid_requests_are_errors() {
         let long = format!("POST /open/1 HTTP/1.1\r\nA: {}", "x".repeat(MAX_HEAD));
         let long_and_complete = format!("{long}\r\n\r\n");
         let many = format!("POST /open/1 HTTP/1.1\r\n{}\r\n", "A: b\r\n".repeat(MAX_HEADERS + 1));

@@ -728,7 +728,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_who_only_writes_gets_further_while_a_body_waits_and_shares_what_that_takes() {
+    fn user_who_only_writes_makes_progress_within_the_shared_reserve() {
         let now = Instant::now();
         let block = vec![0; 1 << 20];
         let write = |server: &mut Server| {
@@ -772,7 +772,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_written_before_the_end_goes_to_the_client_and_then_nothing_is_there() {
+    fn bytes_written_before_the_end_reach_the_client_before_the_end() {
         let now = Instant::now();
         let mut server = server(now);
         server.write(b"last words", now);
