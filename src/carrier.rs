@@ -104,7 +104,7 @@ impl Carrier {
         patience.deadline().left()?;
         let mut waiting = Wait::for_bytes(patience);
         if patience.expects_wait() && !patience.never_waits() && self.is_quiet() {
-            // Asking for bytes that are not there yet would be in vain.
+            // Asking for bytes that are not there yet would be useless.
             self.wait_if_blocking(BYTES, &mut waiting)?;
         }
         loop {
