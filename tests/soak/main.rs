@@ -83,6 +83,35 @@ fn thousands_of_sessions_on_one_thread() {
     }
 }
 
+/// A player that stops to read, until neither the system nor the session has room for it, beside 99 others on one thread.
+#[test]
+#[ignore = "`make soak` runs it"]
+fn a_stalled_player_leaves_the_delays_of_the_others_as_they_were() {
+    let program = need!(Program::test_of_ours("many"));
+    // In turns, so that both meet the same machine.
+    let (mut alone, mut beside) = (Vec::new(), Vec::new());
+    for _ in 0..5 {
+        for (how, delays) in [("steps", &mut alone), ("stalled", &mut beside)] {
+            let run = need!(program.run(Library::Ours, &["100", "600", "20000", how], "", LIMIT));
+            let output = run.expect("many");
+            println!("{}", output.trim_end());
+            let figure = |name: &str| {
+                let found = output.split_whitespace().find_map(|word| word.strip_prefix(name));
+                found.and_then(|number| number.parse::<u64>().ok()).expect("many prints it")
+            };
+            assert_eq!(figure("dropped=") > 0, how == "stalled", "{output}");
+            delays.push(figure("p999_us="));
+        }
+    }
+    let [alone, beside] = [alone, beside].map(|mut delays| {
+        delays.sort_unstable();
+        delays[delays.len() / 2]
+    });
+    println!("99.9 % within {alone} us, {beside} us beside a stalled player");
+    // Far above what differs between two runs on a busy machine, and far below a wait for the peer.
+    assert!(beside < 4 * alone + 100_000, "{alone} us, {beside} us beside a stalled player");
+}
+
 fn seed() -> Option<u64> {
     std::env::var("SEED").ok()?.parse().ok()
 }
