@@ -114,7 +114,7 @@ fn short_string(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend(bytes);
 }
 
-/// Reads all values of a body; `None` when it is not AMF0 through and through.
+/// Reads all values of a body; `None` if it is not entirely AMF0.
 pub fn decode(mut body: &[u8]) -> Option<Vec<Value>> {
     let mut values = Vec::new();
     while !body.is_empty() {
@@ -123,8 +123,8 @@ pub fn decode(mut body: &[u8]) -> Option<Vec<Value>> {
     Some(values)
 }
 
-/// The values of a body as text, in the notation of the specification: `s("play") n(4) null`. A rest that is not AMF0
-/// follows as hexadecimal digits.
+/// The values of a body as text, in the notation of the specification: `s("play") n(4) null`. A rest that is
+/// not AMF0 follows as hexadecimal digits.
 pub fn describe(mut body: &[u8]) -> String {
     let mut words = Vec::new();
     while !body.is_empty() {

@@ -15,7 +15,7 @@ pub fn flv() -> Option<PathBuf> {
     make("clip", SECONDS, "add_keyframe_index")
 }
 
-/// A film of the same kind that lasts longer than players need to join it: it is for who ends it before its time.
+/// A film of the same kind that is longer than players need to join it, for tests that end it early.
 pub fn long() -> Option<PathBuf> {
     make("long", 45, "no_metadata")
 }
@@ -42,7 +42,7 @@ fn make(name: &str, seconds: u32, flags: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-/// The same film with plain metadata, without an index of key frames, which some servers trip over.
+/// The same film with plain metadata, without an index of key frames, which some servers do not support.
 pub fn without_index() -> Option<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let (ffmpeg, clip) = (require::program("ffmpeg")?, flv()?);

@@ -1,7 +1,7 @@
-//! A bad network: a relay that splits, joins, delays and cuts what passes, as a seed says.
+//! A bad network: a relay that splits, joins, delays and cuts the bytes, as determined by a seed.
 //!
-//! It is still TCP: the bytes of one direction stay in their order, and none are lost unless the connection is. What can
-//! come in another order is what passes in the two directions, and the HTTP requests of two connections.
+//! It is still TCP: the bytes of one direction keep their order, and none are lost unless the connection is.
+//! Only the order between the two directions may change, and that of the HTTP requests of two connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -61,32 +61,33 @@ impl Dice {
 pub struct Faults {
     /// Forwarded in pieces of any size, most of them small.
     pub splits: bool,
-    /// Held back until much has come or nothing more comes, and forwarded at once.
+    /// Delayed until many bytes have arrived or no more arrive, and forwarded at once.
     pub joins: bool,
-    /// Held back for some milliseconds, now and then for longer.
+    /// Delayed by some milliseconds, sometimes longer.
     pub delays: bool,
-    /// Only one direction moves at a time, so that questions and answers pass in another order.
+    /// Only one direction moves at a time, so that requests and answers pass in another order.
     pub turns: bool,
     /// Nothing is read for a while: the sender's window closes.
     pub stalls: bool,
     /// The connection ends in the middle.
     pub cut: Option<Cut>,
-    /// After so many bytes, once: the client's connection ends, and what had been received from it continues its way later,
-    /// when the client may be on its next connection and further. Only HTTP has that.
+    /// After this many bytes, once: the client's connection ends, and the bytes received from it are
+    /// forwarded later, when the client may already use its next connection. Only for HTTP.
     pub overtakes: Option<u64>,
 }
 
 /// An end in the middle.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
-    /// How many bytes pass before, both directions together, over all connections since the faults were set.
+    /// The number of bytes that pass before, in both directions, over all connections since the faults were
+    /// set.
     pub after: u64,
-    /// With a reset, which destroys what is on the way, or an orderly close.
+    /// With a reset, which destroys bytes in transit, or an orderly close.
     pub reset: bool,
 }
 
 impl Faults {
-    /// A mixture; `likely_bytes` is how many a session has, and where cuts fall.
+    /// A mixture; `likely_bytes` is the length of a session, within which cuts fall.
     pub fn choose(dice: &mut Dice, likely_bytes: u64) -> Self {
         Self {
             splits: dice.one_in(3),
@@ -99,7 +100,7 @@ impl Faults {
         }
     }
 
-    /// The names of what is chosen.
+    /// The names of the chosen faults.
     pub fn kinds(&self) -> Vec<&'static str> {
         let cut = self.cut.map_or("", |cut| if cut.reset { "resets" } else { "closes" });
         [
@@ -124,7 +125,7 @@ pub struct BadNetwork {
     passed: Arc<AtomicU64>,
 }
 
-/// What new connections meet.
+/// The faults for new connections.
 struct Weather {
     behind: u16,
     faults: Faults,
@@ -132,7 +133,7 @@ struct Weather {
     state: Arc<State>,
 }
 
-/// What the connections since the last change of faults share.
+/// Shared by the connections since the last change of faults.
 #[derive(Default)]
 struct State {
     passed: AtomicU64,
@@ -141,7 +142,7 @@ struct State {
 }
 
 impl BadNetwork {
-    /// Relays to a port of this machine, as long as the process lives; at first without faults.
+    /// Relays to a port of this machine, as long as the process runs; at first without faults.
     pub fn in_front_of(behind: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -168,7 +169,7 @@ impl BadNetwork {
         Self { port, weather, passed }
     }
 
-    /// What the next connections meet, and where they lead.
+    /// Sets the faults and the target of the next connections.
     pub fn change(&self, behind: u16, faults: Faults, dice: Dice) {
         let mut weather = self.weather.lock().expect("nobody panics holding this lock");
         *weather = Weather { behind, faults, dice, state: Arc::default() };
@@ -180,7 +181,7 @@ impl BadNetwork {
         weather.state.was_cut.load(Ordering::SeqCst) || weather.state.was_overtaken.load(Ordering::SeqCst)
     }
 
-    /// The names of what has happened since the last change, as far as it is known, or may have.
+    /// The names of the faults since the last change, as far as they are known.
     pub fn kinds(&self) -> Vec<&'static str> {
         let weather = self.weather.lock().expect("nobody panics holding this lock");
         let mut faults = weather.faults.clone();
@@ -189,7 +190,7 @@ impl BadNetwork {
         faults.kinds()
     }
 
-    /// How many bytes have passed in all.
+    /// The total number of forwarded bytes.
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
@@ -227,7 +228,7 @@ impl Link {
         });
     }
 
-    /// Forwards up to the end; an error when it came too early.
+    /// Forwards up to the end; fails if it came too early.
     fn run(
         &self,
         from: &mut TcpStream,
@@ -260,7 +261,7 @@ impl Link {
                         thread::sleep(Duration::from_millis(20 + dice.below(400)));
                         return to.write_all(rest);
                     }
-                    // Nobody waits for the replies.
+                    // Nothing waits for the replies.
                     while from.read(&mut block)? > 0 {}
                     return Ok(());
                 }
