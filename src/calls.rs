@@ -13,8 +13,8 @@ use super::{
 };
 use rtmp_core::session::{Calls, MAX_CALLS};
 
-/// Entries of the first array, a power of two; it doubles when it is full. Few commands wait at a time.
-const LEAST: usize = 1;
+/// Entries of the first array, a power of two; it doubles when it is full. Connecting and playing takes as many.
+const LEAST: usize = 4;
 
 /// The array of one `RTMP`.
 pub(crate) struct CallArray<'a>(Rtmp<'a>);

@@ -531,12 +531,14 @@ impl Handle {
         if !self.never_waits() {
             return Ok(());
         }
-        let failed = self.progress(|progress| {
-            progress.use_connection();
-            progress.send_error.take()
-        });
-        if let Some(error) = failed {
-            return Err(error);
+        if self.has_noted() {
+            let failed = self.progress(|progress| {
+                progress.use_connection();
+                progress.send_error.take()
+            });
+            if let Some(error) = failed {
+                return Err(error);
+            }
         }
         if self.unsent() == 0 {
             return Ok(());

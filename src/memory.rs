@@ -47,12 +47,43 @@ pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
     }
 }
 
-/// Lets the system write a NUL; `None` if there is no way to ask it.
+/// Lets the system write a byte, and then writes a NUL; `None` if it cannot be asked.
+///
+/// # Safety
+/// As for [`try_end_text`].
+#[cfg(any(target_os = "linux", target_os = "android"))]
+unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
+    // SAFETY: the kernel checks that the byte can be written, and nobody else uses it, by the Safety section.
+    let count = unsafe { libc::syscall(libc::SYS_getrandom, at, 1, libc::GRND_NONBLOCK) };
+    if count == 1 {
+        // SAFETY: the kernel has just written this byte.
+        unsafe { *at = 0 };
+        return Some(true);
+    }
+    if std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT) {
+        return Some(false);
+    }
+    // Systems before Linux 3.17 do not have this call.
+    // SAFETY: as for this function.
+    unsafe { receive_if_possible(at) }
+}
+
+/// As on Linux.
+///
+/// # Safety
+/// As for [`try_end_text`].
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
+unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
+    // SAFETY: as for this function.
+    unsafe { receive_if_possible(at) }
+}
+
+/// Lets the system write a NUL that it has for a socket; `None` if it cannot be asked.
 ///
 /// # Safety
 /// As for [`try_end_text`].
 #[cfg(unix)]
-unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
+unsafe fn receive_if_possible(at: *mut c_char) -> Option<bool> {
     use std::{
         io::Write,
         os::{fd::AsRawFd, unix::net::UnixStream},

@@ -397,6 +397,45 @@ fn proxy_is_used_for_the_whole_stream() {
     assert!(matches!(error, Error::Proxy(_)), "{error}");
 }
 
+#[test]
+fn a_proxy_in_tls_carries_every_transport_of_blocking_calls() {
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("proxy", "DNS:localhost", Valid::Now);
+    let context = ServerContext::from_files(&certificate.chain, &certificate.key).unwrap();
+    let proxy = pumps::https_proxy(context, None);
+    let through = |url: &str| Client::new(&format!("{url} ipv=4 socks=https://localhost:{proxy}")).unwrap();
+    let trust = authority.certificate().to_string_lossy().into_owned();
+    for protocol in ["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpts"] {
+        let mut server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+        if protocol.ends_with('s') {
+            server = server.tls(&certificate.chain, &certificate.key).unwrap();
+        }
+        let port = server.local_addr().unwrap().port();
+        let serving = thread::spawn(move || {
+            let mut session = server.accept().unwrap();
+            let mut bodies = Vec::new();
+            while let Some(event) = session.next_event().unwrap() {
+                match event {
+                    ServerEvent::Request(_) => session.accept().unwrap(),
+                    ServerEvent::Message(message) => bodies.push((message.timestamp, message.body)),
+                    _ => {}
+                }
+            }
+            bodies
+        });
+        let client = through(&format!("{protocol}://localhost:{port}/app/name"));
+        let mut publisher = client.option("tlsCA", &trust).unwrap().publish().unwrap();
+        let sent: Vec<_> = (0..50).map(|number| (number * 40, vec![number as u8; 5000])).collect();
+        for (timestamp, body) in &sent {
+            publisher.send(MessageType::VIDEO, *timestamp, body).unwrap();
+        }
+        publisher.finish().unwrap();
+        assert!(serving.join().unwrap() == sent, "{protocol}: other messages");
+    }
+    let error = through("rtmp://localhost/app/name").play().unwrap_err();
+    assert!(matches!(error, Error::Proxy(_)) && error.to_string().contains("is refused"), "{error}");
+}
+
 /// The refusal that a script leads to.
 fn refusal(publish: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> rtmp_core::Refusal {
     let server = Server::once(move |peer| {

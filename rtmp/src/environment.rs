@@ -26,7 +26,8 @@ pub fn is_set(name: &str) -> bool {
 
 /// A variable; `None` if it is not set or must not be trusted.
 pub fn variable(name: &str) -> Option<OsString> {
-    if is_ignored() { None } else { env::var_os(name) }
+    // Few variables are set, and the ids take calls of the system: they may change at any time.
+    env::var_os(name).filter(|_| !is_ignored())
 }
 
 #[cfg(unix)]

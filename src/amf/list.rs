@@ -86,19 +86,17 @@ impl Drop for OwnedObject {
 impl<'a> List<'a> for OwnedObject {
     #[inline]
     fn push(&mut self, name: &'a [u8], value: Value<'a, Self>) -> Result<()> {
-        let property = property(name, value)?;
         // SAFETY: the array is null or came from here.
-        let pushed = unsafe { append(&mut self.0.o_props, &mut self.0.o_num, property) };
-        if let (Err(_), Some(members)) = (&pushed, property.members()) {
-            // SAFETY: the value owned the members, and no other pointer to them exists.
-            unsafe { release(*members) };
-        }
-        pushed
+        let (place, count) = unsafe { room(&mut self.0.o_props, self.0.o_num) }?;
+        // SAFETY: `room` has made it.
+        unsafe { place.write(property(name, value)?) };
+        self.0.o_num = count;
+        Ok(())
     }
 }
 
 /// The property that C sees for a decoded value; it owns the value's members.
-#[inline]
+#[inline(always)]
 fn property(name: &[u8], value: Value<'_, OwnedObject>) -> Result<AMFObjectProperty> {
     let number = |p_number| AMFPropertyValue { p_number };
     let object = |members: OwnedObject| AMFPropertyValue { p_object: members.into_raw() };
@@ -153,7 +151,21 @@ pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectPropert
 /// `GROWTH`.
 #[inline]
 pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
-    let Ok(used) = usize::try_from(*count) else { return Err(Error::Invalid("a negative count")) };
+    // SAFETY: the array is one that `room` takes, by the Safety section.
+    let (place, next) = unsafe { room(items, *count) }?;
+    // SAFETY: `room` has made it.
+    unsafe { place.write(item) };
+    *count = next;
+    Ok(())
+}
+
+/// Makes room for one more item; returns the place, and the count with it.
+///
+/// # Safety
+/// As for [`append`].
+#[inline]
+unsafe fn room<T: Copy>(items: &mut *mut T, count: c_int) -> Result<(*mut T, c_int)> {
+    let Ok(used) = usize::try_from(count) else { return Err(Error::Invalid("a negative count")) };
     let Some(next) = count.checked_add(1) else { return Err(Error::OutOfMemory) };
     if used % GROWTH == 0 {
         let Some(size) = (used + GROWTH).checked_mul(size_of::<T>()) else { return Err(Error::OutOfMemory) };
@@ -167,9 +179,7 @@ pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item
         return Err(Error::Invalid("a count without an array"));
     }
     // SAFETY: the array has room up to the next multiple of `GROWTH`, which is above `used`.
-    unsafe { items.add(used).write(item) };
-    *count = next;
-    Ok(())
+    Ok((unsafe { items.add(used) }, next))
 }
 
 /// Frees the properties of an object and all lists inside it, at any depth.

@@ -22,6 +22,7 @@ pub struct TagHeader {
 
 impl TagHeader {
     /// Reads the header at the start of `bytes`; `None` if there are too few.
+    #[inline]
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let &[kind, l0, l1, l2, t0, t1, t2, t3, _, _, _, ..] = bytes else { return None };
         let length = u32::from_be_bytes([0, l0, l1, l2]);

@@ -160,10 +160,22 @@ impl<B: Body> Writer<B> {
     /// The message of a tag that is complete and needs no change, and how many bytes it took; `None` leaves the work to
     /// [`Writer::step`].
     fn borrow<'i>(&mut self, input: &'i [u8]) -> Option<(usize, Finished<&'i [u8]>)> {
-        if !self.is_between_tags() || input.starts_with(&SIGNATURE) {
+        if input.starts_with(&SIGNATURE) {
             return None;
         }
-        let header = TagHeader::parse(input)?;
+        self.borrow_behind(TagHeader::parse(input)?, input)
+    }
+
+    /// As [`borrow`](Self::borrow), of the tag whose header is at the start of `input`.
+    #[inline]
+    fn borrow_behind<'i>(
+        &mut self,
+        header: TagHeader,
+        input: &'i [u8],
+    ) -> Option<(usize, Finished<&'i [u8]>)> {
+        if !self.is_between_tags() {
+            return None;
+        }
         let end = TAG_HEADER_LEN + header.body_len();
         let body = input.get(TAG_HEADER_LEN..end)?;
         let has_room = body.len() <= MAX_BODY_LEN - SET_DATA_FRAME.len();
@@ -179,10 +191,12 @@ impl<B: Body> Writer<B> {
     #[inline]
     pub fn whole<'i>(&mut self, input: &'i [u8]) -> Option<Finished<&'i [u8]>> {
         let rest = input.len().checked_sub(TAG_HEADER_LEN + PREVIOUS_TAG_SIZE_LEN)?;
-        if TagHeader::parse(input)?.body_len() != rest {
+        let header = TagHeader::parse(input)?;
+        // A file begins with bytes that no tag has there.
+        if header.body_len() != rest || input.starts_with(&SIGNATURE) {
             return None;
         }
-        let (_, message) = self.borrow(input)?;
+        let (_, message) = self.borrow_behind(header, input)?;
         self.gap = None;
         Some(message)
     }
