@@ -1,4 +1,4 @@
-//! AMF0 as the tests need it: values to send, and a readable text of what arrives.
+//! AMF0 for tests: values to send, and a readable text of received values.
 
 use std::fmt::{self, Write};
 
@@ -13,7 +13,7 @@ pub enum Value {
     Strict(Vec<Value>),
     Null,
     Undefined,
-    /// A string that is not text.
+    /// A string that is not UTF-8.
     Bytes(Vec<u8>),
 }
 
@@ -42,7 +42,7 @@ pub fn status(level: &str, code: &str, description: &str) -> Value {
     object(&[("level", s(level)), ("code", s(code)), ("description", s(description))])
 }
 
-/// The values one after another.
+/// Encodes the values one after another.
 pub fn encode(values: &[Value]) -> Vec<u8> {
     let mut out = Vec::new();
     values.iter().for_each(|value| value.write(&mut out));

@@ -13,7 +13,7 @@ use super::require;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A capture of all bytes to and from one loopback address, which has no other use.
+/// A capture of all bytes to and from one loopback address that nothing else uses.
 pub struct Capture {
     pub address: Ipv4Addr,
     tshark: PathBuf,
@@ -31,7 +31,7 @@ pub struct Dissected {
     pub fields: Vec<String>,
     /// The fields of the header.
     header: Vec<String>,
-    /// Message stream and time, as meant by the sender.
+    /// Message stream and time, as the sender meant them.
     means: (u32, u32),
 }
 
@@ -44,7 +44,7 @@ pub struct Connection {
 }
 
 impl Capture {
-    /// Starts tshark and waits until it sees packets. `None` when it is missing or not allowed to capture.
+    /// Starts tshark and waits until it captures packets. `None` when it is missing or not allowed to capture.
     pub fn start() -> Option<Self> {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let tshark = require::program("tshark")?;
@@ -68,7 +68,7 @@ impl Capture {
         Some(Self { address, tshark, process, directory })
     }
 
-    /// Ends the capture when everything up to now is in it, and dissects it.
+    /// Ends the capture when it contains everything up to now, and dissects it.
     pub fn finish(mut self) -> Finished {
         let complete = wait_until(PATIENCE, || seen(&self.directory, self.address, "end"));
         assert!(complete, "tshark has lost its way: {}", self.process.stderr());
@@ -79,7 +79,8 @@ impl Capture {
     }
 }
 
-/// Sends a datagram to the address; true once one like it is in the file, where packets are in the order of their time.
+/// Sends a datagram to the address; returns true once the file contains such a datagram. The packets in the file are ordered by
+/// time.
 fn seen(directory: &TempDir, address: Ipv4Addr, word: &str) -> bool {
     let probe = format!("probe of the capture: {word}");
     let socket = UdpSocket::bind((address, 0)).expect("every address of 127.0.0.0/8 is this machine's");
@@ -89,7 +90,7 @@ fn seen(directory: &TempDir, address: Ipv4Addr, word: &str) -> bool {
     file.windows(probe.len()).any(|window| window == probe.as_bytes())
 }
 
-/// The packets of a capture that has ended.
+/// The packets of a finished capture.
 pub struct Finished {
     tshark: PathBuf,
     directory: TempDir,

@@ -1,4 +1,4 @@
-//! The example programs: the server on free ports, and runs of the others that prove which library they used.
+//! The example programs: the server on free ports, and runs of the other programs that prove which library they used.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::process::{Running, wait_until};
 use super::program::{LoaderLog, Program, Run, on_library};
 use super::require;
 
-/// The longest that any program may take.
+/// The longest time that a program may run.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The server example.
@@ -31,7 +31,7 @@ impl ExampleServer {
         Self::start_with(library, folder, Some(certificate), &[], &[])
     }
 
-    /// As `start`, for clients that come to another address of this machine.
+    /// As `start`, for clients that connect to another address of this machine.
     pub fn start_for_all(library: Library, folder: &Path) -> Option<Self> {
         Self::start_with(library, folder, None, &["-b", "0.0.0.0"], &[])
     }
