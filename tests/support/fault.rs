@@ -1,7 +1,7 @@
 //! A bad network: a relay that splits, joins, delays and cuts the bytes, as determined by a seed.
 //!
-//! It is still TCP: the bytes of one direction keep their order, and none are lost unless the connection is.
-//! Only the order between the two directions may change, and that of the HTTP requests of two connections.
+//! The connection is still TCP: the bytes of one direction keep their order, and are lost only with the connection. Only the
+//! order between the two directions may change, and the order of HTTP requests on two connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-/// Numbers that look random and follow from a seed (SplitMix64).
+/// A pseudo-random number generator with a seed (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
@@ -39,7 +39,7 @@ impl Dice {
         self.below(n) == 0
     }
 
-    /// A number from 1 to 2^`bits`, small ones as often as large ones.
+    /// A number from 1 to 2^`bits`. Small numbers are as frequent as large ones.
     pub fn any_size(&mut self, bits: u64) -> usize {
         let highest = 1 << self.below(bits + 1);
         (1 + self.below(highest)) as usize
@@ -50,13 +50,13 @@ impl Dice {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// Another series that follows from this one.
+    /// Another series that this one determines.
     pub fn fork(&mut self) -> Self {
         Self(self.roll())
     }
 }
 
-/// What happens to the connections through a relay.
+/// The faults of the connections through a relay.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Forwarded in pieces of any size, most of them small.
@@ -67,27 +67,26 @@ pub struct Faults {
     pub delays: bool,
     /// Only one direction moves at a time, so that requests and answers pass in another order.
     pub turns: bool,
-    /// Nothing is read for a while: the sender's window closes.
+    /// Nothing is read for a while, so that the sender's window closes.
     pub stalls: bool,
-    /// The connection ends in the middle.
+    /// The connection ends early.
     pub cut: Option<Cut>,
     /// After this many bytes, once: the client's connection ends, and the bytes received from it are
     /// forwarded later, when the client may already use its next connection. Only for HTTP.
     pub overtakes: Option<u64>,
 }
 
-/// An end in the middle.
+/// An early end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
-    /// The number of bytes that pass before, in both directions, over all connections since the faults were
-    /// set.
+    /// The number of bytes that pass before, in both directions, over all connections since the faults were set.
     pub after: u64,
     /// With a reset, which destroys bytes in transit, or an orderly close.
     pub reset: bool,
 }
 
 impl Faults {
-    /// A mixture; `likely_bytes` is the length of a session, within which cuts fall.
+    /// A random mixture; `likely_bytes` is the length of a session, in which cuts happen.
     pub fn choose(dice: &mut Dice, likely_bytes: u64) -> Self {
         Self {
             splits: dice.one_in(3),
@@ -228,7 +227,7 @@ impl Link {
         });
     }
 
-    /// Forwards up to the end; fails if it came too early.
+    /// Forwards up to the end; fails if the end came too early.
     fn run(
         &self,
         from: &mut TcpStream,
@@ -282,7 +281,7 @@ impl Link {
         self.overtaken.load(Ordering::SeqCst)
     }
 
-    /// Reads what is there, or waits for more of it.
+    /// Reads the available bytes, or waits for more.
     fn collect(&self, from: &mut TcpStream, block: &mut [u8]) -> std::io::Result<usize> {
         let mut count = from.read(block)?;
         if self.faults.joins && count > 0 {
@@ -295,7 +294,7 @@ impl Link {
         Ok(count)
     }
 
-    /// How much of a piece may pass before the cut; an error when that was made.
+    /// The number of bytes of a piece that may pass before the cut; an error after the cut.
     fn cut(&self, piece: usize, from: &TcpStream, to: &TcpStream) -> std::io::Result<usize> {
         let before = self.state.passed.fetch_add(piece as u64, Ordering::SeqCst);
         let Some(cut) = self.faults.cut else { return Ok(piece) };
@@ -313,10 +312,10 @@ impl Link {
     }
 }
 
-/// Whose turn it is.
+/// The direction that may move.
 struct Turn {
     began: Instant,
-    /// Milliseconds of a turn.
+    /// The length of a turn in milliseconds.
     length: u64,
 }
 
