@@ -103,13 +103,20 @@ impl Carrier {
         // Available bytes do not extend the deadline of several waits together.
         patience.deadline().left()?;
         let mut waiting = Wait::for_bytes(patience);
+        if patience.expects_wait() && !patience.never_waits() && self.is_quiet() {
+            // Asking for bytes that are not there yet would be in vain.
+            self.wait_if_blocking(BYTES, &mut waiting)?;
+        }
         loop {
             match self.receive_now(buffer).map_err(|error| interrupted_or(error, patience))? {
                 Received::Bytes(count) => return Ok(count),
                 // The thread that ends a wait may also shut the socket down.
                 Received::End if patience.is_over() => return Err(Error::Interrupted),
                 Received::End => return Ok(0),
-                Received::Nothing => self.wait(Wanted { read: true, write: false }, &mut waiting)?,
+                Received::Nothing => {
+                    patience.begin_wait();
+                    self.wait(BYTES, &mut waiting)?;
+                }
             }
         }
     }
@@ -301,7 +308,19 @@ impl Carrier {
         }
     }
 
+    /// Whether nothing happens until bytes come: nothing is there already, and no tunnel has to be asked for them.
+    fn is_quiet(&self) -> bool {
+        let mut link = self.lock();
+        !link.holds_more() && !link.has_tunnel()
+    }
+
+    /// Waits, up to a slice. A program that made its socket non-blocking does not want to wait.
     fn wait(&self, wanted: Wanted, waiting: &mut Wait<'_>) -> Result<()> {
+        if self.wait_if_blocking(wanted, waiting)? { Ok(()) } else { Err(Error::TimedOut) }
+    }
+
+    /// As [`Self::wait`]; false if nothing was waited for, because the socket is non-blocking.
+    fn wait_if_blocking(&self, wanted: Wanted, waiting: &mut Wait<'_>) -> Result<bool> {
         if waiting.patience().is_over() {
             return Err(Error::Interrupted);
         }
@@ -395,6 +414,9 @@ pub(crate) fn into_descriptor(link: Link, blocks: bool) -> Result<(OwnedFd, Opti
     }
     Ok((socket.into(), link))
 }
+
+/// Wait for bytes from the peer.
+const BYTES: Wanted = Wanted { read: true, write: false };
 
 /// Wait for room for bytes to the peer.
 const ROOM: Wanted = Wanted { read: false, write: true };

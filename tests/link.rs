@@ -1,5 +1,5 @@
 //! `net::Link` against peers on loopback: every protocol below RTMP, every phase refused, silent and trickling, and large
-//! transfers in which each side waits for the other. Time-outs are reached with a clock of the test's own.
+//! transfers in which each side waits for the other. Timeouts are reached with a clock of the test's own.
 
 #[path = "link/peers.rs"]
 mod peers;

@@ -397,6 +397,45 @@ fn proxy_is_used_for_the_whole_stream() {
     assert!(matches!(error, Error::Proxy(_)), "{error}");
 }
 
+#[test]
+fn a_proxy_in_tls_carries_every_transport_of_blocking_calls() {
+    let authority = need!(Authority::new());
+    let certificate = authority.issue("proxy", "DNS:localhost", Valid::Now);
+    let context = ServerContext::from_files(&certificate.chain, &certificate.key).unwrap();
+    let proxy = pumps::https_proxy(context, None);
+    let through = |url: &str| Client::new(&format!("{url} ipv=4 socks=https://localhost:{proxy}")).unwrap();
+    let trust = authority.certificate().to_string_lossy().into_owned();
+    for protocol in ["rtmp", "rtmpe", "rtmps", "rtmpt", "rtmpts"] {
+        let mut server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
+        if protocol.ends_with('s') {
+            server = server.tls(&certificate.chain, &certificate.key).unwrap();
+        }
+        let port = server.local_addr().unwrap().port();
+        let serving = thread::spawn(move || {
+            let mut session = server.accept().unwrap();
+            let mut bodies = Vec::new();
+            while let Some(event) = session.next_event().unwrap() {
+                match event {
+                    ServerEvent::Request(_) => session.accept().unwrap(),
+                    ServerEvent::Message(message) => bodies.push((message.timestamp, message.body)),
+                    _ => {}
+                }
+            }
+            bodies
+        });
+        let client = through(&format!("{protocol}://localhost:{port}/app/name"));
+        let mut publisher = client.option("tlsCA", &trust).unwrap().publish().unwrap();
+        let sent: Vec<_> = (0..50).map(|number| (number * 40, vec![number as u8; 5000])).collect();
+        for (timestamp, body) in &sent {
+            publisher.send(MessageType::VIDEO, *timestamp, body).unwrap();
+        }
+        publisher.finish().unwrap();
+        assert!(serving.join().unwrap() == sent, "{protocol}: other messages");
+    }
+    let error = through("rtmp://localhost/app/name").play().unwrap_err();
+    assert!(matches!(error, Error::Proxy(_)) && error.to_string().contains("is refused"), "{error}");
+}
+
 /// The refusal that a script leads to.
 fn refusal(publish: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> rtmp_core::Refusal {
     let server = Server::once(move |peer| {
@@ -738,7 +777,7 @@ fn small_examples_work_as_described() {
     let printed = run("publish_encoder", &[&at("video.h264"), &at("audio.aac"), &encoded]);
     assert_eq!(printed.expect("publish_encoder"), "250 frames\n");
     server.wait_for_log("ends encoded");
-    // The same coded data as in the file that FFmpeg has written, but for what only one of the two adds.
+    // The same coded data as in the file that FFmpeg has written, except what only one of the two adds.
     let bodies = |name: &str, kind: u8| {
         let tags = flv::load(&directory.join(name)).into_iter();
         let frames = tags.filter(|tag| tag.kind == kind && tag.body.get(1) == Some(&1));
@@ -1035,7 +1074,7 @@ fn a_player_follows_a_reconnect_request() {
                     send(session, stream_id, b"\xAF\x01one");
                     let elsewhere = format!("//127.0.0.1:{second_port}/other");
                     session.request_reconnect(&elsewhere, "maintenance").unwrap();
-                    // The server goes on until the client leaves.
+                    // The server continues until the client leaves.
                     send(session, stream_id, b"\xAF\x01two");
                 },
                 |_| {},

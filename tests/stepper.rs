@@ -17,7 +17,7 @@ use support::wire::Message;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What no call may take. It is far below any time-out in this file.
+/// What no call may take. It is far below any timeout in this file.
 const AT_ONCE: Duration = Duration::from_millis(150);
 
 fn url(port: u16) -> String {
@@ -127,7 +127,7 @@ impl Studio {
         }
     }
 
-    /// Whether everybody watches and the publisher has more to say.
+    /// Whether all players play and the publisher has more to send.
     fn is_on_air(&self) -> bool {
         let everybody_watches = self.viewers.iter().all(|viewer| viewer.streams);
         self.publisher.streams && everybody_watches && self.sent <= self.messages
@@ -422,7 +422,7 @@ fn numbers_of_a_stalled_connection_are_those_of_the_system() {
     let mut stepper = publisher(&Client::new(&url(server.port)).unwrap().timeout(LIMIT));
     while stepper.send(1, MessageType::VIDEO, 0, &vec![7; 1 << 20]).unwrap() == Sent::Taken {}
     let filter = ["-tinH".to_owned(), format!("dport = :{}", server.port)];
-    // The system goes on with what it does: its words count if the numbers before and after them are the same.
+    // The system continues to work: its values count if the numbers before and after them are the same.
     let (mut stats, mut system) = (stepper.stats(Instant::now()), String::new());
     let is_quiet = support::wait_until(LIMIT, || {
         let shown = std::process::Command::new(&ss).args(&filter).output().unwrap();

@@ -7,5 +7,6 @@ mod support;
 
 mod defects;
 mod guide;
+mod prose;
 mod readme;
 mod security;

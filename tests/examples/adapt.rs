@@ -1,4 +1,4 @@
-//! The example `adapt`: what it leaves out when the network is slow, and how it goes on after a lost connection.
+//! The example `adapt`: what it leaves out when the network is slow, and how it continues after a lost connection.
 
 use std::fs;
 use std::net::TcpListener;

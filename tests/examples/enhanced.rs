@@ -53,7 +53,7 @@ fn server_sends_reconnect_requests_on_its_signal() {
     });
     assert!(found, "the request comes");
     assert_eq!(request.unwrap().reference, b"//127.0.0.1:1/other");
-    // The server goes on with both.
+    // The server continues with both.
     let publisher = Client::new(&relay.url("a")).unwrap().publish().unwrap();
     drop(publisher);
     for stepper in [&mut first, &mut second] {

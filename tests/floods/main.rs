@@ -325,7 +325,7 @@ fn record(kind: u8, content: &[u8]) -> Vec<u8> {
     [&[kind, 3, 3][..], &(content.len() as u16).to_be_bytes(), content].concat()
 }
 
-/// Whatever comes in a TLS handshake before anybody is authenticated; `hello` is the message that comes first.
+/// A flood in a TLS handshake before the peer is authenticated; `hello` is the first message.
 fn tls_rows(mode: &'static str, url: &'static str, hello: u8) -> Vec<Row> {
     let announced = record(22, &[hello, 0, 0xFF, 0xFF]);
     let row = |name, again: &[u8]| Row::new(name, mode, url, again);

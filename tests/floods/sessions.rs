@@ -130,7 +130,7 @@ fn ask(stream: &mut TcpStream, path: &str, length: usize, body: &[u8]) -> io::Re
     stream.write_all(&[head.as_bytes(), body].concat())
 }
 
-/// A session whose RTMP handshake is over; requests go on with the number 2.
+/// A session whose RTMP handshake has ended; requests continue with the number 2.
 struct Tunnelled {
     id: String,
     stream: TcpStream,
@@ -209,7 +209,7 @@ fn bodies_of_one_session_take_little_memory_and_end_with_it() {
     const LENGTH: usize = 40 << 20;
     let mut victim = need!(Victim::start("serve", TIMEOUT, 96));
     let session = Tunnelled::open(victim.port).expect("a session begins");
-    // A message for each block of zeros that the server would understand, so that the session goes on.
+    // A message for each block of zeros that the server would understand, so that the session continues.
     let unit = Message::new(3, 0, 99, 0, &[0; 100]).chunks(128);
     let body = unit.repeat(LENGTH / unit.len() + 1);
     thread::scope(|scope| {

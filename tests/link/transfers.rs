@@ -55,7 +55,7 @@ fn a_name_is_looked_up_without_waiting() {
 #[test]
 fn unknown_name_is_an_error_of_the_lookup() {
     let mut target = to(1935);
-    // No resolver asks anybody for a label that is too long.
+    // Resolvers refuse a label that is too long.
     target.host = vec![b'a'; 64];
     let mut link = Link::connect(&target, Instant::now()).unwrap();
     assert!(matches!(open(&mut link), Err(Error::Unresolved(_))));

@@ -106,7 +106,7 @@ fn bytes_that_the_program_receives_itself_keep_their_order() {
     need!(both(&torrent, "npr", "f"));
 }
 
-/// To a peer that goes on as if nothing had been said.
+/// To a peer that continues as if nothing had been said.
 #[test]
 fn seeking_and_pausing_lose_nothing_that_was_received_ahead() {
     let torrent = Torrent::new(14, 6 << 20, 6);

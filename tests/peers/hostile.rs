@@ -432,7 +432,7 @@ fn tags_carry_times_past_24_bits() {
     assert_eq!(read.len(), 4);
 }
 
-/// The count of received bytes is a signed 32-bit field. Acknowledgements go on as it passes its limits, and carry the
+/// The count of received bytes is a signed 32-bit field. Acknowledgements continue as it passes its limits, and carry the
 /// count as the protocol has it.
 #[test]
 fn acknowledgements_continue_past_2_and_4_gib() {

@@ -1,4 +1,4 @@
-//! Where unmodified programs fail on the original, or wait for ever, and must not on our library.
+//! Where unmodified programs fail on the original, or wait forever, and must not on our library.
 #![forbid(unsafe_code)]
 
 use std::net::{SocketAddr, TcpListener};
@@ -88,7 +88,7 @@ fn programs_publish_over_http_faster_than_replies_arrive() {
     }
 }
 
-/// A server that goes on only when it has been told that its bytes arrived, and never says what the client's bandwidth is.
+/// A server that continues only when it has been told that its bytes arrived, and never says what the client's bandwidth is.
 #[test]
 fn rtmpdump_acknowledges_to_a_server_that_sends_only_its_window() {
     if ours_is_original() {

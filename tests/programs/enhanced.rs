@@ -390,7 +390,7 @@ fn node_media_server_relays_published_streams() {
     let mut command = need!(need!(Program::example("publish")).command(Library::Ours));
     let mut publisher = Running::start(command.args(["--enhanced", &film.to_string_lossy(), &url]));
     assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
-    // It does not say that the stream has ended, so the player waits in vain.
+    // It does not say that the stream has ended, so the player waits until its timeout.
     assert!(receiver.wait(LIMIT).is_some(), "receive still waits");
     let found = flv::media(&flv::load(&received));
     assert_contents(multitrack, &found, "node-media-server");

@@ -25,7 +25,7 @@ const MAKES: [Make; 4] = [Make::Nginx, Make::Ours, Make::NodeMediaServer, Make::
 
 type Row = (Task, [Gets; 4]);
 
-/// Films. node-media-server plays none: it waits for somebody to publish them. nginx heeds `start` alone, and resumes with
+/// Films. node-media-server plays none: it waits until they are published. nginx heeds `start` alone, and resumes with
 /// times that librtmp does not expect; node-rtsp-rtmp-server heeds neither. nginx and node-media-server do not speak RTMPE.
 #[rustfmt::skip]
 const FILMS: &[Row] = &[
@@ -55,7 +55,7 @@ const FILMS: &[Row] = &[
 ];
 
 /// Live streams, for which rtmpdump heeds neither resume nor start nor stop. curl cannot say that it wants to wait for one
-/// at our server, nor can anybody at node-rtsp-rtmp-server.
+/// at our server; at node-rtsp-rtmp-server, no client can.
 #[rustfmt::skip]
 const LIVE: &[Row] = &[
     //                                        nginx    ours     node-media-server  node-rtsp-rtmp-server
@@ -159,7 +159,7 @@ fn from_the_beginning(cells: &[(Task, Gets)], place: &Place) -> Option<()> {
     Some(())
 }
 
-/// The stream goes on until everybody has got some of it.
+/// The stream continues until all players have received some of it.
 fn in_the_middle(cells: &[(Task, Gets)], place: &Place, name: &str) -> Option<()> {
     let clip = clip::long()?;
     let mut publisher = servers::publish_with_ffmpeg(&clip, &place.site.live(name))?;

@@ -299,7 +299,7 @@ pub fn gstreamer(library: Library, directory: &TempDir, pipeline: &str) -> Optio
     run(command, library, &format!("gst-launch-1.0 {pipeline} on {library:?}")).map(drop)
 }
 
-/// With the original rtmpsrc starts again at the end of the film, for ever: the connection is gone when it begins the next
+/// With the original rtmpsrc starts again at the end of the film, forever: the connection is gone when it begins the next
 /// block.
 #[test]
 fn gstreamer_receives_a_complete_file() {

@@ -1,7 +1,7 @@
 //! Servers that say no, and servers that ask who is there first.
 //!
 //! A refusal ends `RTMP_ConnectStream` at once and the log names its code and description. The original waits for its
-//! time-out, and crashes on some of these servers (session.md, "Known defects"): most of this does not run on it.
+//! timeout, and crashes on some of these servers (session.md, "Known defects"): most of this does not run on it.
 #![forbid(unsafe_code)]
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ const PUBLISH: &str =
     "setup rtmp://127.0.0.1:PORT/app/inst/stream\nset timeout 20\nenablewrite\nconnect\nstream 0\n";
 
 /// A refusal ends RTMP_ConnectStream at once and the log names its code and description. The original waits for its
-/// time-out (session.md, "Known defects"), so these do not run on it.
+/// timeout (session.md, "Known defects"), so these do not run on it.
 #[test]
 fn refusals_end_connect_stream_at_once() {
     if library::ours_is_original() {

@@ -1,4 +1,4 @@
-//! Downloads that go on at servers which do not go where they are told: they start from the beginning, with the times that
+//! Downloads that continue at servers which do not go where they are told: they start from the beginning, with the times that
 //! the file has.
 #![forbid(unsafe_code)]
 

@@ -49,7 +49,7 @@ fn compare(port: u16, run: impl Fn(Library, &str) -> Option<()>) -> Option<()> {
 }
 
 /// One side's messages. What the server says behind the client's goodbye arrives or not, and acknowledgements depend on
-/// when somebody reads.
+/// when they are read.
 fn said(connection: &Connection, from_client: bool) -> Vec<&Dissected> {
     let goodbye = ["AMF0 Command deleteStream()", "AMF0 Command FCUnpublish("];
     let end = connection.messages.iter().position(|message| {
@@ -169,7 +169,7 @@ fn rtmpdump_plays_a_live_stream() {
     assert_eq!(titles(original), titles(ours));
 }
 
-/// The film over and over, for streams that have to go on for as long as a test takes.
+/// The film over and over, for streams that have to continue for as long as a test takes.
 fn long_film(clip: &Path, folder: &Path) -> Option<std::path::PathBuf> {
     let file = folder.join("long.flv");
     let (from, to) = (clip.to_string_lossy(), file.to_string_lossy());

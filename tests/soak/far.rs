@@ -1,5 +1,5 @@
 //! Sessions that are far along: their byte counters pass 2 and 4 GiB, where signed and unsigned numbers of 32 bits end.
-//! The server goes on only while it is told, with the right numbers, that its bytes arrive.
+//! The server continues only while it is told, with the right numbers, that its bytes arrive.
 //!
 //! Counters usually start shortly before; `make soak` has the bytes really sent.
 #![forbid(unsafe_code)]

@@ -36,10 +36,10 @@ const PLAYERS: usize = 3;
 const HEAP_TOLERANCE: u64 = 64;
 const MEMORY_TOLERANCE: u64 = 1024;
 
-/// Time-outs of the server and the clients, in seconds. Nothing that the network does lasts nearly as long, but a machine
+/// Timeouts of the server and the clients, in seconds. Nothing that the network does lasts nearly as long, but a machine
 /// that has other things to do stands still for longer than one would think.
 const TIMEOUT: u32 = 30;
-/// The longest that a client may take for anything: a player goes on after several time-outs.
+/// The longest that a client may take for anything: a player continues after several timeouts.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// How often memory is looked at; before the first look that counts, caches fill.
@@ -152,7 +152,7 @@ fn soak(plan: &Plan) {
     assert!(all.is_empty(), "seed {seed}:\n{all:#?}\n{}", tail(&site.server.log()));
 }
 
-/// How long the machine lets threads wait that want to run, which explains time-outs that nothing else does.
+/// How long the machine lets threads wait that want to run, which explains timeouts that nothing else does.
 struct Pauses(Arc<AtomicU64>);
 
 impl Pauses {
@@ -459,7 +459,7 @@ impl Watched {
         Self { name: name.to_owned(), idle: reports.holdings(), reports, seen: Vec::new() }
     }
 
-    /// Notes what the process holds; `rest`: once it has let go of everything that belongs to a session.
+    /// Notes what the process holds; `rest`: after it has freed everything that belongs to a session.
     fn look(&mut self, rest: bool) {
         if rest {
             wait_until(Duration::from_secs(90), || self.reports.descriptors() == self.idle.descriptors);

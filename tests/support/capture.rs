@@ -13,7 +13,7 @@ use super::require;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A capture of everything that goes to and from one loopback address, on which nobody else talks.
+/// A capture of everything that goes to and from one loopback address, on which nothing else talks.
 pub struct Capture {
     pub address: Ipv4Addr,
     tshark: PathBuf,

@@ -82,7 +82,7 @@ impl Authority {
         self.certify(file, "ca", "CA:FALSE", names, valid)
     }
 
-    /// A certificate that nobody else has signed.
+    /// A certificate that nothing else has signed.
     pub fn self_signed(&self, file: &str, names: &str, constraints: &str, valid: Valid) -> Certificate {
         self.certify(file, file, constraints, names, valid)
     }

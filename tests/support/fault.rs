@@ -71,7 +71,7 @@ pub struct Faults {
     pub stalls: bool,
     /// The connection ends in the middle.
     pub cut: Option<Cut>,
-    /// After so many bytes, once: the client's connection ends, and what had been received from it goes on its way later,
+    /// After so many bytes, once: the client's connection ends, and what had been received from it continues its way later,
     /// when the client may be on its next connection and further. Only HTTP has that.
     pub overtakes: Option<u64>,
 }
@@ -214,7 +214,7 @@ impl Link {
         thread::spawn(move || {
             let whole = self.run(&mut from, &mut to, dice, direction).is_ok();
             let reset = self.faults.cut.is_some_and(|cut| cut.reset);
-            // What wakes the other direction up; a socket that is to be reset must not say goodbye before.
+            // Wakes the other direction; a socket that will be reset must not be shut down first.
             let how = if reset && self.state.was_cut.load(Ordering::SeqCst) {
                 [Shutdown::Read; 2]
             } else if whole {
@@ -271,7 +271,7 @@ impl Link {
         }
     }
 
-    /// Whether the client has lost this connection, and goes on with another one.
+    /// Whether the client has lost this connection, and continues with another one.
     fn is_overtaken(&self, client: &TcpStream) -> bool {
         let due = self.faults.overtakes.is_some_and(|after| self.state.passed.load(Ordering::SeqCst) > after);
         if due && !self.state.was_overtaken.swap(true, Ordering::SeqCst) {

@@ -90,7 +90,7 @@ pub fn media(tags: &[Tag]) -> Vec<Tag> {
     tags.iter().filter(|tag| tag.kind != 0x12).cloned().collect()
 }
 
-/// What RTMP_Read hands out of a stream: video of at most 5 bytes (such as the end of an AVC sequence) and audio of at
+/// What RTMP_Read returns of a stream: video of at most 5 bytes (such as the end of an AVC sequence) and audio of at
 /// most 1 byte are left out.
 pub fn readable(tags: &[Tag]) -> Vec<Tag> {
     let ignored = |tag: &Tag| match tag.kind {
@@ -125,7 +125,7 @@ pub fn assert_equal(expected: &[Tag], found: &[Tag], what: &str) {
 }
 
 /// Checks that sound and pictures of `found` are one uninterrupted part of `sent`, apart from sequence headers, which
-/// a server repeats for whoever joins late, and returns how many tags that part has. Times may be shifted as a whole.
+/// a server repeats for late players, and returns how many tags that part has. Times may be shifted as a whole.
 pub fn assert_contiguous(sent: &[Tag], found: &[Tag], what: &str) -> usize {
     let frames = |tags: &[Tag]| -> Vec<Tag> {
         tags.iter().filter(|tag| tag.kind != 0x12 && !tag.is_sequence_header()).cloned().collect()

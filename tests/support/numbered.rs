@@ -33,7 +33,7 @@ pub enum Outcome {
     Refused,
     /// How many tags were sent, and whether these are all.
     Published { tags: u32, complete: bool },
-    /// How many tags arrived, each as it was sent and from the first one on; whether they ended with a time-out.
+    /// How many tags arrived, each as it was sent and from the first one on; whether they ended with a timeout.
     Played { tags: u32, timed_out: bool },
     /// Something else, such as a tag that was never sent.
     Wrong(String),

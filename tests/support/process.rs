@@ -29,7 +29,7 @@ pub fn wait_until(limit: Duration, mut ready: impl FnMut() -> bool) -> bool {
 
 /// A port of the loopback interface that was free a moment ago, for servers that cannot choose one themselves.
 ///
-/// Each process of the test suite counts through a range of its own, below the range the kernel hands out, so that
+/// Each process of the test suite counts through a range of its own, below the range the kernel returns, so that
 /// two tests do not get the same one.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -212,7 +212,7 @@ fn collect(mut pipe: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> J
 }
 
 /// Takes from a command's environment what cargo put there for this test: another cargo would take it for a change, and
-/// build some dependencies anew.
+/// build some dependencies again.
 pub fn leave_cargo(command: &mut Command) {
     const ADDED: [&str; 6] =
         ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_", "OUT_DIR"];

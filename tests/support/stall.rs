@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 /// What a peer does once so many bytes of its own are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// Says nothing more, and goes on reading.
+    /// Says nothing more, and continues reading.
     Silence,
-    /// Sends a byte now and then, and goes on reading.
+    /// Sends a byte now and then, and continues reading.
     Trickle,
     /// Does nothing more, not even read.
     Freeze,
-    /// Goes on after that time.
+    /// Continues after that time.
     Hold(Duration),
 }
 
@@ -80,7 +80,7 @@ impl Stalling {
                     side.set_nonblocking(false).expect("sockets can block");
                     side.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
                     side.set_read_timeout(Some(TICK)).expect("a positive time-out");
-                    // Nobody waits for ever for a client that does not read.
+                    // Nobody waits forever for a client that does not read.
                     side.set_write_timeout(Some(Duration::from_secs(30))).expect("a positive time-out");
                 }
                 shared.clone().forward(&client, &server, false);
@@ -190,5 +190,5 @@ impl Shared {
     }
 }
 
-/// How often threads look whether all is over.
+/// How often threads look whether all has ended.
 const TICK: Duration = Duration::from_millis(50);

@@ -90,7 +90,7 @@ pub fn basic_header(format: u8, chunk_stream: u32) -> Vec<u8> {
 pub struct Reader {
     /// Bytes of a message per chunk; set by the peer's chunk size message, or by a test that knows better.
     pub chunk_size: usize,
-    /// What the sender did against the protocol; reading goes on as well as it can.
+    /// What the sender did against the protocol; reading continues as well as it can.
     pub violations: Vec<String>,
     pending: Vec<u8>,
     streams: HashMap<u32, Stream>,

@@ -20,7 +20,7 @@ use rtmp_core::transport::tls::{ServerContext, Trust};
 const PATIENCE: Duration = Duration::from_secs(20);
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1,IP:::1";
 
-/// The time-outs of a test.
+/// The timeouts of a test.
 fn patient(socket: TcpStream) -> TcpStream {
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.set_write_timeout(Some(PATIENCE)).unwrap();
@@ -316,7 +316,7 @@ fn a_timeout_anywhere_in_a_record_loses_nothing() {
         waits += 1;
     }
     assert!(waits > 5 && received == noise(1 << 20, 3), "{} bytes", received.len());
-    // And the session goes on.
+    // And the session continues.
     client.send(b"still here").unwrap();
     assert_eq!(server.receive_exact(10), b"still here");
 }
@@ -491,7 +491,7 @@ fn openssl_understands_the_client_in_both_versions_with_and_without_tickets() {
         let (_server, port) = need!(openssl_server(&certificate, arguments));
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let end = End::client(socket, "localhost", &trust, PATIENCE).unwrap();
-        // The tickets are on their way, and nothing else: silence is a time-out, not an end and not an error.
+        // The tickets are on their way, and nothing else: silence is a timeout, not an end and not an error.
         end.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         assert!(matches!(end.receive(&mut [0; 10]), Err(Error::TimedOut)), "{arguments:?}");
         end.socket.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -303,7 +303,7 @@ fn closing_or_silent_client_ends_the_stream() {
     }
 }
 
-/// Whoever serves the stream answers while it reads what came before the goodbye; that must not fail in the middle.
+/// A server answers while it reads the bytes from before the goodbye; that must not fail in the middle.
 #[test]
 fn data_before_the_close_is_read_although_replies_fail() {
     let registry = with_limits(LIMIT, 8);
@@ -362,7 +362,7 @@ fn last_bytes_arrive_through_slow_or_closing_servers() {
     }
 }
 
-/// One who never reads, and writes on and on, is not kept for ever.
+/// One who never reads, and writes on and on, is not kept forever.
 #[test]
 fn writer_after_the_close_ends_without_reading() {
     let registry = with_limits(Duration::from_millis(500), 8);
@@ -742,7 +742,7 @@ fn ffmpeg_plays_through_a_web_server_in_between() {
         return;
     };
     let registry = with_limits(LIMIT, 8);
-    // ffmpeg does not connect anew when its connection is closed.
+    // ffmpeg does not connect again when its connection is closed.
     let Some((port, _nginx, _directory)) = web_server(gateway(&registry, rtmp.port), 10_000) else { return };
     rtmp.offer(&clip, "clip.flv");
     let directory = process::TempDir::new("rtmpt");

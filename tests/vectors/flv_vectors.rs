@@ -318,7 +318,7 @@ fn required(scenario: &Value) -> Expected {
         }
         // The end of a tag's size that is missing was not counted.
         "write-05" | "write-26" | "write-27" | "write-30" => counts(None),
-        // Fewer bytes than a header has were dropped. They begin one here, so the call behind them makes no sense.
+        // Fewer bytes than a header has were dropped. They begin one here, so the call behind them is invalid.
         "write-09" => Expected { calls: results(&[5]), messages: Some(Vec::new()), inputs: 1 },
         "write-10" => Expected { calls: results(&[0]), messages: Some(Vec::new()), inputs: 1 },
         // A tag header alone was accepted, then forgotten, and its body taken for the next header.

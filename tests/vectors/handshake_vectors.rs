@@ -169,7 +169,7 @@ fn every_recorded_digest_and_signature_is_ours() {
 fn every_recorded_key_is_ours() {
     let mut encrypted = 0;
     for exchange in exchanges() {
-        // The private key of whoever was not the original is known.
+        // The private key of the end that was not librtmp is known.
         let client_private = exchange.bytes("client_private");
         let Some(private) = client_private.clone().or_else(|| exchange.bytes("server_private")) else {
             continue;

@@ -50,19 +50,58 @@ impl Cipher {
 
     /// Encrypts or decrypts the next bytes of the stream in place.
     pub fn apply(&mut self, bytes: &mut [u8]) {
-        let Table { words, i: last_i, j: last_j } = &mut *self.0;
-        // Kept in registers.
-        let (mut i, mut j) = (*last_i, *last_j);
-        for byte in bytes {
-            i = i.wrapping_add(1);
-            let a = words[usize::from(i)];
-            j = j.wrapping_add(a as u8);
-            let b = words[usize::from(j)];
-            words[usize::from(j)] = a;
-            words[usize::from(i)] = b;
-            *byte ^= words[usize::from((a as u8).wrapping_add(b as u8))] as u8;
+        let mut steps = Steps::begin(&mut self.0);
+        let mut blocks = bytes.chunks_exact_mut(8);
+        for block in blocks.by_ref() {
+            let stream = (0..8).fold(0, |stream, at| stream | u64::from(steps.next()) << (8 * at));
+            for (byte, key) in block.iter_mut().zip(stream.to_le_bytes()) {
+                *byte ^= key;
+            }
         }
-        (*last_i, *last_j) = (i, j);
+        for byte in blocks.into_remainder() {
+            *byte ^= steps.next();
+        }
+        steps.end();
+    }
+}
+
+/// Steps of RC4, with what the next one needs in registers.
+///
+/// The word of the next step is read before this step writes: processors delay a read behind a write that might be to the
+/// same place. With that and eight bytes at a time, a byte takes 0.9 ns in place of 1.5.
+struct Steps<'t> {
+    table: &'t mut Table,
+    i: u8,
+    j: u8,
+    /// The word at `i`.
+    word: u32,
+}
+
+impl<'t> Steps<'t> {
+    fn begin(table: &'t mut Table) -> Self {
+        let (i, j) = (table.i.wrapping_add(1), table.j);
+        Self { i, j, word: table.words[usize::from(i)], table }
+    }
+
+    /// The next byte of the key stream.
+    #[inline(always)]
+    fn next(&mut self) -> u8 {
+        let words = &mut self.table.words;
+        let a = self.word;
+        self.j = self.j.wrapping_add(a as u8);
+        let next_i = self.i.wrapping_add(1);
+        let next = words[usize::from(next_i)];
+        let b = words[usize::from(self.j)];
+        words[usize::from(self.j)] = a;
+        words[usize::from(self.i)] = b;
+        // Unless it has just been written.
+        self.word = if next_i == self.j { a } else { next };
+        self.i = next_i;
+        words[usize::from((a as u8).wrapping_add(b as u8))] as u8
+    }
+
+    fn end(self) {
+        (self.table.i, self.table.j) = (self.i.wrapping_sub(1), self.j);
     }
 }
 

@@ -163,13 +163,13 @@ impl<'a> Wait<'a> {
 
     /// Waits for the sockets of a link, until `moment` at the latest, and not longer than a slice: the caller checks its
     /// condition, and calls again. The timeouts and the mode of `shown`, the socket that the program sees, count, because the
-    /// program may have set them.
+    /// program may have set them. Returns false without a wait if the program has made that socket non-blocking.
     pub fn for_interests(
         &mut self,
         interests: &[Interest],
         moment: Option<Instant>,
         shown: Option<&Socket>,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         if self.patience.is_over() {
             return Err(Error::Interrupted);
         }
@@ -186,11 +186,11 @@ impl<'a> Wait<'a> {
         if self.what != For::Link
             && shown.is_some_and(|shown| system::is_non_blocking(shown).unwrap_or(false))
         {
-            return Err(Error::TimedOut);
+            return Ok(false);
         }
         let moment = moment.map(|moment| moment.saturating_duration_since(Instant::now()));
         let left = [left, moment].into_iter().flatten().min();
-        self.slice(left, |slice| poll_interests(interests, slice)).map(drop)
+        self.slice(left, |slice| poll_interests(interests, slice)).map(|_| true)
     }
 
     /// Waits with `poll`, not longer than `left` or a slice; true if a socket is ready.

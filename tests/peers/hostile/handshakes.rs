@@ -14,7 +14,7 @@ pub struct Cut {
     /// Whether the client, or the server, knows a SWF file: clients then sign.
     swf: bool,
     says: Says,
-    /// Whether the whole handshake succeeds. What is signed by somebody who has not heard the other end does not.
+    /// Whether the whole handshake succeeds. A signature made without the other end's block fails.
     succeeds: bool,
 }
 

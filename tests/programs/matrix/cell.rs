@@ -30,7 +30,7 @@ pub enum Gets {
     Part,
     /// An uninterrupted part of a live stream, from the moment it comes, which is not quite the same on both.
     Late,
-    /// A part of the frames, in tags that the server makes anew for each player.
+    /// A part of the frames, in tags that the server makes again for each player.
     Frames,
     /// Nothing more than there was: the server refuses it.
     Refused,
@@ -67,7 +67,7 @@ impl Task {
             return None;
         }
         match (self.program, self.way, gets) {
-            // Over HTTP it knows no time-out.
+            // Over HTTP it knows no timeout.
             (_, Way::Rtmpte, Gets::Refused) => Some(Failure::MayNotEnd),
             (_, _, Gets::Refused) => None,
             // It waits for its socket, on which nothing comes unless the server is asked.

@@ -91,7 +91,7 @@ impl Program {
             }
             Self::GStreamer => {
                 let live = if order.live { "\u{a0}live=1" } else { "" };
-                // What was received is to be seen at once.
+                // Received bytes must be visible at once.
                 let pipeline = format!(
                     "rtmpsrc timeout={patience} location={url}{live} ! filesink buffer-mode=2 location={target}"
                 );
