@@ -47,7 +47,7 @@ arch_package() {
 		user="setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=$1 PATH=/usr/bin:/bin"
 	fi
 	# shellcheck disable=SC2086 # a list of words
-	cd "$1" && $user makepkg --nodeps --nocheck && ls -- *.pkg.tar* && $user makepkg --printsrcinfo
+	cd "$1" && $user makepkg --nodeps --nocheck && $user makepkg --printsrcinfo && ls -- *.pkg.tar*
 }
 
 meson_project() {
