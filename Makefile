@@ -215,8 +215,8 @@ headers:
 guide:
 	WRITE_GUIDE=1 $(CARGO) test --test documents code_in_the_guide
 
-# Seconds for `fuzz` and `soak`, fuzz targets, what watches the memory, and further options of `cargo fuzz`. `none` and
-# --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
+# Seconds for `fuzz`, `soak` and each run of random calls in `sanitize`; fuzz targets; the sanitizer; and further options of
+# `cargo fuzz`. `none` and --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
 TIME = 60
 TARGETS = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 SANITIZER = address
@@ -254,7 +254,7 @@ SANITIZED_TESTS = bad_input callbacks careless chunk_vectors connect fast_peers 
 UNSANITIZED = librtmps rtmpdump a_real_ leave_no_memory_behind memory_that_cannot_be_had programs_log_in \
 	every_ending_of_a_read the_list_of_differences an_exception a_jump server_sanitized thread_sanitizer
 SANITIZED_LIBRARY = RTMP_TEST_LIBRARY='$(abspath $(TARGET_DIR))/sanitized/$(HOST)/debug/librtmp.so' \
-	RTMP_TEST_CFLAGS='$(SANITIZERS)'
+	RTMP_TEST_CFLAGS='$(SANITIZERS)' RANDOM_CALLS_SECONDS='$(TIME)'
 
 sanitize:
 	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Cllvm-args=-asan-globals=0' \
@@ -262,6 +262,7 @@ sanitize:
 	$(SANITIZED_LIBRARY) $(CARGO) test --no-fail-fast --test compare --test sanitizers -- $(UNSANITIZED:%=--skip %)
 	$(SANITIZED_LIBRARY) $(CARGO) test --no-fail-fast --test c_api --test peers --test programs --test transport \
 		--test vectors -- $(SANITIZED_TESTS:%=%::) $(UNSANITIZED:%=--skip %)
+	RANDOM_CALLS_SECONDS='$(TIME)' $(CARGO) test --test sanitizers thread_sanitizer::
 
 # The other programs of tests/c under valgrind; `make test` runs those of tests/memcheck.rs. Left out is
 # what runs on the original, is short of memory, or takes long without valgrind already.

@@ -154,7 +154,7 @@ static void publish(const char *url, int chunk_size, unsigned size, double total
             packet.m_nTimeStamp = timestamp;
             packet.m_nInfoField2 = rtmp->m_stream_id;
             packet.m_nBodySize = size;
-            /* librtmp writes into the body, so it is created anew. */
+            /* librtmp writes into the body, so it is created again. */
             if (timestamp == 40)
                 make_tag(tag + RTMP_MAX_HEADER_SIZE - 11, size, timestamp);
             packet.m_body = (char *)tag + RTMP_MAX_HEADER_SIZE;

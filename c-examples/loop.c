@@ -125,7 +125,7 @@ static int begin(struct player *player, const char *url, const char *directory, 
     if (live)
         player->r->Link.lFlags |= RTMP_LF_LIVE;
     else
-        RTMP_SetBufferMS(player->r, 3600 * 1000); /* a file needs no pacing: ask for it in one go */
+        RTMP_SetBufferMS(player->r, 3600 * 1000); /* a file needs no pacing: ask for it at once */
     RTMP_SetNonBlocking(player->r, 1);
     if (!RTMP_Connect(player->r, NULL) && RTMP_GetLastError(player->r) != RTMP_ERR_AGAIN)
         leave(player, ending_of(player->r, END_NOT_CONNECTED), "cannot connect");

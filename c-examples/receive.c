@@ -159,7 +159,7 @@ static int parse_options(int argc, char **argv, struct receiver *receiver)
     return -1;
 }
 
-/* Reads the file that is to be continued up to its end, which may be cut, or only so many tags, which are written to the
+/* Reads the file to continue up to its end, which may be cut, or only the first tags, which are written to the
  * output. Returns 0 with errno when memory is short, or the output fails. */
 static int read_earlier(struct receiver *receiver, unsigned copied)
 {

@@ -70,6 +70,7 @@ with open(sys.argv[2], "wb") as file:
 	echo "== on librtmp1 $(version): $(cd "$1" && wc -c -- *.flv | sed '$d; s/^ *//' | paste -s -d , | sed 's/,/, /g')"
 }
 
+apt-get -q update
 original=$(apt-cache madison librtmp1 | sed -n '1s/^[^|]*| *\([^ ]*\).*/\1/p')
 $apt install --allow-downgrades "librtmp1=$original" "librtmp-dev=$original" rtmpdump curl python3-librtmp gstreamer1.0-tools \
 	gstreamer1.0-plugins-bad kodi-inputstream-rtmp kodi-addons-dev-common gcc libc6-dev make pkgconf

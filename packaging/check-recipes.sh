@@ -1,9 +1,12 @@
 #!/bin/sh
 # `make check-recipes`: builds the tarball of `make dist` by the recipes in this directory, as far as their tools are there, and
 # runs their linters: RPM (rpmbuild, rpmlint), Arch (makepkg, not as root), Meson (a project with the wrap), and Conan. The
-# builds are not optimized: it is the recipes that are tried. Arguments: the tarball, a directory for the builds.
+# builds are not optimized, because only the recipes are tested. Arguments: the tarball, a directory for the builds, and the names
+# of some of the recipes, as in `try` below.
 set -u
 tarball=$(realpath "$1") work=$(mkdir -p "$2" && realpath "$2")
+shift 2
+wanted=" $* "
 cd "$(dirname "$0")" || exit 1
 sum=$(sha256sum <"$tarball" | cut -d ' ' -f 1)
 version=$(basename "$tarball" .tar.xz)
@@ -12,8 +15,11 @@ export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_OPT_LEVEL=0 CARGO_PRO
 status=0
 
 try() {
-	tool=$1 name=$2
-	command -v "$tool" >/dev/null || { echo "left out: $name, $tool is missing"; return; }
+	name=$1 tools=$2
+	case $wanted in "  " | *" $name "*) ;; *) return ;; esac
+	for tool in $tools; do
+		command -v "$tool" >/dev/null || { echo "left out: $name, $tool is missing"; return; }
+	done
 	rm -rf "${work:?}/$name"
 	mkdir -p "$work/$name"
 	if ("$name" "$work/$name") >"$work/$name.log" 2>&1; then
@@ -41,12 +47,12 @@ arch_package() {
 		user="setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=$1 PATH=/usr/bin:/bin"
 	fi
 	# shellcheck disable=SC2086 # a list of words
-	cd "$1" && $user makepkg --nodeps --nocheck && ls -- *.pkg.tar* && $user makepkg --printsrcinfo
+	cd "$1" && $user makepkg --nodeps --nocheck && $user makepkg --printsrcinfo && ls -- *.pkg.tar*
 }
 
 meson_project() {
-	mkdir -p "$1/subprojects/packagecache" "$1/subprojects/packagefiles/librtmp"
-	cp "$tarball" "$1/subprojects/packagecache/"
+	mkdir -p "$1/subprojects/packagefiles/librtmp"
+	cp "$tarball" "$1/subprojects/packagefiles/"
 	cp meson/meson.build "$1/subprojects/packagefiles/librtmp/"
 	sed "s/^source_hash = .*/source_hash = $sum/" meson/librtmp.wrap >"$1/subprojects/librtmp.wrap"
 	cat >"$1/meson.build" <<-'END'
@@ -64,8 +70,8 @@ conan_package() {
 		conan create "$1/librtmp-$version/packaging/conan" -o '&:shared=False' && echo "shared and static"
 }
 
-try rpmbuild rpm_package
-try makepkg arch_package
-try meson meson_project
-try conan conan_package
+try rpm_package rpmbuild
+try arch_package "makepkg bsdtar fakeroot"
+try meson_project "meson ninja"
+try conan_package conan
 exit $status

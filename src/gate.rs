@@ -2,7 +2,7 @@
 //! same time; and a word in the struct that says whether the program has aborted its calls.
 //!
 //! The word is the field `m_channelsAllocatedOut`, which is 0 after `RTMP_Init`. `RTMP_Abort` may come at any time, also from a
-//! signal handler, so it allocates nothing and waits for no lock.
+//! signal handler, so it allocates nothing and waits for no lock longer than a moment.
 
 use std::{
     mem::ManuallyDrop,
@@ -12,6 +12,8 @@ use std::{
         Mutex, MutexGuard, PoisonError, TryLockError,
         atomic::{AtomicU32, Ordering},
     },
+    thread,
+    time::{Duration, Instant},
 };
 
 use socket2::SockRef;
@@ -51,6 +53,9 @@ struct Lock(Mutex<()>);
 
 const LOCK_BITS: u32 = 6;
 
+/// The time for which an abort tries to get the lock.
+const RETRIES: Duration = Duration::from_millis(5);
+
 impl<'a> Gate<'a> {
     /// The gate of `r`.
     pub(crate) fn of(r: Rtmp<'a>) -> Self {
@@ -88,14 +93,22 @@ impl<'a> Gate<'a> {
         self.shut_down();
     }
 
-    /// Shuts the socket down, unless the gate is held: then its holder does so next. That may be a thread that closes the
-    /// socket, or the one that a signal handler has interrupted.
+    /// Shuts the socket down, unless the gate stays held: then its holder does so next. That may be a thread that closes the
+    /// socket, or the one that a signal handler has interrupted. A session with the same lock releases it soon, and does not know
+    /// of this abort: this thread tries again for a moment.
     #[cold]
     #[inline(never)]
     fn shut_down(self) {
         // Signal handlers abort, and a socket that has lost its peer is not a failure of the call that releases the gate.
         let _errno = Errno::keep();
-        let Some(_lock) = try_lock(self.lock()) else { return };
+        let end = Instant::now() + RETRIES;
+        let _lock = loop {
+            match try_lock(self.lock()) {
+                Some(lock) => break lock,
+                None if Instant::now() < end => thread::yield_now(),
+                None => return,
+            }
+        };
         // The lock is held, and no call closes the socket without it.
         if let Ok(socket) = field!(self.0, m_sb).socket() {
             let _ = SockRef::from(&socket).shutdown(Shutdown::Both);
@@ -225,6 +238,38 @@ mod tests {
     }
 
     #[test]
+    fn an_abort_is_immediate_although_another_session_holds_the_lock_for_a_moment() {
+        use std::{io::Read, os::fd::AsRawFd, os::unix::net::UnixStream, sync::mpsc};
+        let mut word = word(0);
+        // There are 64 locks.
+        let others: Vec<_> = (0..2000).map(|_| self::word(0)).collect();
+        let shared = others.iter().find(|other| ptr::eq(gate(other).lock(), gate(&word).lock()));
+        let shared = shared.expect("some session has the same lock");
+        // A thread that gets no time to release the lock proves nothing.
+        let is_immediate = (0..200).any(|_| {
+            let (near, mut far) = UnixStream::pair().unwrap();
+            word.0.get_mut().m_sb.sb_socket = near.as_raw_fd();
+            let (word, (tell, held)) = (&*word, mpsc::channel());
+            thread::scope(|scope| {
+                scope.spawn(move || {
+                    let keeper = gate(shared).hold();
+                    tell.send(()).unwrap();
+                    while !gate(word).is_aborted() {
+                        thread::yield_now();
+                    }
+                    drop(keeper);
+                });
+                held.recv().unwrap();
+                gate(word).abort();
+            });
+            gate(word).clear_abort();
+            far.set_nonblocking(true).unwrap();
+            far.read(&mut [0]).is_ok_and(|count| count == 0)
+        });
+        assert!(is_immediate);
+    }
+
+    #[test]
     fn garbage_in_the_word_counts_as_0() {
         for strange in [1, 2, 3, u32::MAX, 16, 0x5A00_0000, 1 << 8 | ABORTED, 1 << 16 | ABORTED | 0xA5] {
             let word = word(strange);
@@ -262,8 +307,9 @@ mod tests {
                 scope.spawn(|| {
                     let (gate, counter) = (gate(&word), &counter);
                     for _ in 0..2000 {
-                        let _keeper = gate.hold();
+                        let keeper = gate.hold();
                         counter.0.set(counter.0.get() + 1);
+                        drop(keeper);
                         gate.abort();
                     }
                 });

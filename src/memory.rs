@@ -33,9 +33,9 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
 /// memory that is not writable.
 ///
 /// # Safety
-/// Nobody else uses the byte at `at`, which is readable.
+/// Nothing else uses the byte at `at`, which is readable.
 pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
-    // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section.
+    // SAFETY: nothing else uses the byte at `at`, which is readable, by the Safety section.
     match unsafe { write_if_possible(at) } {
         Some(was_possible) => was_possible,
         None => {
@@ -47,13 +47,13 @@ pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
     }
 }
 
-/// Lets the system write a byte, and then writes a NUL; `None` if it cannot be asked.
+/// Lets the system write a byte, and then writes a NUL. Returns `None` if there is no way to ask the system.
 ///
 /// # Safety
 /// As for [`try_end_text`].
 #[cfg(any(target_os = "linux", target_os = "android"))]
 unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
-    // SAFETY: the kernel checks that the byte can be written, and nobody else uses it, by the Safety section.
+    // SAFETY: the kernel checks that the byte can be written, and nothing else uses it (see the Safety section).
     let count = unsafe { libc::syscall(libc::SYS_getrandom, at, 1, libc::GRND_NONBLOCK) };
     if count == 1 {
         // SAFETY: the kernel has just written this byte.
@@ -78,7 +78,7 @@ unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
     unsafe { receive_if_possible(at) }
 }
 
-/// Lets the system write a NUL that it has for a socket; `None` if it cannot be asked.
+/// Lets the system write a NUL that was sent through a pair of sockets. Returns `None` if the pair cannot be opened.
 ///
 /// # Safety
 /// As for [`try_end_text`].
@@ -93,7 +93,7 @@ unsafe fn receive_if_possible(at: *mut c_char) -> Option<bool> {
     // descriptors, there is no way to ask.
     let (reader, mut writer) = UnixStream::pair().ok()?;
     writer.write_all(&[0]).ok()?;
-    // SAFETY: nobody else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that the
+    // SAFETY: nothing else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that the
     // byte can be written.
     Some(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) } == 1)
 }
@@ -120,7 +120,7 @@ unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
     let writable = PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
     let can_be_written = protection & writable != 0;
     if can_be_written {
-        // SAFETY: nobody else uses the byte at `at`, by the Safety section, and its page can be written to.
+        // SAFETY: nothing else uses the byte at `at`, by the Safety section, and its page can be written to.
         unsafe { *at = 0 };
     }
     Some(can_be_written)
@@ -207,7 +207,7 @@ impl Body {
     /// A body that uses the memory of a caller, except the last four bytes of `room`.
     ///
     /// # Safety
-    /// Nobody else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
+    /// Nothing else uses the memory before [`keep`](message::Body::keep), or the last use of the body.
     pub(crate) unsafe fn borrowed(room: &mut [MaybeUninit<u8>]) -> Self {
         let capacity = u32::try_from(room.len()).unwrap_or(u32::MAX).saturating_sub(4);
         Self { data: room.as_mut_ptr().cast(), len: 0, capacity, borrowed: true }

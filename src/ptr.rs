@@ -51,7 +51,7 @@ pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> R
 /// A pointer that must not be null, as an exclusive reference.
 ///
 /// # Safety
-/// `pointer` is null or points to a valid `T` that nobody else uses while the result is used.
+/// `pointer` is null or points to a valid `T` that nothing else uses while the result is used.
 pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &'static str) -> Result<&'a mut T> {
     // SAFETY: null, or a valid `T` that is this call's alone, by the Safety section.
     match unsafe { pointer.as_mut() } {

@@ -26,9 +26,9 @@ pub(crate) unsafe fn borrow<'a>(socket: c_int) -> BorrowedFd<'a> {
 /// Takes a socket from C.
 ///
 /// # Safety
-/// `socket` is open, and nobody else closes it.
+/// `socket` is open, and nothing else closes it.
 pub(crate) unsafe fn from_c(socket: c_int) -> OwnedFd {
-    // SAFETY: it is open, and nobody else closes it, by the Safety section.
+    // SAFETY: it is open, and nothing else closes it, by the Safety section.
     unsafe { OwnedFd::from_raw_fd(raw(socket)) }
 }
 

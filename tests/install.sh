@@ -75,7 +75,7 @@ may_install() {
 	[ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && sudo -n true 2>/dev/null; }
 }
 
-# Finds out which packages are to be installed, in `known`, and says so.
+# Finds the packages to install, stores them in `known`, and prints them.
 plan_packages() {
 	missing="" known="" unknown=""
 	for package in $packages; do

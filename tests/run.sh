@@ -79,6 +79,7 @@ lint() {
 	check_with clippy "lints (cargo clippy)" clippy
 	check "documentation (cargo doc)" documentation
 	spelling
+	check "plain English (tests/documents/prose.rs)" "$cargo" test --quiet --test documents prose::
 	licences
 	shell_scripts
 	fewest_features
@@ -146,7 +147,7 @@ run_tests() {
 	return $result
 }
 
-# Prints a line for each test program: result, name, numbers and time; and before it all that a failed one printed, but for
+# Prints a line for each test program: result, name, numbers and time; and before it all that a failed one printed, except
 # the tests that passed.
 essence() {
 	program="" kept=$target/test-kept.log
@@ -225,6 +226,20 @@ failures() {
 		/^test .* [.][.][.] FAILED$/ { print program "\t" $2 }' "$log"
 }
 
+# Writes the names of test programs that ended without a result, for example by a signal.
+crashed() {
+	awk '
+		function finish() { if (program != "") print "    " program ": it ended without a result" }
+		/^     Running / || /^   Doc-tests / {
+			finish()
+			program = $0
+			sub("^ *(Running|Doc-tests) ", "", program)
+			sub(" [(].*$", "", program)
+		}
+		/^test result: / { program = "" }
+		END { finish() }' "$log"
+}
+
 # Runs a few failed tests again, each alone. One that passes then depends on what else the machine does: that is a defect
 # of the test or of the library, so it is reported by name, but it does not fail the run.
 unsteady="" again=$target/test-again.log
@@ -237,7 +252,7 @@ run_again() {
     $program $name"
 		else
 			left="$left
-    $name"
+    $program $name"
 		fi
 	done <"$target/test-failures"
 	failed="$failed$left"
@@ -248,14 +263,17 @@ if [ "$(cat "$status")" != 0 ]; then
 	failures >"$target/test-failures"
 	count=$(wc -l <"$target/test-failures")
 	if [ "$count" = 0 ]; then
-		failed="$failed
-    the tests do not build or do not end, see above"
+		[ -n "$(crashed)" ] || failed="$failed
+    the tests do not build, see above"
 	elif [ "$count" -le 5 ]; then
 		run_again
 	else
 		failed="$failed
-$(cut -f 2 "$target/test-failures" | sed 's/^/    /')"
+$(sed "s/^/    /; s/$tab/ /" "$target/test-failures")"
 	fi
+	crashed=$(crashed)
+	[ -z "$crashed" ] || failed="$failed
+$crashed"
 fi
 
 echo

@@ -125,7 +125,7 @@ static int take_message(struct client *client, RTMPPacket *packet)
     case RTMP_PACKET_TYPE_FLEX_STREAM_SEND:
     case RTMP_PACKET_TYPE_INFO:
     case RTMP_PACKET_TYPE_FLASH_VIDEO:
-        return netstream_receive(client, packet->m_nInfoField2, packet->m_packetType, packet->m_nTimeStamp, body, size);
+        return netstream_receive(client, packet);
     case RTMP_PACKET_TYPE_FLEX_MESSAGE: /* one byte, and then as below */
         return take_command(client, packet->m_nInfoField2, body + 1, size - 1);
     case RTMP_PACKET_TYPE_INVOKE:
@@ -351,7 +351,7 @@ static int has_parted(struct client *client)
     return client->part_fd < 0 || count == 0 || (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-/* Goes on with the end of a connection, and returns 1 when it is complete. */
+/* Continues with the end of a connection, and returns 1 when it is complete. */
 static int leave(struct client *client)
 {
     if (client->stage == STAGE_LEAVING

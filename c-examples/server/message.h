@@ -2,6 +2,7 @@
 #ifndef SERVER_MESSAGE_H
 #define SERVER_MESSAGE_H
 
+#include <librtmp/rtmp.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,11 +16,14 @@ struct message {
     uint32_t timestamp;
     uint32_t size;
     struct media media;
-    uint8_t body[];
+    char *packet_body; /* of the packet that the body came with; NULL for one that was copied */
+    uint8_t *body;     /* after RTMP_MAX_HEADER_SIZE bytes for a chunk header, so that both are sent in one piece */
 };
 
 /* The caller is its first user. Returns NULL if memory is short or MOST_MEDIA is reached. */
 struct message *message_new(uint8_t type, uint32_t timestamp, const void *body, uint32_t size);
+/* The same without a copy: takes the body of the packet, unless it returns NULL. */
+struct message *message_take(RTMPPacket *packet);
 struct message *message_share(struct message *message);
 void message_release(struct message *message);
 

@@ -139,20 +139,23 @@ static void record(struct client *client, struct netstream *netstream, const str
     flv_writer_finish(&netstream->recording);
 }
 
-static int take_media(struct client *client, struct netstream *netstream, uint8_t type, uint32_t timestamp,
-                      const char *body, uint32_t size)
+/* `message` is NULL when memory is short. */
+static int hand_out(struct client *client, struct netstream *netstream, struct message *message)
 {
-    if (size == 0)
-        return 1;
-    struct message *message = message_new(type, timestamp, body, size);
     if (!message) {
         RTMP_Log(RTMP_LOGERROR, "client %u: no memory for what it publishes", client->number);
         return 0;
     }
-    client->server->counts.bytes_in += size;
+    client->server->counts.bytes_in += message->size;
     record(client, netstream, message);
     live_feed(netstream->stream, message);
     return 1;
+}
+
+static int take_media(struct client *client, struct netstream *netstream, uint8_t type, uint32_t timestamp,
+                      const char *body, uint32_t size)
+{
+    return size == 0 || hand_out(client, netstream, message_new(type, timestamp, body, size));
 }
 
 /* Publishers wrap metadata in a call of @setDataFrame; players receive its contents. */
@@ -194,20 +197,22 @@ static int take_aggregate(struct client *client, struct netstream *netstream, ui
     return ok;
 }
 
-int netstream_receive(struct client *client, int id, uint8_t type, uint32_t timestamp, const char *body, uint32_t size)
+int netstream_receive(struct client *client, RTMPPacket *packet)
 {
-    struct netstream *netstream = netstream_find(client, id);
+    struct netstream *netstream = netstream_find(client, packet->m_nInfoField2);
+    const char *body = packet->m_body;
+    uint32_t timestamp = packet->m_nTimeStamp, size = packet->m_nBodySize;
     if (!netstream || netstream->role != ROLE_PUBLISHING)
         return 1;
-    switch (type) {
+    switch (packet->m_packetType) {
     case RTMP_PACKET_TYPE_FLASH_VIDEO:
         return take_aggregate(client, netstream, timestamp, body, size);
-    case RTMP_PACKET_TYPE_FLEX_STREAM_SEND: /* AMF0 after one byte */
+    case RTMP_PACKET_TYPE_FLEX_STREAM_SEND: /* AMF0 behind one byte */
         return take_data(client, netstream, timestamp, body + 1, size - 1);
     case RTMP_PACKET_TYPE_INFO:
         return take_data(client, netstream, timestamp, body, size);
     default:
-        return take_media(client, netstream, type, timestamp, body, size);
+        return hand_out(client, netstream, message_take(packet));
     }
 }
 

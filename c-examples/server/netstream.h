@@ -2,6 +2,7 @@
 #ifndef SERVER_NETSTREAM_H
 #define SERVER_NETSTREAM_H
 
+#include <librtmp/rtmp.h>
 #include <stdint.h>
 
 #include "../flv.h"
@@ -41,8 +42,8 @@ void netstream_stop(struct client *client, struct netstream *netstream);
 /* Sets which media are muted. */
 void netstream_mute(struct netstream *netstream);
 
-/* A message from a publisher. Returns 0 if the connection has to end. */
-int netstream_receive(struct client *client, int id, uint8_t type, uint32_t timestamp, const char *body, uint32_t size);
+/* A message from a publisher, whose body may be taken out of the packet. Returns 0 if the connection has to end. */
+int netstream_receive(struct client *client, RTMPPacket *packet);
 
 /* Sends what is due on all streams, as much as the client accepts. Returns 0 if the connection was lost. */
 int netstream_send(struct client *client);

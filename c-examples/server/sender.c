@@ -168,8 +168,16 @@ static int send_chunk(struct sender *sender)
         return -1; /* the message cannot be ended in another way */
     sender->media.loaded = 1;
     chunk->c_chunkSize = (int)part;
+    RTMPChunk whole = *chunk;
+    if (sender->media.message && sender->media.sent == 0 && !library_waits()) {
+        /* One piece is cheaper to send than two. The next player's header replaces this one. */
+        whole.c_chunk = (char *)sender->media.message->body - chunk->c_headerSize;
+        memcpy(whole.c_chunk, chunk->c_header, (size_t)chunk->c_headerSize);
+        whole.c_chunkSize += chunk->c_headerSize;
+        whole.c_headerSize = 0;
+    }
     threads_release();
-    int sent = RTMP_SendChunk(sender->r, chunk);
+    int sent = RTMP_SendChunk(sender->r, &whole);
     threads_acquire();
     int result = outcome(sender, sent);
     if (result <= 0)

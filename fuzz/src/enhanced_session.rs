@@ -1,5 +1,5 @@
 //! A whole session of Enhanced RTMP, both ends as machines: each knows what the other announces, media arrives as it was
-//! sent, and a reconnect request arrives and leads nowhere that it must not. Whatever else is said, both ends go on or fail.
+//! sent, and a reconnect request arrives and leads nowhere that it must not. Whatever else is said, both ends continue or fail.
 
 #![forbid(unsafe_code)]
 
@@ -121,7 +121,7 @@ fn capabilities(input: &mut Input<'_>) -> Capabilities {
     own
 }
 
-/// The tracks of a message that may make no sense.
+/// The tracks of a message that may are invalid.
 fn tracks<'a>(input: &mut Input<'a>, kind: Kind) -> Vec<Track<'a>> {
     let packet = match input.byte() % 8 {
         0 => Packet::Config,

@@ -46,7 +46,7 @@ fn answer(advance: Advance<'_>, bytes: &[u8], cuts: Cuts) -> (Vec<u8>, String) {
     (sent, format!("{used} unfinished"))
 }
 
-/// Goes on as far as `input` reaches.
+/// Continues as far as `input` reaches.
 fn step(
     advance: Advance<'_>,
     input: &mut Vec<u8>,

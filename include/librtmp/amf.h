@@ -80,7 +80,7 @@ typedef struct AVal {
 
 /** A list of properties. Owns the array, which `AMF_Reset` frees, but no name and no text. */
 typedef struct AMFObject {
-    /** How many properties there are. */
+    /** Number of properties. */
     int o_num;
     /** The properties, from `malloc`, with room up to the next multiple of 16; null when there are none. */
     struct AMFObjectProperty *o_props;
@@ -90,7 +90,7 @@ typedef struct AMFObject {
 typedef struct AMFObjectProperty {
     /** The name, borrowed; empty where there is none. */
     AVal p_name;
-    /** What kind of value it is. */
+    /** The type of the value. */
     AMFDataType p_type;
     /** The value, one of three by `p_type`. */
     union {
@@ -113,7 +113,7 @@ typedef struct AMF3ClassDef {
     char cd_externalizable;
     /** Not 0 if objects of the class may have further members. */
     char cd_dynamic;
-    /** How many names there are in `cd_props`. */
+    /** Number of names in `cd_props`. */
     int cd_num;
     /** The names of the members, from `malloc`, with room up to the next multiple of 16. */
     AVal *cd_props;
@@ -247,7 +247,7 @@ char *AMFProp_Encode(AMFObjectProperty *prop, char *pBuffer, char *pBufEnd);
  * Decodes the members of an object from `pBuffer` into `obj`. Decoding stops at an end marker or at the end of the
  * data. If `bDecodeName` is 0, the values have no names.
  *
- * What `obj` held before is forgotten, not freed. Names and text point into `pBuffer`. The list belongs to the caller,
+ * The previous contents of `obj` are overwritten, not freed. Names and text point into `pBuffer`. The list belongs to the caller,
  * who frees it with `AMF_Reset`.
  *
  * Returns the number of bytes used, or -1 if they are malformed. After -1, `obj` holds the values before the malformed
@@ -280,7 +280,7 @@ int AMF3_Decode(AMFObject *obj, const char *pBuffer, int nSize, int bDecodeName)
  * Decodes one AMF3 value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front. No value follows
  * an empty name, and `prop` then becomes `AMF_INVALID`.
  *
- * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+ * The previous contents of `prop` are overwritten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
  * who frees them with `AMFProp_Reset`.
  *
  * Returns the number of bytes used, or -1 if they are malformed.
@@ -292,7 +292,7 @@ int AMF3Prop_Decode(AMFObjectProperty *prop, const char *pBuffer, int nSize, int
 /**
  * Decodes one value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front.
  *
- * What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+ * The previous contents of `prop` are overwritten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
  * who frees them with `AMFProp_Reset`.
  *
  * Returns the number of bytes used, or -1 if they are malformed; `prop` is then `AMF_INVALID`.

@@ -61,21 +61,21 @@ extern "C" {
 #define RTMP_FRAME_DISPOSABLE 3 /**< needs earlier frames, and no frame needs it; H.263 only */
 #define RTMP_FRAME_GENERATED_KEY 4 /**< a key frame that a server has made */
 
-/** What a message takes at most besides the data of its tracks, in bytes for each track. */
+/** The maximum size of a message besides the data of its tracks, in bytes for each track. */
 #define RTMP_MEDIA_OVERHEAD 18
 
-/* What RTMP_PeerCaps returns, and the option capsEx: features. */
+/* Features, for RTMP_PeerCaps and the option capsEx. */
 #define RTMP_CAPS_RECONNECT 0x01 /**< follows reconnect requests */
 #define RTMP_CAPS_MULTITRACK 0x02 /**< reads messages of several tracks */
 #define RTMP_CAPS_MODEX 0x04 /**< reads ModEx elements */
 #define RTMP_CAPS_NANO 0x08 /**< uses nanosecond offsets */
 
-/* What RTMP_PeerFourCc returns, and the options videoFourCc and audioFourCc: what can be done with a codec. */
+/* Abilities for a codec, for RTMP_PeerFourCc and the options videoFourCc and audioFourCc. */
 #define RTMP_CAN_DECODE 0x01
 #define RTMP_CAN_ENCODE 0x02
 #define RTMP_CAN_FORWARD 0x04
 
-/* What RTMP_ParseChannels stores. */
+/* Values that RTMP_ParseChannels stores. */
 #define RTMP_SPEAKER_FRONT_LEFT 0
 #define RTMP_SPEAKER_FRONT_RIGHT 1
 #define RTMP_SPEAKER_FRONT_CENTER 2
@@ -124,9 +124,7 @@ typedef struct RTMPMedia {
     uint32_t m_next;
 } RTMPMedia;
 
-/**
- * What a message says about one track. To write one, clear the struct first: members that are 0 are the usual ones.
- */
+/** One track of a message. To write one, clear the struct first: members that are 0 are the usual ones. */
 typedef struct RTMPTrack {
     /**
      * The codec, one of `RTMP_FOURCC_*` or any other four characters; 0 for a legacy codec, and for
@@ -146,7 +144,7 @@ typedef struct RTMPTrack {
      * of rank.
      */
     uint8_t t_id;
-    /** What the data is, one of `RTMP_MEDIA_*`. */
+    /** The kind of the data, one of `RTMP_MEDIA_*`. */
     uint8_t t_packet;
     /**
      * 1 if a decoder that has the configuration can begin here: a key frame of video. When writing, 1 makes frames key
@@ -222,7 +220,8 @@ char *RTMP_EncodeMedia(char *p, char *end, uint8_t kind, const RTMPTrack *tracks
  * Reads the speakers of a track's channels.
  *
  * `t` is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. For each channel the function stores one of
- * `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` stands for what the publisher does not say.
+ * `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` is a channel for which the publisher names no
+ * speaker.
  *
  * Returns the number of channels, or -1 if the data is malformed.
  *
@@ -244,8 +243,8 @@ char *RTMP_EncodeChannels(char *p, char *end, const uint8_t *speakers, int count
 /**
  * Finds a property of a track in metadata.
  *
- * `metadata` is a decoded `onMetaData` message, whose object describes track 0. A track that does not have the
- * property has that of track 0.
+ * `metadata` is a decoded `onMetaData` message, whose object describes track 0. A track without the property
+ * inherits that of track 0.
  *
  * Returns the property, which belongs to `metadata`, or NULL if there is none of that name.
  *
@@ -289,25 +288,26 @@ char *RTMP_EncodeTrackMap(char *p, char *end, uint8_t kind, const uint8_t *ids, 
 int RTMP_PeerCaps(RTMP *r);
 
 /**
- * Returns what the peer announces for a codec, bits of `RTMP_CAN_*`.
+ * Returns the abilities that the peer announces for a codec, bits of `RTMP_CAN_*`.
  *
- * `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is
- * included. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`. The result is
- * 0 before the peer has announced anything, for codecs that it does not announce, and if an argument is not valid.
+ * `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. The result includes the abilities that the peer
+ * announces for all codecs. A codec in `fourCcList`, the only announcement of older peers, counts as
+ * `RTMP_CAN_DECODE`. The result is 0 before the peer has announced anything, for codecs that it does not announce,
+ * and if an argument is not valid.
  *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_PeerFourCc(RTMP *r, uint8_t kind, uint32_t fourcc);
 
 /**
- * Finds a property of what the peer said when it connected.
+ * Finds a property of the peer's announcement.
  *
- * On a client that is the server's answer to `connect`, whose two objects are both searched, the information object
- * first. On a server it is the object of the `connect` that `RTMP_TakeConnect` was given. A copy of the property is
- * stored in `*p`; strings in it are valid until the next call with this session, and its objects belong to the
- * caller, who frees them with `AMFProp_Reset`.
+ * On a client, the announcement is the server's answer to `connect`; the function searches its information object
+ * first, then the other object. On a server, it is the object of the `connect` that the program has passed to
+ * `RTMP_TakeConnect`. The function stores a copy of the property in `*p`. Its strings are valid until the next call
+ * with this session; its objects belong to the caller, who frees them with `AMFProp_Reset`.
  *
- * Returns TRUE, or FALSE if there is no such property, and then stores nothing.
+ * Returns TRUE, or FALSE if there is no such property; nothing is stored then.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is
  * readable for its length; `p` is null or writable.
@@ -315,13 +315,13 @@ int RTMP_PeerFourCc(RTMP *r, uint8_t kind, uint32_t fourcc);
 int RTMP_PeerProperty(RTMP *r, const AVal *name, AMFObjectProperty *p);
 
 /**
- * Tells the session of a server what its client said in `connect`.
+ * Passes a client's `connect` to the session of its server.
  *
- * A server that answers commands by itself calls this with the message, before it answers. From then on
- * `RTMP_PeerCaps`, `RTMP_PeerFourCc`, `RTMP_PeerProperty`, `RTMP_SendMedia` and `RTMP_SendReconnect` know the
- * client. The packet stays the caller's.
+ * A server that answers commands itself calls this with the message, before it answers. `RTMP_PeerCaps`,
+ * `RTMP_PeerFourCc`, `RTMP_PeerProperty`, `RTMP_SendMedia` and `RTMP_SendReconnect` then use the client's
+ * announcement. The packet still belongs to the caller.
  *
- * Returns TRUE, or FALSE if the packet is no such command.
+ * Returns TRUE, or FALSE if the packet is not a `connect` command.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`
  * whose body is null or readable for `m_nBodySize` bytes.
@@ -329,11 +329,11 @@ int RTMP_PeerProperty(RTMP *r, const AVal *name, AMFObjectProperty *p);
 int RTMP_TakeConnect(RTMP *r, const RTMPPacket *packet);
 
 /**
- * Writes what the options of this session announce, as members of an object.
+ * Writes the announcement of this session's options, as members of an object.
  *
- * For servers: they belong into an object of the answer to `connect`. Clients differ in which of the two they look
- * at, so both are a good choice. The options are `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`
- * and `reconnect`. A client needs no call: its `connect` has them.
+ * A server writes them into both objects of its answer to `connect`, because clients differ in which one they read.
+ * The options are `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx` and `reconnect`. A client need
+ * not call this: its `connect` contains the members.
  *
  * Returns the position after the members, which is `p` if nothing is announced, or NULL if they do not fit.
  *
@@ -347,10 +347,10 @@ char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end);
  * `timestamp` is in milliseconds. The tracks and their data are only read. A server sets `m_stream_id` to the stream
  * that its client plays.
  *
- * Returns TRUE, or FALSE if the message makes no sense, if the peer has not announced what it takes (nothing was
- * sent then), or if sending failed (the connection was closed). The option `enhancedForce` sends what was not
- * announced. A server that announces nothing is expected to take one track of any video codec, and nothing else that
- * is new.
+ * Returns TRUE, or FALSE if the message is invalid, if the peer has not announced support for it (nothing was sent
+ * then), or if sending failed (the connection was closed). The option `enhancedForce` sends it anyway. A server
+ * without an announcement counts as one that supports one track of any video codec, and nothing else of Enhanced
+ * RTMP.
  *
  * Fails with `RTMP_ERR_UNSUPPORTED` if the peer has not announced several tracks, nanoseconds or the codec,
  * `RTMP_ERR_ARGUMENT`, and as `RTMP_SendPacket` does.
@@ -364,11 +364,11 @@ int RTMP_SendMedia(RTMP *r, uint8_t kind, uint32_t timestamp, uint32_t nano, con
 /**
  * Asks the client of a server to connect again.
  *
- * `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
- * same. `description` is for people and may be NULL. The server continues until the client leaves.
+ * `url` is the URL of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for
+ * the same one. `description` is for people and may be NULL. The session continues until the client closes it.
  *
- * Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
- * sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.
+ * Returns TRUE, or FALSE if the client has not announced support for such requests (nothing was sent then), or if
+ * sending failed (the connection was closed). `RTMP_TakeConnect` must have received the client's `connect`.
  *
  * Fails with `RTMP_ERR_UNSUPPORTED`, and as `RTMP_SendPacket` does.
  *
@@ -378,18 +378,19 @@ int RTMP_SendMedia(RTMP *r, uint8_t kind, uint32_t timestamp, uint32_t nano, con
 int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description);
 
 /**
- * Returns whether the server has asked to connect again, and where.
+ * Returns the URL of the server's request to connect again.
  *
- * The server continues with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
- * the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
- * becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
- * request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.
+ * The library does not follow the request itself, and the server continues with this connection until the program
+ * closes it. `*url` becomes the absolute URL of the application; `RTMP_SetupReconnect` sets up another session for
+ * it. `*description` becomes the server's explanation, or empty. Both belong to the library and are valid until the
+ * next request or `RTMP_Close`, also after the connection has ended. Either pointer may be NULL.
  *
- * Servers ask only clients that announce it: see the option `reconnect`.
+ * Servers send such requests only to clients that announce them: see the option `reconnect`.
  *
- * Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or makes no sense.
+ * Returns TRUE, or FALSE if there is no request, or if its URL is invalid or leads from TLS to a connection without
+ * TLS.
  *
- * Fails with `RTMP_ERR_URL` if the URL must not be followed.
+ * Fails with `RTMP_ERR_URL` if the URL is refused.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `url` and `description` are null or writable.
  */
@@ -398,16 +399,16 @@ int RTMP_GetReconnect(RTMP *r, AVal *url, AVal *description);
 /**
  * Sets up a session for the server's request to connect again.
  *
- * `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
- * `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
- * goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
- * `RTMP_EnableWrite` as for any session, unless `from` is one.
+ * `to` is a new session from `RTMP_Init`. It gets the URL of `RTMP_GetReconnect`, the other settings of `from`
+ * except callbacks, and copies of all strings. The program then connects `to` while `from` is still connected,
+ * switches at a key frame, sends metadata and decoder configurations again, and closes `from`. If `from` publishes,
+ * so does `to`.
  *
- * Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
- * within a minute, counted from session to session.
+ * Returns TRUE, or FALSE if there is no request, or if it is refused: a request that leads from TLS to a connection
+ * without TLS, and the sixth request within a minute, counted across sessions.
  *
  * Fails with `RTMP_ERR_ARGUMENT` if there is no request or `to` is connected, and with `RTMP_ERR_URL` if the request
- * must not be followed. The reason is that of `to`.
+ * is refused. The reason is stored in `to`.
  *
  * Requires: `to` and `from` are null or point to initialised `RTMP`s.
  */

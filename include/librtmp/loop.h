@@ -140,7 +140,7 @@ typedef struct RTMPEvent {
 } RTMPEvent;
 
 /**
- * The numbers of the current connection, for `RTMP_GetStats`.
+ * The statistics of the current connection, for `RTMP_GetStats`.
  *
  * All are 0 while there is no connection. Each connection starts with zeros, also one that a new login makes. Later versions may
  * add fields at the end; `s_size` tells versions apart.
@@ -199,8 +199,9 @@ typedef struct RTMPStats {
 /**
  * Sets the function that receives the events of a session; NULL removes it.
  *
- * `arg` is passed to the function and stays the caller's. Both are used until another function is set or `RTMP_Close` returns,
- * also for a connection that a new login makes. Set the function while no call about the session is running.
+ * `arg` is passed to the function and still belongs to the caller. Both are used until another function is set or
+ * `RTMP_Close` returns, also for a connection that a new login makes. Set the function while no call about the
+ * session is running.
  *
  * Each event is reported once. The call that processes a message reports its status, data or command: `RTMP_ConnectStream`,
  * `RTMP_Read`, `RTMP_GetNextMediaPacket` or `RTMP_ClientPacket`. A message that a program reads with `RTMP_ReadPacket` and
@@ -214,9 +215,9 @@ void RTMP_SetEventCallback(RTMP *r, RTMP_EventCallback *callback, void *arg);
 /**
  * Sets a function that is called instead of `send` for all bytes of the session; NULL removes it.
  *
- * It is not called for TLS connections. `arg` is passed to the function and stays the caller's; both are used as long as those
- * of `RTMP_SetEventCallback`. The function may limit the rate, or send the bytes in another way. `Link.timeout` does not limit
- * the time that it takes.
+ * It is not called for TLS connections. `arg` is passed to the function and still belongs to the caller; both are
+ * used as long as those of `RTMP_SetEventCallback`. The function may limit the rate, or send the bytes in another
+ * way. `Link.timeout` does not limit the time that it takes.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type
  * above that stays callable.
@@ -226,9 +227,9 @@ void RTMP_SetSendCallback(RTMP *r, RTMP_SendCallback *callback, void *arg);
 /**
  * Sets a function that receives the log lines of calls about this session, instead of the log of the process; NULL removes it.
  *
- * `RTMP_debuglevel` limits the level of the lines. `arg` is passed to the function and stays the caller's; both are used as
- * long as those of `RTMP_SetEventCallback`, including the lines that `RTMP_Close` logs. Lines of helper threads, of `RTMP_Log`
- * and of functions without a session go to the log of the process.
+ * `RTMP_debuglevel` limits the level of the lines. `arg` is passed to the function and still belongs to the caller;
+ * both are used as long as those of `RTMP_SetEventCallback`, including the lines that `RTMP_Close` logs. Lines of
+ * helper threads, of `RTMP_Log` and of functions without a session go to the log of the process.
  *
  * Requires: `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type
  * above that stays callable.
@@ -236,7 +237,7 @@ void RTMP_SetSendCallback(RTMP *r, RTMP_SendCallback *callback, void *arg);
 void RTMP_SetSessionLog(RTMP *r, RTMP_SessionLogCallback *callback, void *arg);
 
 /**
- * Copies the numbers of the connection to `s`.
+ * Copies the statistics of the connection to `s`.
  *
  * The caller sets `s->s_size`, and at most that many bytes are written. Fields that this version of the library does not know
  * are set to 0. All numbers are 0 before the first connection and after the connection has ended.

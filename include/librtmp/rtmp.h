@@ -56,7 +56,7 @@
 extern "C" {
 #endif
 
-/** What RTMP_LibVersion returns: 2.3, one byte each for major, minor and patch. */
+/** The result of RTMP_LibVersion: 2.3, one byte each for major, minor and patch. */
 #define RTMP_LIB_VERSION 0x020300
 
 /* Bits of Link.protocol. */
@@ -365,7 +365,7 @@ typedef struct RTMP_READ {
     unsigned int buflen;
     /** Milliseconds: timestamp of the last tag that was returned. */
     uint32_t timestamp;
-    /** What the FLV header announces: 1 for video, 4 for audio, 5 for both. */
+    /** The content that the FLV header announces: 1 for video, 4 for audio, 5 for both. */
     uint8_t dataType;
     /** Switches, `RTMP_READ_*` flags combined. */
     uint8_t flags;

@@ -26,7 +26,8 @@ class LibrtmpConan(ConanFile):
         root = os.path.join(self.recipe_folder, "..", "..")
         patterns = (
             "Cargo.*", "Makefile", "build.rs", "librtmp.pc.in", "cbindgen.toml", "LICENSE-*", "NOTICE", "README.md", ".cargo/*",
-            "vendor/*", "src/*", "rtmp/*", "include/*", "man/*", "benches/*", "packaging/cmake/*",
+            "vendor/*", "src/*", "rtmp/*", "include/*", "man/*", "benches/*", "tests/*",
+            "packaging/cmake/*",
         )
         for pattern in patterns:
             copy(self, pattern, root, self.export_sources_folder, excludes=("target/*", "rtmp/target/*"))

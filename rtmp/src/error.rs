@@ -23,7 +23,7 @@ pub enum Error {
     Malformed {
         /// The format or message that was being read.
         what: &'static str,
-        /// What was wrong with it.
+        /// The flaw.
         detail: &'static str,
     },
     /// The two ends did not agree in the handshake, and why.

@@ -28,9 +28,9 @@ pub struct Stats {
     pub retransmissions: u64,
     /// Total time that bytes have waited for the peer to accept some.
     pub blocked: Duration,
-    /// How long bytes have been waiting now; 0 if none wait.
+    /// The time for which bytes have been waiting now; 0 if none wait.
     pub stalled: Duration,
-    /// How long connecting took.
+    /// The durations of the connection phases.
     pub phases: Phases,
 }
 
@@ -91,7 +91,7 @@ impl Backlog {
         waiting.stalled.checked_add(Duration::from_secs(u64::from(waiting.reported) + 1))
     }
 
-    /// How long the peer has accepted nothing, if that has to be reported now.
+    /// The time for which the peer has accepted nothing, if that has to be reported now.
     pub fn take_report(&mut self, now: Instant) -> Option<Duration> {
         self.report_due().filter(|due| *due <= now)?;
         let waiting = self.now.as_mut()?;
@@ -101,7 +101,7 @@ impl Backlog {
     }
 }
 
-/// How long each phase of connecting took; 0 for a phase that has not ended or did not happen.
+/// The duration of each phase of connecting; 0 for a phase that has not ended or did not happen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Phases {

@@ -18,7 +18,7 @@ use crate::{
 /// Decodes the members of an object from `pBuffer` into `obj`. Decoding stops at an end marker or at the end of the
 /// data. If `bDecodeName` is 0, the values have no names.
 ///
-/// What `obj` held before is forgotten, not freed. Names and text point into `pBuffer`. The list belongs to the caller,
+/// The previous contents of `obj` are overwritten, not freed. Names and text point into `pBuffer`. The list belongs to the caller,
 /// who frees it with `AMF_Reset`.
 ///
 /// Returns the number of bytes used, or -1 if they are malformed. After -1, `obj` holds the values before the malformed
@@ -89,7 +89,7 @@ pub unsafe extern "C" fn AMF3_Decode(
 /// Decodes one AMF3 value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front. No value follows
 /// an empty name, and `prop` then becomes `AMF_INVALID`.
 ///
-/// What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+/// The previous contents of `prop` are overwritten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
 /// who frees them with `AMFProp_Reset`.
 ///
 /// Returns the number of bytes used, or -1 if they are malformed.
@@ -112,7 +112,7 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
 
 /// Decodes one value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front.
 ///
-/// What `prop` held before is forgotten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
+/// The previous contents of `prop` are overwritten, not freed. Name and text point into `pBuffer`. Members belong to the caller,
 /// who frees them with `AMFProp_Reset`.
 ///
 /// Returns the number of bytes used, or -1 if they are malformed; `prop` is then `AMF_INVALID`.

@@ -18,8 +18,8 @@ use crate::{
 
 /// Finds a property of a track in metadata.
 ///
-/// `metadata` is a decoded `onMetaData` message, whose object describes track 0. A track that does not have the
-/// property has that of track 0.
+/// `metadata` is a decoded `onMetaData` message, whose object describes track 0. A track without the property
+/// inherits that of track 0.
 ///
 /// Returns the property, which belongs to `metadata`, or NULL if there is none of that name.
 ///

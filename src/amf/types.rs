@@ -95,7 +95,7 @@ impl AVal {
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct AMFObject {
-    /// How many properties there are.
+    /// Number of properties.
     pub o_num: c_int,
     /// The properties, from `malloc`, with room up to the next multiple of 16; null when there are none.
     pub o_props: *mut AMFObjectProperty,
@@ -106,7 +106,7 @@ impl AMFObject {
     pub const EMPTY: Self = Self { o_num: 0, o_props: ptr::null_mut() };
 }
 
-/// What a property holds; `p_type` says which of the three.
+/// The value of a property; `p_type` selects one of the three.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub union AMFPropertyValue {
@@ -124,7 +124,7 @@ pub union AMFPropertyValue {
 pub struct AMFObjectProperty {
     /// The name, borrowed; empty where there is none.
     pub p_name: AVal,
-    /// What kind of value it is.
+    /// The type of the value.
     pub p_type: AMFDataType,
     /// The value, one of three by `p_type`.
     pub p_vu: AMFPropertyValue,
@@ -179,7 +179,7 @@ pub struct AMF3ClassDef {
     pub cd_externalizable: c_char,
     /// Not 0 if objects of the class may have further members.
     pub cd_dynamic: c_char,
-    /// How many names there are in `cd_props`.
+    /// Number of names in `cd_props`.
     pub cd_num: c_int,
     /// The names of the members, from `malloc`, with room up to the next multiple of 16.
     pub cd_props: *mut AVal,

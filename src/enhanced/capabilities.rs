@@ -49,11 +49,12 @@ pub unsafe extern "C" fn RTMP_PeerCaps(r: *mut RTMP) -> c_int {
     })
 }
 
-/// Returns what the peer announces for a codec, bits of `RTMP_CAN_*`.
+/// Returns the abilities that the peer announces for a codec, bits of `RTMP_CAN_*`.
 ///
-/// `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. What the peer announces for all codecs is
-/// included. A codec in `fourCcList`, which is all that older peers send, counts as `RTMP_CAN_DECODE`. The result is
-/// 0 before the peer has announced anything, for codecs that it does not announce, and if an argument is not valid.
+/// `kind` is `RTMP_PACKET_TYPE_AUDIO` or `RTMP_PACKET_TYPE_VIDEO`. The result includes the abilities that the peer
+/// announces for all codecs. A codec in `fourCcList`, the only announcement of older peers, counts as
+/// `RTMP_CAN_DECODE`. The result is 0 before the peer has announced anything, for codecs that it does not announce,
+/// and if an argument is not valid.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
@@ -67,14 +68,14 @@ pub unsafe extern "C" fn RTMP_PeerFourCc(r: *mut RTMP, kind: u8, fourcc: u32) ->
     })
 }
 
-/// Finds a property of what the peer said when it connected.
+/// Finds a property of the peer's announcement.
 ///
-/// On a client that is the server's answer to `connect`, whose two objects are both searched, the information object
-/// first. On a server it is the object of the `connect` that `RTMP_TakeConnect` was given. A copy of the property is
-/// stored in `*p`; strings in it are valid until the next call with this session, and its objects belong to the
-/// caller, who frees them with `AMFProp_Reset`.
+/// On a client, the announcement is the server's answer to `connect`; the function searches its information object
+/// first, then the other object. On a server, it is the object of the `connect` that the program has passed to
+/// `RTMP_TakeConnect`. The function stores a copy of the property in `*p`. Its strings are valid until the next call
+/// with this session; its objects belong to the caller, who frees them with `AMFProp_Reset`.
 ///
-/// Returns TRUE, or FALSE if there is no such property, and then stores nothing.
+/// Returns TRUE, or FALSE if there is no such property; nothing is stored then.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is readable for its
@@ -104,13 +105,13 @@ pub unsafe extern "C" fn RTMP_PeerProperty(
     })
 }
 
-/// Tells the session of a server what its client said in `connect`.
+/// Passes a client's `connect` to the session of its server.
 ///
-/// A server that answers commands by itself calls this with the message, before it answers. From then on
-/// `RTMP_PeerCaps`, `RTMP_PeerFourCc`, `RTMP_PeerProperty`, `RTMP_SendMedia` and `RTMP_SendReconnect` know the
-/// client. The packet stays the caller's.
+/// A server that answers commands itself calls this with the message, before it answers. `RTMP_PeerCaps`,
+/// `RTMP_PeerFourCc`, `RTMP_PeerProperty`, `RTMP_SendMedia` and `RTMP_SendReconnect` then use the client's
+/// announcement. The packet still belongs to the caller.
 ///
-/// Returns TRUE, or FALSE if the packet is no such command.
+/// Returns TRUE, or FALSE if the packet is not a `connect` command.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
@@ -139,11 +140,11 @@ pub unsafe extern "C" fn RTMP_TakeConnect(r: *mut RTMP, packet: *const RTMPPacke
     })
 }
 
-/// Writes what the options of this session announce, as members of an object.
+/// Writes the announcement of this session's options, as members of an object.
 ///
-/// For servers: they belong into an object of the answer to `connect`. Clients differ in which of the two they look
-/// at, so both are a good choice. The options are `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx`
-/// and `reconnect`. A client needs no call: its `connect` has them.
+/// A server writes them into both objects of its answer to `connect`, because clients differ in which one they read.
+/// The options are `enhanced`, `fourCcList`, `videoFourCc`, `audioFourCc`, `capsEx` and `reconnect`. A client need
+/// not call this: its `connect` contains the members.
 ///
 /// Returns the position after the members, which is `p` if nothing is announced, or NULL if they do not fit.
 ///
@@ -177,10 +178,10 @@ pub unsafe extern "C" fn RTMP_EncodeCapabilities(
 /// `timestamp` is in milliseconds. The tracks and their data are only read. A server sets `m_stream_id` to the stream
 /// that its client plays.
 ///
-/// Returns TRUE, or FALSE if the message makes no sense, if the peer has not announced what it takes (nothing was
-/// sent then), or if sending failed (the connection was closed). The option `enhancedForce` sends what was not
-/// announced. A server that announces nothing is expected to take one track of any video codec, and nothing else that
-/// is new.
+/// Returns TRUE, or FALSE if the message is invalid, if the peer has not announced support for it (nothing was sent
+/// then), or if sending failed (the connection was closed). The option `enhancedForce` sends it anyway. A server
+/// without an announcement counts as one that supports one track of any video codec, and nothing else of Enhanced
+/// RTMP.
 ///
 /// Fails with `RTMP_ERR_UNSUPPORTED` if the peer has not announced several tracks, nanoseconds or the codec,
 /// `RTMP_ERR_ARGUMENT`, and as `RTMP_SendPacket` does.
@@ -223,11 +224,11 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
 
 /// Asks the client of a server to connect again.
 ///
-/// `url` is that of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for the
-/// same. `description` is for people and may be NULL. The server continues until the client leaves.
+/// `url` is the URL of an application: absolute, or relative to the current one (`//host/app`, `/app`), or NULL for
+/// the same one. `description` is for people and may be NULL. The session continues until the client closes it.
 ///
-/// Returns TRUE, or FALSE if the client has not announced that it knows such requests (nothing was sent then), or if
-/// sending failed (the connection was closed). The client's `connect` has to be known, see `RTMP_TakeConnect`.
+/// Returns TRUE, or FALSE if the client has not announced support for such requests (nothing was sent then), or if
+/// sending failed (the connection was closed). `RTMP_TakeConnect` must have received the client's `connect`.
 ///
 /// Fails with `RTMP_ERR_UNSUPPORTED`, and as `RTMP_SendPacket` does.
 ///

@@ -143,7 +143,8 @@ pub unsafe extern "C" fn RTMP_EncodeMedia(
 /// Reads the speakers of a track's channels.
 ///
 /// `t` is a track whose `t_packet` is `RTMP_MEDIA_CHANNELS`. For each channel the function stores one of
-/// `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` stands for what the publisher does not say.
+/// `RTMP_SPEAKER_*`, at most `size` of them; `RTMP_SPEAKER_UNKNOWN` is a channel for which the publisher names no
+/// speaker.
 ///
 /// Returns the number of channels, or -1 if the data is malformed.
 ///

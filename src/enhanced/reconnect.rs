@@ -36,18 +36,19 @@ impl Handle {
     }
 }
 
-/// Returns whether the server has asked to connect again, and where.
+/// Returns the URL of the server's request to connect again.
 ///
-/// The server continues with this connection until the program leaves it; nothing is followed by itself. `*url` becomes
-/// the absolute URL of the application, with `RTMP_SetupReconnect` to set up another session for it; `*description`
-/// becomes the server's explanation, empty if it gave none. Both stay the library's and are valid until the next
-/// request or `RTMP_Close`. They are there although the connection has ended since. Either pointer may be NULL.
+/// The library does not follow the request itself, and the server continues with this connection until the program
+/// closes it. `*url` becomes the absolute URL of the application; `RTMP_SetupReconnect` sets up another session for
+/// it. `*description` becomes the server's explanation, or empty. Both belong to the library and are valid until the
+/// next request or `RTMP_Close`, also after the connection has ended. Either pointer may be NULL.
 ///
-/// Servers ask only clients that announce it: see the option `reconnect`.
+/// Servers send such requests only to clients that announce them: see the option `reconnect`.
 ///
-/// Returns TRUE, or FALSE if the server has not asked, or if the URL leads out of TLS or makes no sense.
+/// Returns TRUE, or FALSE if there is no request, or if its URL is invalid or leads from TLS to a connection without
+/// TLS.
 ///
-/// Fails with `RTMP_ERR_URL` if the URL must not be followed.
+/// Fails with `RTMP_ERR_URL` if the URL is refused.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `url` and `description` are null or writable.
@@ -72,16 +73,16 @@ pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, descrip
 
 /// Sets up a session for the server's request to connect again.
 ///
-/// `to` comes fresh from `RTMP_Init`; it gets the settings of `from`, but for callbacks, with the URL that
-/// `RTMP_GetReconnect` tells for `from`, and copies of all strings. The program then connects `to` beside `from`,
-/// goes over at a key frame, sends metadata and decoder configurations again, and closes `from`. A publisher calls
-/// `RTMP_EnableWrite` as for any session, unless `from` is one.
+/// `to` is a new session from `RTMP_Init`. It gets the URL of `RTMP_GetReconnect`, the other settings of `from`
+/// except callbacks, and copies of all strings. The program then connects `to` while `from` is still connected,
+/// switches at a key frame, sends metadata and decoder configurations again, and closes `from`. If `from` publishes,
+/// so does `to`.
 ///
-/// Returns TRUE, or FALSE if there is no request, or if it is refused: one that leads out of TLS, and the sixth
-/// within a minute, counted from session to session.
+/// Returns TRUE, or FALSE if there is no request, or if it is refused: a request that leads from TLS to a connection
+/// without TLS, and the sixth request within a minute, counted across sessions.
 ///
 /// Fails with `RTMP_ERR_ARGUMENT` if there is no request or `to` is connected, and with `RTMP_ERR_URL` if the request
-/// must not be followed. The reason is that of `to`.
+/// is refused. The reason is stored in `to`.
 ///
 /// # Safety
 /// `to` and `from` are null or point to initialised `RTMP`s.

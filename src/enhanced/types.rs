@@ -21,7 +21,7 @@ pub struct RTMPMedia {
     pub m_next: u32,
 }
 
-/// What a message says about one track. To write one, clear the struct first: members that are 0 are the usual ones.
+/// One track of a message. To write one, clear the struct first: members that are 0 are the usual ones.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
 pub struct RTMPTrack {
@@ -37,7 +37,7 @@ pub struct RTMPTrack {
     /// Number of the track, which its kind of media counts for itself. 0 is the default track; the others have no order
     /// of rank.
     pub t_id: u8,
-    /// What the data is, one of `RTMP_MEDIA_*`.
+    /// The kind of the data, one of `RTMP_MEDIA_*`.
     pub t_packet: u8,
     /// 1 if a decoder that has the configuration can begin here: a key frame of video. When writing, 1 makes frames key
     /// frames, unless `t_frame` says otherwise.

@@ -18,7 +18,7 @@ use crate::{
     state::Handle,
 };
 
-/// Copies the numbers of the connection to `s`.
+/// Copies the statistics of the connection to `s`.
 ///
 /// The caller sets `s->s_size`, and at most that many bytes are written. Fields that this version of the library does not know
 /// are set to 0. All numbers are 0 before the first connection and after the connection has ended.

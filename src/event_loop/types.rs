@@ -84,7 +84,7 @@ impl RTMPEvent {
     }
 }
 
-/// The numbers of the current connection, for `RTMP_GetStats`.
+/// The statistics of the current connection, for `RTMP_GetStats`.
 ///
 /// All are 0 while there is no connection. Each connection starts with zeros, also one that a new login makes. Later versions may
 /// add fields at the end; `s_size` tells versions apart.
@@ -133,7 +133,7 @@ pub struct RTMPStats {
     pub s_stream: u32,
 }
 
-// What C programs were compiled with.
+// The layout that C programs were compiled with.
 #[cfg(target_pointer_width = "64")]
 const _: () = {
     assert!(size_of::<RTMPEvent>() == 120 && mem::offset_of!(RTMPEvent, e_name) == 24);

@@ -60,21 +60,21 @@ extern "C" {
 #define RTMP_FRAME_DISPOSABLE 3 /**< needs earlier frames, and no frame needs it; H.263 only */
 #define RTMP_FRAME_GENERATED_KEY 4 /**< a key frame that a server has made */
 
-/** What a message takes at most besides the data of its tracks, in bytes for each track. */
+/** The maximum size of a message besides the data of its tracks, in bytes for each track. */
 #define RTMP_MEDIA_OVERHEAD 18
 
-/* What RTMP_PeerCaps returns, and the option capsEx: features. */
+/* Features, for RTMP_PeerCaps and the option capsEx. */
 #define RTMP_CAPS_RECONNECT 0x01 /**< follows reconnect requests */
 #define RTMP_CAPS_MULTITRACK 0x02 /**< reads messages of several tracks */
 #define RTMP_CAPS_MODEX 0x04 /**< reads ModEx elements */
 #define RTMP_CAPS_NANO 0x08 /**< uses nanosecond offsets */
 
-/* What RTMP_PeerFourCc returns, and the options videoFourCc and audioFourCc: what can be done with a codec. */
+/* Abilities for a codec, for RTMP_PeerFourCc and the options videoFourCc and audioFourCc. */
 #define RTMP_CAN_DECODE 0x01
 #define RTMP_CAN_ENCODE 0x02
 #define RTMP_CAN_FORWARD 0x04
 
-/* What RTMP_ParseChannels stores. */
+/* Values that RTMP_ParseChannels stores. */
 #define RTMP_SPEAKER_FRONT_LEFT 0
 #define RTMP_SPEAKER_FRONT_RIGHT 1
 #define RTMP_SPEAKER_FRONT_CENTER 2

@@ -55,7 +55,7 @@
 extern "C" {
 #endif
 
-/** What RTMP_LibVersion returns: 2.3, one byte each for major, minor and patch. */
+/** The result of RTMP_LibVersion: 2.3, one byte each for major, minor and patch. */
 #define RTMP_LIB_VERSION 0x020300
 
 /* Bits of Link.protocol. */

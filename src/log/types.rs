@@ -10,7 +10,7 @@ pub const RTMP_LOGCRIT: RTMP_LogLevel = 0;
 pub const RTMP_LOGERROR: RTMP_LogLevel = 1;
 /// Something is odd, and the session continues.
 pub const RTMP_LOGWARNING: RTMP_LogLevel = 2;
-/// What a user may want to know, metadata of the stream among it.
+/// Information for users, such as the metadata of the stream.
 pub const RTMP_LOGINFO: RTMP_LogLevel = 3;
 /// The commands of a session.
 pub const RTMP_LOGDEBUG: RTMP_LogLevel = 4;

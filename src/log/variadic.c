@@ -13,7 +13,7 @@
 typedef void log_callback(int level, const char *format, va_list args);
 
 struct writer {
-    /* Whether anybody wants a message of this level. */
+    /* Whether messages of this level are shown. */
     int (*wanted)(int level);
     /* The application's callback, NULL while it has none. */
     log_callback *(*callback)(void);

@@ -1,4 +1,4 @@
-/* What variadic.c and exported.c share: how a function with `...` becomes one with a va_list. */
+/* Shared by variadic.c and exported.c: turns a function with `...` into one with a va_list. */
 
 #include <stdarg.h>
 

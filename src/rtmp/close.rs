@@ -63,6 +63,15 @@ fn close_now(handle: &Handle, manner: Manner) {
         handle.step(|session, wishes| session.close(wishes));
     }
     let carrier = handle.carrier();
+    if let (Some(_), Some(carrier)) = (handle.send_hook(), &carrier) {
+        // The program's function is not called after `RTMP_Close` has returned, and it needs the session's socket.
+        if manner == Manner::Polite {
+            if let Err(error) = handle.flush_now() {
+                ::log::debug!("the send callback did not accept our close message: {error}");
+            }
+        }
+        carrier.lock().send_through(None);
+    }
     let publishes = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_WRITE != 0;
     {
         let _deferred = Deferred::begin();

@@ -342,6 +342,9 @@ impl Handle {
     /// Continues a connection that is being made, if there is one. The call that began it gets the result; this returns whether
     /// it has failed.
     pub(crate) fn go_on(&self) -> Result<bool> {
+        if !self.has_noted() {
+            return Ok(false);
+        }
         let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(false) };
         let what = opening.what;
         match self.run_or_keep(opening) {

@@ -45,7 +45,7 @@ pub(super) fn bit(name: &[u8]) -> u64 {
 /// Stores a string. If `flag` marks the old value as the library's, frees it and clears the flag.
 ///
 /// # Safety
-/// What the flag marks came from the C allocator, and nobody uses it any more.
+/// A string marked by the flag came from the C allocator, and is no longer used.
 pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, value: AVal) {
     // A caller may pass the field's own value: it stays, and still belongs to the library.
     if link.lFlags & flag != 0 && field(link).av_val != value.av_val {

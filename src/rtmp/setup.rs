@@ -305,7 +305,7 @@ fn forget_stream(link: &mut RTMP_LNK) {
 ///
 /// # Safety
 /// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, from `start` on writable if that is
-/// said, and nobody else looks at that part meanwhile.
+/// said, and nothing else reads that part meanwhile.
 unsafe fn apply_options(
     r: *mut RTMP,
     base: *mut c_char,

@@ -402,7 +402,7 @@ fn arrange<R>(
     }
     let (len, many) = (chunks.len(), chunks.count() > tcp::MAX_SLICES / 2);
     if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
-        // What was in the memory before need not be cleared.
+        // The memory need not be cleared first.
         if scratch.len() < len {
             scratch.resize(len, 0);
         }

@@ -121,7 +121,7 @@ pub unsafe extern "C-unwind" fn RTMP_CloseStream(r: *mut RTMP, stream: c_int) ->
     })
 }
 
-/// What a call is at that asks for a stream.
+/// The state of a call that opens a stream.
 const PUBLISH: Phase = Phase::Stream(session::Phase::Publish);
 
 /// The message stream of a further stream that is open.

@@ -60,7 +60,7 @@ pub unsafe extern "C-unwind" fn RTMP_HashSWF(
     })
 }
 
-/// What `RTMP_HashSWF` stores, for callers that go on without a hash; why there is none is in the log.
+/// The values that `RTMP_HashSWF` stores, for callers that continue without a hash; the log has the reason.
 pub(crate) fn hash_swf(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) -> Result<SwfHash> {
     look_up(url, age, tls, patience).swf.ok_or(Error::Invalid("swfUrl, whose hash is not known"))
 }

@@ -210,7 +210,7 @@ pub struct RTMP_READ {
     pub buflen: c_uint,
     /// Milliseconds: timestamp of the last tag that was returned.
     pub timestamp: u32,
-    /// What the FLV header announces: 1 for video, 4 for audio, 5 for both.
+    /// The content that the FLV header announces: 1 for video, 4 for audio, 5 for both.
     pub dataType: u8,
     /// Switches, `RTMP_READ_*` flags combined.
     pub flags: u8,

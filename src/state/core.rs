@@ -14,7 +14,7 @@ use crate::{
     rtmp::{read_state::Block, reservoir::Reservoir},
 };
 
-/// What is behind the one lock of a session, which is held for short steps only and never while a call waits.
+/// The state behind the only lock of a session, which is held only for short steps and never while a call waits.
 #[derive(Default)]
 pub(crate) struct Core {
     /// The protocol.
@@ -37,15 +37,15 @@ pub(crate) struct Core {
     pub(super) logins: u32,
     /// The durations of the connection phases below the protocol.
     pub(crate) phases: Phases,
-    /// What carries bytes through an HTTP tunnel, or for a session that does not wait. Has a lock of its own.
+    /// The link that carries bytes through an HTTP tunnel, or for a session that does not wait. It has its own lock.
     pub(super) carrier: Option<Arc<Carrier>>,
-    /// What calls that do not wait have begun.
+    /// The unfinished work of calls that do not wait.
     pub(super) progress: Option<Box<Progress>>,
     /// Few programs change any.
     pub(super) settings: Option<Box<Settings>>,
     /// Connections that were given up. Other calls may be using them; the last of all closes them.
     pub(super) retired: Vec<Pipe>,
-    /// How long sending has waited for room.
+    /// The time for which sending has waited for room.
     pub(super) blocked: Blocked,
 }
 

@@ -71,6 +71,8 @@ pub(crate) struct Private {
     never_waits: AtomicBool,
     /// Whether a connection of a session that never waits is being made.
     opening: AtomicBool,
+    /// Whether calls that never wait have begun something that every call has to continue, or an error of sending is stored.
+    noted: AtomicBool,
     /// Whether this library made the connection, and may replace it by another.
     dialled: AtomicBool,
     /// Whether this library made the socket.

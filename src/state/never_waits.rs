@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Handle;
+use super::{Handle, Settings};
 use crate::{progress::Progress, rtmp::RTMP};
 
 impl Handle {
@@ -25,6 +25,7 @@ impl Handle {
         if !never {
             self.core().progress = None;
             self.private.opening.store(false, Ordering::Relaxed);
+            self.private.noted.store(false, Ordering::Relaxed);
         }
     }
 
@@ -33,8 +34,16 @@ impl Handle {
         let mut core = self.core();
         let progress = core.progress.get_or_insert_default();
         let result = look(progress);
+        let is_noted = progress.opening.is_some() || progress.send_error.is_some();
         self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
+        self.private.noted.store(is_noted, Ordering::Relaxed);
         result
+    }
+
+    /// Whether a call has to continue something, or to report an error of sending. Most calls only read this, so that a server
+    /// with many sessions touches less memory.
+    pub(crate) fn has_noted(&self) -> bool {
+        self.private.noted.load(Ordering::Relaxed)
     }
 
     /// As [`Self::progress`], if the session never waits.
@@ -67,7 +76,7 @@ const MAX_QUEUE: usize = 4 << 20;
 /// The number of sessions of this process that never wait.
 static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// Drops the unfinished work of a session that never waits, before its memory is freed.
+/// Drops the unfinished work and the options of a session that never waits, before its memory is freed.
 ///
 /// # Safety
 /// `r` points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any more.
@@ -80,5 +89,7 @@ pub(crate) unsafe fn forget_progress(r: *mut RTMP) {
     if let Some(handle) = handle.filter(Handle::never_waits) {
         handle.give_up();
         handle.set_never_waits(false);
+        // Otherwise, the options would stay in the struct for the next connection.
+        handle.change_settings(|settings| *settings = Settings::default());
     }
 }

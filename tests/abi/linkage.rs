@@ -1,5 +1,5 @@
-//! One C program, linked in every way that programs are linked with librtmp: what it prints, and what it plays from a
-//! server, is always the same.
+//! One C program, linked in all the ways in which programs are linked with librtmp: its output, and the
+//! stream that it plays from a server, are always the same.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -19,7 +19,7 @@ use crate::toolchain::{has_reference_headers, include_option, run};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What `linkage.c` prints.
+/// The output of `linkage.c`.
 const OUTPUT: &str = "\
 version 131840
 level 1, then 4 through the variable and 2 through the function
@@ -62,7 +62,7 @@ fn executables_linked_against_the_reference_run_on_this_library() {
     }
 }
 
-/// Preloaded, the library is found by its soname, and the one that is installed is not loaded at all.
+/// A preloaded library is found by its soname, and the installed one is not loaded at all.
 #[test]
 fn a_preloaded_library_takes_the_place_of_the_installed_one() {
     let dir = TempDir::new("linkage-preload");
@@ -125,8 +125,8 @@ fn plugins_use_either_form_of_the_library() {
     plays(need!(on_library(&host, Library::Ours)).arg(file), Some(Library::Ours), "shared.so");
 }
 
-/// A resolver that takes longer than there was time is left behind in a thread. Unloading the library under it would
-/// crash the program.
+/// A resolver that exceeds the timeout is abandoned in a thread. Unloading the library under it would crash
+/// the program.
 #[test]
 fn library_stays_loaded_while_its_threads_run() {
     let dir = TempDir::new("linkage-unload");
@@ -145,7 +145,7 @@ fn library_stays_loaded_while_its_threads_run() {
     }
 }
 
-/// A compiler that is about to make `output` of `linkage.c`.
+/// A compiler command that makes `output` from `linkage.c`.
 fn compile(compiler: &Path, options: &[&str], output: &Path) -> Command {
     let mut command = Command::new(compiler);
     command.args(["-Wall", "-Wextra", "-Werror"]).args(options);
@@ -156,7 +156,7 @@ fn compile(compiler: &Path, options: &[&str], output: &Path) -> Command {
     command
 }
 
-/// Our archive, and what `librtmp.pc` says it needs.
+/// Our archive, and its dependencies according to `librtmp.pc`.
 fn archive() -> Vec<String> {
     let pc = fs::read_to_string(package().join("librtmp.pc.in")).unwrap();
     let private = pc.lines().find_map(|line| line.strip_prefix("Libs.private: ")).expect("it has that line");
@@ -168,7 +168,8 @@ fn archive_file() -> PathBuf {
     Library::Ours.file().expect("ours is always there").with_file_name("librtmp.a")
 }
 
-/// Runs the program, which must play from a server and print what it always prints, and proves which library it loaded.
+/// Runs the program, which must play from a server and print its usual output, and checks which library it
+/// has loaded.
 fn plays(command: &mut Command, library: Option<Library>, what: &str) {
     let server = Server::of_sounds(20);
     command.arg(server.url());

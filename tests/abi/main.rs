@@ -1,5 +1,5 @@
-//! What programs that were compiled for librtmp 2.4 rely on: symbols, layouts, values, and running without a new link.
-//! The variables that they copy have a test of their own, `symbols`.
+//! The interface that programs compiled for librtmp 2.4 rely on: symbols, layouts, values, and running
+//! without relinking. The variables that they copy have their own test, `symbols`.
 
 #[path = "../support/mod.rs"]
 #[macro_use]
@@ -56,7 +56,7 @@ fn soname_matches_librtmp() {
 
 #[test]
 fn symbols_have_no_versions() {
-    // A library that has version nodes makes the linker record them, and such programs do not run on the original.
+    // The linker records version nodes of a library, and such programs do not run on librtmp 2.4.
     let sections = run(Command::new("readelf").arg("-SW").arg(ours()));
     assert!(!sections.contains(".gnu.version_d"), "{sections}");
 }
@@ -85,7 +85,7 @@ fn abidiff_finds_nothing_but_the_additions() {
     let report = String::from_utf8_lossy(&result.stdout).into_owned();
     assert!(result.status.code() == Some(0), "abidiff: {:?}\n{report}", result.status);
 
-    // The other way round the additions are missing, and abidiff would tell so.
+    // The other way round the additions are missing, and abidiff would report that.
     let result = output(Command::new(abidiff).arg("--no-added-syms").arg(ours()).arg(&reference));
     let report = String::from_utf8_lossy(&result.stdout).into_owned();
     let known = symbols();
@@ -99,7 +99,7 @@ fn ours() -> PathBuf {
     Library::Ours.file().expect("ours is always there")
 }
 
-/// The symbols that a shared library defines for others. The size of a function is its own business.
+/// The symbols that a shared library exports. The sizes of functions may differ.
 fn dynamic_symbols(library: &Path) -> BTreeMap<String, Symbol> {
     let table = run(Command::new("nm").args(["-D", "-S", "--defined-only"]).arg(library));
     let rows = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());

@@ -1,5 +1,5 @@
-//! The manual pages of section 3: one for each function and variable of the headers, made of the comments there and of
-//! the examples in `man/examples`.
+//! The manual pages of section 3: one for each function and variable of the headers, made from their comments
+//! and from the examples in `man/examples`.
 //!
 //! `make headers` writes them; without it this test only compares.
 
@@ -31,7 +31,7 @@ fn files(directory: &str, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// A function or variable, and what its header says about it.
+/// A function or variable, and its comment in the header.
 struct Item {
     header: String,
     name: String,
@@ -114,8 +114,9 @@ fn examples() -> Vec<Example> {
     let mut examples = Vec::new();
     for path in files("man/examples", "c") {
         let text = fs::read_to_string(&path).expect("it is readable");
-        // A block starts with a comment, `Example: …`, and shows the body of the function behind it. After `Example with a
-        // callback: …` there are two functions: all of the callback, and the body of the function that uses it.
+        // A block starts with a comment, `Example: …`, and shows the body of the function after it. After
+        // `Example with a callback: …` there are two functions: the callback as a whole, and the body of the
+        // function that uses it.
         let blocks = text.split("/* Example").skip(1).filter(|block| block.starts_with([':', ' ']));
         for block in blocks {
             let (title, rest) = block.split_once("*/\n").expect("a comment ends");
@@ -142,7 +143,7 @@ fn examples() -> Vec<Example> {
     examples
 }
 
-/// A line whose comment is two columns behind its code, so that it fits a terminal.
+/// A line whose comment is two columns after its code, so that it fits a terminal.
 fn with_close_comment(line: &str) -> String {
     match line.split_once("  /*") {
         Some((code, comment)) if !code.trim().is_empty() => format!("{}  /*{comment}", code.trim_end()),
@@ -150,7 +151,7 @@ fn with_close_comment(line: &str) -> String {
     }
 }
 
-/// Text as it is, for roff.
+/// Plain text, escaped for roff.
 fn escaped(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     // A line that starts with one of these would be a request.
@@ -201,14 +202,14 @@ fn first_sentence(text: &str) -> (&str, &str) {
     text.split_once(". ").unwrap_or((text.trim_end_matches('.'), ""))
 }
 
-/// For a comment without a paragraph of its own for the result: its sentences about that.
+/// The sentences about the result, for a comment without a paragraph for it.
 fn sentences_about_results(paragraphs: &[String]) -> Vec<String> {
     let sentences = paragraphs.iter().flat_map(|paragraph| paragraph.split(". "));
     let about = sentences.filter(|sentence| sentence.to_lowercase().contains("return"));
     about.map(|sentence| format!("{}.", sentence.trim_end_matches('.'))).collect()
 }
 
-/// What the page's list of names says: the first sentence, without what it explains, in small letters.
+/// The page's line in the list of names: the first sentence, without its explanation, in lower case.
 fn summary(item: &Item) -> String {
     let (sentence, _) = first_sentence(&item.comment[0]);
     let end = [": ", "; ", ", for example"].iter().filter_map(|end| sentence.find(end)).min();
@@ -243,7 +244,7 @@ fn page(item: &Item, known: &BTreeMap<String, usize>, examples: &[Example]) -> S
         } else if paragraph.starts_with("Fails with ") {
             errors.push(paragraph.clone());
         } else if paragraph.starts_with("Returns ") {
-            // Sentences about failures behind it are about errors.
+            // The sentences about failures after it belong to the errors.
             let (says, fails) = paragraph.split_once(" Fails with ").unwrap_or((paragraph, ""));
             returns.push(says.to_owned());
             if !fails.is_empty() {

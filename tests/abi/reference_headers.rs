@@ -1,8 +1,9 @@
-//! Our headers beside those of librtmp 2.4: every name is there and means the same to a compiler, and what is new is listed
-//! and documented.
+//! Our headers compared with those of librtmp 2.4: every name exists and has the same meaning for a compiler,
+//! and additions are listed and documented.
 //!
-//! The C programs that print layouts and use functions are complete because every field, value, macro and function of
-//! the reference headers is looked for in them. Without the reference headers `tests/abi/layout.txt` stands for them.
+//! The C programs that print layouts and use functions are complete, because every field, value, macro and
+//! function of the reference headers is searched for in them. Without the reference headers,
+//! `tests/abi/layout.txt` replaces them.
 
 use std::{
     collections::BTreeSet,
@@ -25,7 +26,7 @@ const HEADERS: [&str; 4] = ["amf", "http", "log", "rtmp"];
 /// Headers that only we have.
 const NEW_HEADERS: [&str; 2] = ["enhanced", "loop"];
 
-/// Macros that stand for no number. `tests/c/abi_layout.c` uses each one in a way of its own.
+/// Macros that are not numbers. `tests/c/abi_layout.c` uses each in a different way.
 const OTHER_MACROS: [&str; 4] = ["AVC", "AVMATCH", "CRYPTO", "RTMPPacket_IsReady"];
 
 #[test]
@@ -91,7 +92,7 @@ fn additions_are_listed_and_documented() {
     let only_ours = Headers::read_some(&dir, &NEW_HEADERS);
     let names: BTreeSet<_> = ours.names().union(&only_ours.names()).cloned().collect();
     let known_names = reference.names();
-    // What keeps a header from being read twice is nothing that programs use.
+    // Include guards are not for programs.
     let new: BTreeSet<_> = names
         .difference(&known_names)
         .filter(|name| !name.trim_end_matches('_').ends_with("_H"))
@@ -99,7 +100,7 @@ fn additions_are_listed_and_documented() {
         .collect();
     let unlisted: Vec<_> = new
         .iter()
-        // The reference exports some names that its headers do not tell of.
+        // The reference exports some names that its headers do not declare.
         .filter(|name| !known.contains_key(*name) && !listed.iter().any(|addition| addition.covers(name)))
         .collect();
     assert!(unlisted.is_empty(), "not in tests/abi/additions.txt: {unlisted:?}");
@@ -146,8 +147,8 @@ fn layouts_and_values_match_librtmp() {
     }
 }
 
-/// A library made of a header's declarations alone has all of its types in its debug information, which the original
-/// itself comes without.
+/// A library made only from a header's declarations has all of its types in its debug information, which
+/// librtmp 2.4 lacks.
 #[test]
 fn abidiff_finds_the_same_types_in_both_headers() {
     let abidiff = need!(require::program("abidiff"));
@@ -172,7 +173,7 @@ fn abidiff_finds_the_same_types_in_both_headers() {
     let (code, report) = compare([theirs, mine], &["--no-added-syms"]);
     assert!(code == 0, "abidiff: {code:#b}\n{report}");
 
-    // What it says is worth something: a field that moves and an argument of another type are found.
+    // The comparison is effective: it finds a field that moves and an argument of another type.
     let broken_dir = dir.join("broken");
     fs::create_dir(&broken_dir).unwrap();
     for name in HEADERS {
@@ -229,7 +230,7 @@ fn both() -> Option<(Headers, Headers)> {
     })
 }
 
-/// A shared library with the functions and variables that headers declare, and nothing in them.
+/// A shared library with empty functions and variables that the headers declare.
 fn hollow_library(headers: &Headers, include: &Path, dir: &TempDir, name: &str) -> PathBuf {
     let includes =
         HEADERS.map(|name| format!("#include \"{}\"\n", include.join(name).with_extension("h").display()));
@@ -244,7 +245,7 @@ fn hollow_library(headers: &Headers, include: &Path, dir: &TempDir, name: &str) 
     library
 }
 
-/// What the comment at a declaration begins with, up to its first full stop.
+/// The first sentence of the comment on a declaration.
 fn first_sentence(headers: &str, name: &str) -> Option<String> {
     let lines: Vec<_> = headers.lines().collect();
     let is_comment = |line: &str| ["/*", "*"].iter().any(|start| line.trim_start().starts_with(start));

@@ -1,9 +1,10 @@
 //! The C sample that users start from, compiled as it is, as C and as C++, records a live stream with our library.
 //!
-//! It names its server: live.hkstv.hk.lxdns.com on port 1935, app `live`, stream `hks`. libnss-wrapper makes that name
-//! mean this machine. Where a network namespace can be had the test runs in one, so that port 1935 is free.
+//! It names its server: live.hkstv.hk.lxdns.com on port 1935, app `live`, stream `hks`. libnss-wrapper
+//! resolves that name to this machine. If a network namespace is possible, the test runs in one, so that port
+//! 1935 is free.
 //!
-//! The sample is not part of the package; without it these tests say so.
+//! The sample is not part of the package; without it these tests are skipped.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -28,7 +29,7 @@ fn sample() -> Option<PathBuf> {
     Some(file)
 }
 
-/// Compiles the sample without any change. It relies on headers being found as `librtmp/….h`, and on nothing else.
+/// Compiles the sample unchanged. It needs only that headers are found as `librtmp/….h`.
 fn compile(compiler: &str, directory: &TempDir) -> Option<PathBuf> {
     let binary = directory.join("receive");
     let mut command = Command::new(require::program(compiler)?);
@@ -84,7 +85,7 @@ fn records_with(compiler: &str) {
     publish.args(["-c", "copy", "-f", "flv", &format!("rtmp://127.0.0.1:{PORT}/live/hks")]);
     let mut publisher = Running::start(&mut publish);
     assert!(publisher.wait(LIMIT).is_some_and(|status| status.success()), "{}", publisher.stderr());
-    // It ends with the stream, or after the ten seconds of its time-out.
+    // It ends with the stream, or after the ten seconds of its timeout.
     let status = receiver.wait(LIMIT);
     assert!(status.is_some_and(|status| status.success()), "{status:?}: {}", receiver.stderr());
     loader.assert_loaded(Library::Ours);

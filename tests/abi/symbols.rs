@@ -1,4 +1,4 @@
-//! The exported variables of the shared library, as programs that were linked with librtmp 2.4 need them.
+//! The exported variables of the shared library, in the form that programs linked with librtmp 2.4 need.
 
 #![cfg(target_os = "linux")]
 
@@ -18,7 +18,7 @@ const VARIABLES: [&str; 6] = [
     "RTMP_debuglevel",
 ];
 
-/// A protected or hidden variable could not be exchanged for the program's copy.
+/// The program's copy could not replace a protected or hidden variable.
 #[test]
 fn programs_can_copy_the_variables() {
     let objects = output("readelf", &["-W", "--dyn-syms"]);

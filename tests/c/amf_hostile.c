@@ -62,7 +62,7 @@ static void decode_all(const char *bytes, int n, int amf3)
 	int i, ret;
 	memset(&object, 0x55, sizeof(object));
 	ret = amf3 ? AMF3_Decode(&object, bytes, n, 1) : AMF_Decode(&object, bytes, n, 0);
-	/* Another marker than an object's is passed over, and what follows is read as one. */
+	/* Another marker than an object's is skipped, and what follows is read as one. */
 	CHECK(ret == -1 || bytes[0] == 9);
 	AMF_Dump(&object);
 	AMF_Reset(&object);

@@ -1,5 +1,5 @@
 /* Cancels a thread in a call: `cancel HOW URL`. Prints whether the thread was cancelled and joined, whether that took no
- * longer than the session's time-out, and what the session is good for afterwards.
+ * longer than the session's timeout, and what the session is good for afterwards.
  *
  * HOW: connect, read, packet (with RTMP_ReadPacket), media (as often as a message comes), send (until that waits), log (without
  * a session), callback (of the log, which sleeps).

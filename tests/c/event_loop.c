@@ -99,7 +99,7 @@ static void set_up(struct session *s, const char *url, int never_waits, int publ
     }
 }
 
-/* As wait_for, with one descriptor for each session and no time-out. */
+/* As wait_for, with one descriptor for each session and no timeout. */
 static void wait_for_descriptors(struct session *sessions, int count, char *due)
 {
     fd_set read;
@@ -330,7 +330,7 @@ static int on_event(RTMP *r, const RTMPEvent *event, void *arg)
     check(r && arg == &stalls);
     if (event->e_type != RTMP_EVENT_STALL)
         return TRUE;
-    /* Each second is reported once, and not before it is over. */
+    /* Each second is reported once, and not before it has ended. */
     check(event->e_stalled / 1000 > last_stall);
     last_stall = event->e_stalled / 1000;
     return ++stalls < 3;

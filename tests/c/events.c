@@ -10,6 +10,7 @@
 #include <librtmp/loop.h>
 #include <librtmp/log.h>
 #include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,15 +72,25 @@ static int event(RTMP *r, const RTMPEvent *e, void *arg)
     return e->e_type != give_up_at;
 }
 
+/* Sends everything: waits for the system, because the socket of a session that never waits is non-blocking. */
+static int send_some(RTMP *r, const char *bytes, int size)
+{
+    struct pollfd fd = { .fd = RTMP_Socket(r), .events = POLLOUT };
+    ssize_t count;
+    while ((count = send(fd.fd, bytes, (size_t)size, MSG_NOSIGNAL)) < 0 && errno == EAGAIN)
+        poll(&fd, 1, -1);
+    return (int)count;
+}
+
 static int send_bytes(RTMP *r, const char *bytes, int size, void *arg)
 {
-    ssize_t count;
+    int count;
     check(arg == &marker && size > 0 && !RTMP_Pause(r, 1));
-    count = send(RTMP_Socket(r), bytes, size > 700 ? 700 : (size_t)size, MSG_NOSIGNAL);
+    count = send_some(r, bytes, size > 700 ? 700 : size);
     check(count > 0);
     sent += (size_t)count;
     pieces++;
-    return (int)count;
+    return count;
 }
 
 static int fail(RTMP *r, const char *bytes, int size, void *arg)
@@ -88,7 +99,7 @@ static int fail(RTMP *r, const char *bytes, int size, void *arg)
     (void)arg;
     if (RTMP_IsConnected(r) && sent < 10000) {
         sent += (size_t)size;
-        return (int)send(RTMP_Socket(r), bytes, (size_t)size, MSG_NOSIGNAL);
+        return send_some(r, bytes, size);
     }
     errno = ENETDOWN;
     return -1;

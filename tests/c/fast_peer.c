@@ -4,7 +4,7 @@
  * p RTMP_ReadPacket. OPTIONS: l repeats only the last letter; w waits for the socket, and only if nothing is unread; m moves
  * the struct by assignment after each turn; b makes the socket non-blocking; u tells the server when time was up; f receives
  * with RTMPSockBuf_Fill in between; s seeks, and pauses for a moment, now and then; t sends from another thread; a aborts from there after ABORT_AFTER messages; - none. ROUNDS
- * is how often the same struct connects. With t or a, a line says when a round is over.
+ * is how often the same struct connects. With t or a, a line says when a round has ended.
  *
  * Standard output has one line for each message: kind, timestamp, length, hash. What differs between libraries goes to
  * standard error: how often unread bytes were found outside of the struct, whether they are in the end, and how much less
@@ -125,7 +125,7 @@ static void after(void)
 	}
 }
 
-/* Whether to go on after a call that got nothing. */
+/* Whether to continue after a call that got nothing. */
 static int may_go_on(void)
 {
 	if (!RTMP_IsConnected(r) || !RTMP_IsTimedout(r))

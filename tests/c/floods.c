@@ -2,7 +2,7 @@
  * it ended, how long it took in milliseconds, whether time was up, and why it failed; then by how much the memory grew, in
  * kilobytes. There are only ROOM megabytes of address space more than the program needs to start.
  *
- * read, media, packets, leave URL: connect and read in one of three ways, for twice the time-out if calls return, or publish
+ * read, media, packets, leave URL: connect and read in one of three ways, for twice the timeout if calls return, or publish
  * nothing and close. fetch, swf URL: HTTP.
  * accept, serve, pour [CERT KEY]: say "port NUMBER" and wait for clients, over TLS if there is a certificate; accept ends with
  * the TLS handshake, serve reads, and pour sends and never reads. Each session has a thread. These end when SESSIONS clients

@@ -1,5 +1,5 @@
-/* Sessions and fork: `forked URL URL`. The session is begun before the fork and goes on in the child, which also makes one of
- * its own; the parent lets go of the first as rtmp.h says. Prints how many bytes came, in all and in the second session.
+/* Sessions and fork: `forked URL URL`. The session is begun before the fork and continues in the child, which also makes one of
+ * its own; the parent closes the first as rtmp.h says. Prints how many bytes came, in all and in the second session.
  */
 #include <librtmp/rtmp.h>
 #include <stdio.h>

@@ -36,7 +36,7 @@ static void print_in_handler(int signal)
     RTMP_LogPrintf("a handler may print while its thread does\n");
 }
 
-/* A stream that interrupts whoever writes to it. */
+/* A stream that interrupts the thread that writes to it. */
 static ssize_t interrupted_write(void *cookie, const char *bytes, size_t len)
 {
     (void)cookie, (void)bytes;

@@ -239,7 +239,7 @@ static void link_cleared(char *url)
 	RTMP_Close(r);
 	CHECK(!RTMP_Connect(r, NULL));
 	RTMP_Free(r);
-	/* Whoever clears the settings has taken the name over. */
+	/* A program that clears the settings takes over the name. */
 	free(name);
 }
 
@@ -364,7 +364,7 @@ static void bodies(char *url)
 	free(sink.bytes);
 }
 
-/* Chunks whose sizes make no sense. */
+/* Chunks whose sizes are invalid. */
 static void chunks(char *url)
 {
 	int peer, sizes[] = {-1, RTMP_MAX_HEADER_SIZE + 1, -2147483647 - 1, 2147483647};
@@ -512,7 +512,7 @@ static void peer_gone(char *url)
 	}
 }
 
-/* What sessions share is made once, whoever comes first. */
+/* State that sessions share is created once, by the first of them. */
 static void *sessions_in_a_thread(void *unused)
 {
 	int i;
@@ -731,7 +731,7 @@ static void closed_twice(char *url)
 	RTMP_Free(r);
 }
 
-/* Freed while it is connected: the connection is not touched, and a copy of the struct goes on with it. */
+/* Freed while it is connected: the connection is not touched, and a copy of the struct continues with it. */
 static void freed_without_close(char *url)
 {
 	static RTMP copy;

@@ -1,4 +1,4 @@
-/* Plays a film of some seconds, pauses it, goes on, and seeks: `pause_seek URL`.
+/* Plays a film of some seconds, pauses it, continues, and seeks: `pause_seek URL`.
  *
  * Prints one line for each step, which says what the server answered and whether the media that came is right. */
 #include <librtmp/log.h>

@@ -1,5 +1,5 @@
 /*
- * Publishes a file with RTMP_Write in pieces of the given sizes, which are used in turn. With "ignore" it goes on behind what it
+ * Publishes a file with RTMP_Write in pieces of the given sizes, which are used in turn. With "ignore" it continues behind what it
  * passed, as Python's shutil.copyfileobj does, with "follow" behind what was counted, as curl does.
  * Arguments: URL, file, "ignore" or "follow", sizes.
  */

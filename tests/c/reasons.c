@@ -208,7 +208,7 @@ int main(int argc, char **argv)
 		STEP("send") ret = send_packet(r, a, (unsigned)b);
 		STEP("write") { int n; char *bytes = parse_hex(rest, &n); ret = RTMP_Write(r, bytes, n); good = ret >= 0; free(bytes); }
 		STEP("serve") ret = serve(r, rest);
-		/* Goes on with a file that begins with other metadata. */
+		/* Continues with a file that begins with other metadata. */
 		STEP("resume") { r->m_read.flags = RTMP_READ_RESUME; r->m_read.metaHeader = rest; r->m_read.nMetaHeaderSize = 1; ret = 1; }
 		STEP("join") ret = join_session(r);
 		STEP("accept") ret = RTMP_TLS_Accept(r, NULL);

@@ -1,7 +1,7 @@
 /*
- * Drives one RTMP object: every line of the input is a step, and "another" goes on with a new one. Prints each step with its result, and the fields that
+ * Drives one RTMP object: every line of the input is a step, and "another" continues with a new one. Prints each step with its result, and the fields that
  * applications look at whenever one of them has changed. Arguments are the level of the log, and "in-turns" if each step
- * is to be taken by another thread.
+ * runs in another thread.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
@@ -385,7 +385,7 @@ static int send_chunk(const char *text)
 	return ret;
 }
 
-/* Makes reading go on after a key frame: "<type> <time> <frame> <metadata>". */
+/* Makes reading continue after a key frame: "<type> <time> <frame> <metadata>". */
 static int resume(const char *text)
 {
 	int type, n;
@@ -512,7 +512,7 @@ static int take_step(char *line)
 	STEP("reconnect") ret = CALL(RTMP_ReconnectStream(r, a), 1);
 	STEP("delete") RUN(RTMP_DeleteStream(r));
 	STEP("close") RUN(RTMP_Close(r));
-	/* A session that was never connected begins anew. */
+	/* A session that was never connected begins again. */
 	STEP("init") {
 		free(r->Link.playpath0.av_val);
 		RUN(RTMP_Init(r));

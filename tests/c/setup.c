@@ -8,7 +8,7 @@
  *   o<name=value>TAB...     RTMP_SetOpt, for each pair in turn
  *
  * Then RTMP_Init, the functions that use one field, and RTMP_SetupStream. With the argument "exact" strings that have a
- * length are not NUL-terminated, so that a memory checker sees whoever reads too far.
+ * length are not NUL-terminated, so that a memory checker sees a read that goes too far.
  */
 #include <stdio.h>
 #include <stdlib.h>

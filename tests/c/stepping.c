@@ -2,7 +2,7 @@
  * waited a loop of poll and RTMP_Step. The program sees the same results, so every table of tests can run a second time this
  * way.
  *
- * A session that waits for ever although it has a time-out ends the program, and so does a wait without anything to wait
+ * A session that waits forever although it has a timeout ends the program, and so does a wait without anything to wait
  * for. With STEPPING_MEASURE=MS a call that sleeps for 5 ms ends it, too, and one that computes for so many milliseconds: the
  * first depends on nothing else, the second on the processor and on how the library was compiled. */
 #define _GNU_SOURCE

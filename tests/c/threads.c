@@ -1,7 +1,7 @@
 /* Several threads and one session: `threads URL_SCHEME SESSIONS MESSAGES [CERTIFICATE KEY AUTHORITY]`.
  *
  * A server in this process sends back each message. Of each client session one thread sends, one receives, some messages
- * whole and some by the chunk, and when all has arrived, both go on until a third one aborts the session. Then it connects
+ * whole and some by the chunk, and when all has arrived, both continue until a third one aborts the session. Then it connects
  * again and is closed. Meanwhile another thread changes the level of the log and where it goes. SIGPIPE is left as it is: it
  * would end the program.
  */

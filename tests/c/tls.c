@@ -6,7 +6,7 @@
  *   tls refuse <certificate> <key> <options>
  *     One client that is expected to refuse the server's certificate.
  *   tls silence <certificate> <key> <authority>
- *     A server that is silent for longer than the client waits, and then goes on; in the end both use RTMPSockBuf_*.
+ *     A server that is silent for longer than the client waits, and then continues; in the end both use RTMPSockBuf_*.
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>

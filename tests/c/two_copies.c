@@ -132,7 +132,7 @@ int main(int argc, char **argv)
         if (!sessions[which])
             return 1;
     }
-    /* In turns; the first to end is closed while the other goes on. */
+    /* In turns; the first to end is closed while the other continues. */
     while (playing) {
         for (which = 0; which < 2; which++) {
             int n;

@@ -1,5 +1,5 @@
 /*
- * Loads a library, lets it look a name up for longer than its time-out, and closes it: what it left at work must find its
+ * Loads a library, lets it look a name up for longer than its timeout, and closes it: what it left at work must find its
  * code where it was. The lookups are those of this program, which end when it says so.
  */
 #define _GNU_SOURCE

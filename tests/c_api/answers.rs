@@ -1,5 +1,5 @@
-//! What a C program gets from answers of servers that librtmp 2.4 does not understand or takes for refusals: AMF3 in
-//! commands, information objects in other forms, errors about side matters, and a redirect.
+//! The results of a C program for answers of servers that librtmp 2.4 does not understand or treats as
+//! refusals: AMF3 in commands, information objects in other forms, errors about side matters, and a redirect.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -31,7 +31,7 @@ const PLAY: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 20\nconn
 const PUBLISH: &str =
     "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 20\nenablewrite\nconnect\nstream 0\n";
 
-/// A command in a type 17 message: AMF0 bytes, some of which say that AMF3 follows.
+/// A command in a type 17 message: AMF0 bytes, some of which announce AMF3 values.
 fn flex(peer: &mut Peer, parts: &[&[u8]]) {
     peer.send(&Message::new(3, 0, 0x11, 0, &[&[0], &parts.concat()[..]].concat()));
 }

@@ -1,4 +1,4 @@
-//! Whatever goes wrong ends with an error and a line in the log that says so: never with a crash, never with a hang.
+//! Any misuse ends with an error and a line in the log: never with a crash, never with a hang.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeMap;
@@ -14,8 +14,8 @@ use crate::toolchain::header::{Header, Kind};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Every export, called with null for each of its pointers, alone and together: it fails, and says so.
-/// What else a null pointer leaves behind is in `setup_vectors`.
+/// Calls every export with null for each of its pointers, alone and together: it fails, and logs the reason.
+/// `setup_vectors` tests the other effects of a null pointer.
 #[test]
 fn null_pointers_are_refused() {
     let program = need!(Program::test("bad_input"));
@@ -50,8 +50,8 @@ fn exported_functions() -> BTreeMap<String, Vec<bool>> {
     functions
 }
 
-/// `bad_input.c` has a call of every function for each of its pointers in which only that one is null. Whoever adds a
-/// function is told here.
+/// `bad_input.c` has a call of every function for each of its pointers in which only that one is null. This test
+/// fails for a new function without them.
 #[test]
 fn each_pointer_argument_of_each_export_is_tested_with_null() {
     let source = fs::read_to_string(library::package().join("tests/c/bad_input.c")).expect("it is there");
@@ -77,7 +77,7 @@ fn each_pointer_argument_of_each_export_is_tested_with_null() {
     assert!(calls.len() > 200 && missing.is_empty(), "tests/c/bad_input.c lacks\n{}", missing.join("\n"));
 }
 
-/// Variable arguments are beyond Miri, and the others change what the log of all tests is.
+/// Miri does not support variable arguments, and the others change the log of all tests.
 const NOT_FOR_MIRI: [&str; 5] =
     ["RTMP_Log", "RTMP_LogPrintf", "RTMP_LogStatus", "RTMP_LogSetCallback", "RTMP_LogSetOutput"];
 
@@ -104,7 +104,7 @@ fn steps(port: u16, timeout: u32) -> String {
     )
 }
 
-/// The program ended well, this step failed, and the log has a line about it.
+/// The program ended without a crash, this step failed, and the log has a line about it.
 fn assert_reported(run: &Run, step: &str, what: &str) {
     assert_eq!(run.code, Some(0), "{what}: {run:?}");
     let line =
@@ -133,7 +133,7 @@ fn closed_port_is_an_error() {
 
 #[test]
 fn an_unknown_host_is_an_error() {
-    // A name with an empty label: it is refused before anybody is asked.
+    // A name with an empty label: it is refused without a lookup.
     let run = need!(drive(
         "setup rtmp://no-such-host..invalid/app/stream\nset timeout 5\nconnect\nstream 0\nclose\n"
     ));
@@ -177,7 +177,7 @@ fn malformed_urls_are_refused() {
         assert_eq!(run.code, Some(0), "{what:?}: {run:?}");
         let connect = run.stdout.lines().find(|line| line.starts_with("connect")).unwrap_or("nothing");
         assert!(connect.contains("-> 0 |"), "{what:?}: {connect}");
-        // The original says nothing about an empty host name.
+        // librtmp 2.4 logs nothing about an empty host name.
         let silent = library::ours_is_original();
         assert!(silent || run.stderr.contains("ERROR: "), "{what:?}: the log says nothing: {:?}", run.stderr);
     }
@@ -186,7 +186,7 @@ fn malformed_urls_are_refused() {
 /// A name, the step that has to fail, and what the server does until then.
 type Phase = (&'static str, &'static str, fn(&mut Peer));
 
-/// How far a server goes before it leaves, or falls silent.
+/// The phases in which a server closes the connection, or stops answering.
 const PHASES: &[Phase] = &[
     ("before S0", "connect", |peer| {
         peer.read_exact(1537);
@@ -270,11 +270,11 @@ fn in_every_phase(finish: fn(&mut Peer), timeout: u32, most: Duration) {
 
 #[test]
 fn server_that_disconnects_is_an_error_in_every_phase() {
-    // The original is killed by SIGPIPE when it says goodbye to a server that is gone.
+    // librtmp 2.4 is killed by SIGPIPE when it says goodbye to a server that has closed.
     if library::ours_is_original() {
         return;
     }
-    // The time-out is long: noticing the end must not need it.
+    // The timeout is long: noticing the end must not need it.
     in_every_phase(|peer| peer.finish(), 25, Duration::from_secs(15));
 }
 
@@ -289,7 +289,7 @@ fn silent_server_is_an_error_in_every_phase() {
     );
 }
 
-/// The kernel accepts, nobody reads: the handshake runs into the time-out.
+/// The kernel accepts, nobody reads: the handshake runs into the timeout.
 #[test]
 fn server_that_never_sends_is_an_error() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
@@ -300,7 +300,7 @@ fn server_that_never_sends_is_an_error() {
     assert!(start.elapsed() < Duration::from_secs(10));
 }
 
-/// Bytes that are no RTMP: an HTTP answer, zeros, noise.
+/// Bytes that are not RTMP: an HTTP answer, zeros, noise.
 #[test]
 fn servers_of_another_protocol_are_an_error() {
     let http = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n".to_vec();

@@ -1,4 +1,4 @@
-//! `RTMP_Write` with blocks that hold many tags: they leave together, whole and in order.
+//! `RTMP_Write` with blocks of many tags: they are sent together, completely and in order.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;
@@ -40,12 +40,12 @@ fn films() -> Vec<(u32, usize)> {
 #[test]
 fn tags_of_one_block_are_sent_together() {
     let (printed, arrived) = need!(run(&[]));
-    // What comes in front of a tag that cannot be sent is sent.
+    // The tags before one that cannot be sent are sent.
     let expected: Vec<_> = films().into_iter().chain((301..=303).map(|number| (number, 300))).collect();
     assert_eq!(arrived, expected);
     let sends: Vec<u32> =
         printed.lines().map(|line| line.rsplit(' ').nth(1).unwrap().parse().unwrap()).collect();
-    // The long one and what stands before and behind it.
+    // The long one and the tags before and after it.
     assert_eq!(sends, [1, 3, 1], "{printed}");
     assert!(printed.lines().last().unwrap().starts_with("-1 of "), "{printed}");
 }

@@ -50,7 +50,8 @@ fn every_function_of_a_session_is_called_from_inside_a_callback() {
     assert!(names.len() > 35 && missing.is_empty(), "{} functions, without {missing:?}", names.len());
 }
 
-/// Runs `tests/c/leaving.cpp`; what it prints, and the signal that ended it. The server plays to as many clients.
+/// Runs `tests/c/leaving.cpp`; returns its output, and the signal that ended it. The server plays to this
+/// many clients.
 fn leave(how: &str, clients: usize) -> Option<(String, Option<i32>)> {
     if library::ours_is_original() {
         return None;

@@ -1,4 +1,4 @@
-//! `pthread_cancel` of a thread that is in a call: it is joined, no lock stays held, and no memory is lost.
+//! `pthread_cancel` of a thread during a call: the thread is joined, no lock stays held, and no memory leaks.
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 #![forbid(unsafe_code)]
 
@@ -12,15 +12,15 @@ use crate::support::{Library, Peer, Program, Server, library, wire::Message};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What a server does with the connection, until the program has ended.
+/// The server's behaviour on the connection, until the program has ended.
 fn serve(listener: &TcpListener, how: &str, ended: &Receiver<()>) {
     match how {
-        // Nobody shakes hands with the connection that the system has made.
+        // The system has accepted the connection, but there is no handshake.
         "connect" | "callback" => {
             let _ = ended.recv();
         }
         "log" => {}
-        // Nobody reads what comes.
+        // The server reads nothing.
         "send" => {
             let mut peer = Peer::accept(listener);
             peer.accept_play();

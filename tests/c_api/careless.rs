@@ -1,6 +1,6 @@
-//! Programs that break the rules of the headers or take them by the letter: nothing crashes, nothing that is theirs is
-//! closed or written to, and nothing is left behind. `tests/c/misuse.c` says what is expected; the same runs under valgrind
-//! are in `memcheck`, those with sanitizers in `sanitizers`.
+//! Programs that break the rules of the headers or apply them to the letter: nothing crashes, nothing that
+//! belongs to the program is closed or written to, and nothing leaks. `tests/c/misuse.c` has the expected
+//! results; the same programs run under valgrind in `memcheck`, and with sanitizers in `sanitizers`.
 #![forbid(unsafe_code)]
 
 mod cases;
@@ -8,7 +8,7 @@ mod cases;
 use crate::support::{Library, Program, library};
 use cases::{LIMIT, MISUSE};
 
-/// Runs a scenario on our library. The original crashes in most of them.
+/// Runs a scenario with our library. librtmp 2.4 crashes in most of them.
 fn check(name: &str) {
     if library::ours_is_original() {
         return;
@@ -122,7 +122,7 @@ fn a_struct_may_be_moved_between_all_calls() {
     check("moved");
 }
 
-/// Whoever adds a scenario is told here.
+/// Fails for a new scenario without a test.
 #[test]
 fn every_scenario_has_a_test() {
     let here =

@@ -1,5 +1,5 @@
-//! A chunk size that a program sets before it connects: the peer is told, whatever carries the messages, and real servers
-//! record what is published with it.
+//! A chunk size that a program sets before it connects: it is announced to the peer over every transport, and
+//! real servers record streams with it.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -167,7 +167,8 @@ fn real_servers_record_streams_with_a_requested_chunk_size() {
     };
 
     let nginx = need!(Nginx::start());
-    // No size below 128: nginx-rtmp reads no further when such a request and the next message arrive together.
+    // No size below 128: nginx-rtmp stops reading when such an announcement and the next message arrive
+    // together.
     for (done, size) in ["4096", "60000"].into_iter().enumerate() {
         need!(publish(&nginx.url("record", size), size));
         nginx.wait_for_disconnects(1 + done);
@@ -183,7 +184,7 @@ fn real_servers_record_streams_with_a_requested_chunk_size() {
         let port = process::free_port();
         let mut ffmpeg = need!(servers::ffmpeg_listening(port, &file));
         need!(publish(&format!("rtmp://127.0.0.1:{port}/live/stream"), size));
-        // ffmpeg ends with the stream; some versions call that an error.
+        // ffmpeg ends with the stream; some versions report that as an error.
         assert!(ffmpeg.wait(LIMIT).is_some(), "ffmpeg did not end: {}", ffmpeg.stderr());
         wait_until(Duration::from_secs(5), || fs::metadata(&file).is_ok());
         let received =

@@ -1,4 +1,4 @@
-//! Connecting, seen from C programs: proxies, IPv6, local addresses and the time all that may take.
+//! Connecting in C programs: proxies, IPv6, local addresses and time limits.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -26,7 +26,7 @@ fn drive(library: Library, steps: &str) -> Option<Run> {
     Program::test("connect")?.run(library, &[], steps, LIMIT)
 }
 
-/// The lines behind the steps' own text.
+/// The lines after the steps' own text.
 fn results(run: Run) -> Vec<String> {
     let printed = run.expect("connect.c");
     printed.lines().map(|line| line.rsplit_once(": ").map_or("", |(_, result)| result).to_owned()).collect()
@@ -35,14 +35,15 @@ fn results(run: Run) -> Vec<String> {
 const CONNECTED: &str = "-> 1 connected 1";
 const FAILED: &str = "-> 0 connected 0";
 
-/// A proxy for one client: `negotiate` speaks with it and says where to connect to, then bytes go both ways.
+/// A proxy for one client: `negotiate` does its side of the dialog and returns the target, then bytes go both
+/// ways.
 struct Proxy {
     port: u16,
     thread: JoinHandle<Vec<u8>>,
 }
 
 impl Proxy {
-    /// `negotiate` gets the client and a place for every byte that it said.
+    /// `negotiate` gets the client, and a buffer for the bytes that it sent.
     fn start(negotiate: impl FnOnce(&mut Talk) -> Option<SocketAddr> + Send + 'static) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -58,7 +59,7 @@ impl Proxy {
         Self { port, thread }
     }
 
-    /// What the client said to the proxy itself.
+    /// The bytes that the client sent to the proxy itself.
     fn join(self) -> Vec<u8> {
         self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
@@ -143,7 +144,7 @@ impl Talk {
     }
 }
 
-/// Names that no resolver knows, for our server.
+/// Resolves unknown names to our server.
 fn look_up(host: &[u8], port: u16) -> SocketAddr {
     let host = String::from_utf8_lossy(host);
     let address = host.parse().unwrap_or(IpAddr::from(Ipv4Addr::LOCALHOST));
@@ -171,7 +172,7 @@ fn player() -> Server<String> {
     })
 }
 
-/// A name that no resolver asks anybody for, because it is too long; shorter than what SOCKS5 can send.
+/// A name that resolvers refuse, because it is too long; it is shorter than the limit of SOCKS5.
 fn unknown_name() -> String {
     "a".repeat(70)
 }
@@ -218,7 +219,7 @@ fn both_libraries_report_the_refusal_of_a_socks4_proxy() {
                 server.port
             );
             let run = need!(drive(library, &steps));
-            // The original prints a signed byte.
+            // librtmp 2.4 prints a signed byte.
             let shown = if library == Library::Original { i16::from(code as i8) } else { i16::from(code) };
             assert!(run.stderr.contains(&format!("SOCKS returned error code {shown}")), "{}", run.stderr);
             assert_eq!(results(run)[1], FAILED, "{library:?}, code {code}");
@@ -227,7 +228,7 @@ fn both_libraries_report_the_refusal_of_a_socks4_proxy() {
     }
 }
 
-/// Plays through a proxy, with our library, and returns what the proxy heard.
+/// Plays through a proxy, with our library, and returns the bytes that the proxy received.
 fn play_through(
     option: &str,
     host: &str,
@@ -247,7 +248,7 @@ fn play_through(
     );
     let heard = proxy.join();
     assert!(server.join().contains("\"play\""), "{option}");
-    // The port of the server is another one each time.
+    // The server's port differs in each run.
     Some(heard)
 }
 
@@ -271,7 +272,7 @@ fn socks5_proxies_receive_names_and_passwords() {
     let name = unknown_name();
     let heard = need!(play_through("socks5://PROXY", &name, |talk| talk.socks5(None)));
     assert!(heard.windows(name.len()).any(|window| window == name.as_bytes()));
-    // An escape that the options behind a URL do not touch.
+    // An escape that the parser of options does not change.
     let login = Some(("me", "p@ss:word"));
     need!(play_through("socks5://me:p%40ss:word@PROXY", "127.0.0.1", move |talk| talk.socks5(login)));
 }
@@ -304,7 +305,7 @@ fn socks5_and_http_proxies_connected_by_the_program_are_used() {
 
 #[test]
 fn nothing_connects_past_a_proxy_that_cannot_be_used() {
-    // The server must never see a connection, not even when the program ignores that the setup has failed.
+    // No connection may reach the server, not even if the program ignores that the setup has failed.
     let server = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     server.set_nonblocking(true).expect("listening sockets can be polled");
     let port = server.local_addr().expect("a bound socket has an address").port();
@@ -363,7 +364,7 @@ fn player_on_ipv6() -> Option<(u16, JoinHandle<(SocketAddr, String)>)> {
 
 #[test]
 fn an_ipv6_address_is_connected_to_and_named_in_brackets() {
-    // The URL from which tcUrl is cut, and one that is put together because an option names the application.
+    // The URL from which tcUrl is cut, and one that is composed because an option names the application.
     for (option, url) in [("", "rtmp://[::1]:PORT/app"), (" app=other", "rtmp://[::1]:PORT/other")] {
         let (port, server) = need!(player_on_ipv6());
         let steps = format!("setup rtmp://[::1]:{port}/app/stream timeout=20{option}\nconnect\nstream\n");
@@ -402,7 +403,7 @@ fn the_version_of_ip_can_be_chosen() {
     let results = results(run);
     assert_eq!(results[1..4], [FAILED, FAILED, "-> 1 connected 0"]);
     assert_eq!(results[4], CONNECTED);
-    // A host without an address has closed nothing, so the stream of the URL is still known.
+    // A host without an address closes nothing, so the stream of the URL is kept.
     let transcript = server.join();
     assert!(transcript.contains("\"play\"") && transcript.contains("\"stream\""), "{transcript}");
 }
@@ -452,14 +453,14 @@ fn ipv4_is_used_where_ipv6_does_not_answer() {
         assert_eq!(results[1..], [CONNECTED, CONNECTED], "silent: {silent}");
         let spent = start.elapsed();
         assert!(spent < Duration::from_secs(10), "silent: {silent}, {spent:?}");
-        // IPv6 had its chance.
+        // IPv6 had its time.
         assert!(!silent || spent >= Duration::from_millis(250), "{spent:?}");
         assert!(server.join().contains("\"play\""));
         drop(kept);
     }
 }
 
-/// Accepts connections, closes them, and tells where they came from.
+/// Accepts connections, closes them, and returns their addresses.
 fn visitors(count: usize) -> (u16, JoinHandle<Vec<IpAddr>>) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -472,7 +473,7 @@ fn visitors(count: usize) -> (u16, JoinHandle<Vec<IpAddr>>) {
 #[test]
 fn connections_leave_from_the_local_address_until_the_program_closes() {
     let (port, server) = visitors(3);
-    // The server hangs up each time; that closes the session, but only RTMP_Close drops the option.
+    // The server closes each time; that ends the connection, but only RTMP_Close resets the option.
     let steps = format!(
         "setup rtmp://127.0.0.1:{port}/a/s timeout=20 bind=127.0.0.7\nconnect\nconnect\nclose\n\
          setup rtmp://127.0.0.1:{port}/a/s timeout=20\nconnect\n"
@@ -640,7 +641,7 @@ fn a_real_https_proxy_connects_us_also_to_a_server_with_tls() {
     assert!(text.contains("the proxy refuses: 407 Proxy Authentication Required"), "{text}");
     let text = need!(failure(&format!("https://me:s3cret@localhost:{} {trust}", nginx.port)));
     assert!(text.contains("HTTPS negotiation failed"), "{text}");
-    // Nobody looks at the certificate if that is wanted.
+    // The certificate is not verified if that is requested.
     need!(download(
         "squid-unchecked",
         &nginx,

@@ -1,5 +1,6 @@
-//! Every wait has an end, seen from outside: peers that say nothing, a byte now and then, do not read or vanish, in each phase
-//! and over each transport. A call has to return in several times `Link.timeout`, with the result that says so.
+//! Every wait has an end, seen from outside: peers that are silent, that send single bytes, that do not read,
+//! or that vanish, in each phase and over each transport. A call has to return within several times
+//! `Link.timeout`, with the right result.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -23,11 +24,11 @@ use crate::support::{
     program, wait_until,
 };
 
-/// Milliseconds. Not a measurement: what a busy machine may add to a second or two, besides the time for which it stands
-/// still.
+/// Milliseconds. Not a measurement: the time that a busy machine may add to a second or two, besides the time
+/// for which it is frozen.
 const BOUND: u64 = 15_000;
 
-/// The longest that a client may take for all of its calls.
+/// The limit of a client's calls in total.
 const LIMIT: Duration = Duration::from_secs(60);
 
 const PROTOCOLS: [&str; 6] = ["rtmp", "rtmpe", "rtmpt", "rtmpte", "rtmps", "rtmpts"];
@@ -48,7 +49,7 @@ struct Call {
     timed_out: bool,
 }
 
-/// The calls of a client whose time-out is that many seconds.
+/// The calls of a client whose timeout is that many seconds.
 fn calls(client: Client, mode: &str, timeout: u32, url: &str) -> Option<Vec<Call>> {
     let mut command = match client {
         Client::Own(command) => command,
@@ -59,8 +60,8 @@ fn calls(client: Client, mode: &str, timeout: u32, url: &str) -> Option<Vec<Call
     Some(judge(&run, before, &format!("{mode} {url}")))
 }
 
-/// How many milliseconds this machine has stood still since it was first asked: how much longer than they should short
-/// sleeps took.
+/// The number of milliseconds for which this machine has been frozen since the first call: how much longer
+/// short sleeps took than requested.
 fn standstill() -> u64 {
     static LOST: OnceLock<Arc<AtomicU64>> = OnceLock::new();
     let lost = LOST.get_or_init(|| {
@@ -79,7 +80,8 @@ fn standstill() -> u64 {
     lost.load(Ordering::Relaxed)
 }
 
-/// The calls of a client that has ended, as each must, in time; it began when the machine had stood still for `before`.
+/// The calls of a client that has ended, each of which must end in time; it began when the machine had been
+/// frozen for `before`.
 fn judge(run: &Run, before: u64, what: &str) -> Vec<Call> {
     let log = &run.stderr[run.stderr.len().saturating_sub(2000)..];
     assert!(run.code == Some(0) && !run.timed_out, "{what}: {:?}\n{}\n{log}", run.code, run.stdout);
@@ -103,20 +105,20 @@ fn last(calls: &[Call]) -> &Call {
     &calls[calls.len() - 2]
 }
 
-/// Bytes of the server and of the client until the stream begins.
+/// Bytes of the server and of the client before the stream begins.
 #[derive(Clone, Copy, Debug)]
 struct Opening {
     sent: u64,
     taken: u64,
 }
 
-/// There was no connection, and that was not known at once.
+/// The connection failed, and only after a wait.
 fn assert_waited_to_connect(calls: &[Call], what: &str) {
     let last = last(calls);
     assert!(last.name == "connect" && last.result == 0 && last.milliseconds > 500, "{what}: {calls:?}");
 }
 
-/// A server that is well, with a film.
+/// A server without faults, with a film.
 struct Site {
     server: ExampleServer,
     trust: String,
@@ -125,7 +127,7 @@ struct Site {
 }
 
 impl Site {
-    /// `None` also for the original, which waits for ever.
+    /// `None` also for the original, which waits forever.
     fn open() -> Option<Self> {
         if ours_is_original() {
             return None;
@@ -157,7 +159,8 @@ impl Site {
         format!("{protocol}://127.0.0.1:{port}/{path}{trust}")
     }
 
-    /// How many bytes the server sends until a client plays, or until it publishes; `options` follow the URL.
+    /// The number of bytes that the server sends until a client plays, or until it publishes; `options`
+    /// follow the URL.
     fn opening(&self, library: Library, protocol: &str, mode: &str, options: &str) -> Option<Opening> {
         let relay = self.stall(protocol, u64::MAX, Then::Silence);
         // A name for each: there is one publisher to a stream.
@@ -168,7 +171,7 @@ impl Site {
     }
 }
 
-/// A minute of pictures, which are none.
+/// A minute of video, which cannot be decoded.
 fn film() -> Vec<u8> {
     let mut file = b"FLV\x01\x01\0\0\0\x09\0\0\0\0".to_vec();
     for n in 0..1500_u32 {
@@ -185,7 +188,7 @@ fn film() -> Vec<u8> {
     file
 }
 
-/// Runs all of these, many at the same time, since they wait most of it.
+/// Runs all of these, many at the same time, since they mostly wait.
 fn all<T: Sync>(cases: &[T], run: impl Fn(&T) + Sync) {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
@@ -225,7 +228,7 @@ fn a_server_that_falls_silent_while_a_client_connects_ends_the_call() {
     let openings = need!(openings(&site, "idle", " live=1"));
     let mut cases = Vec::new();
     for (library, protocol, opening) in openings {
-        // Over HTTP it is not always as much: there are more or fewer replies without a message in them.
+        // Over HTTP the number varies: there are more or fewer empty replies.
         let most = if protocol.starts_with("rtmpt") { 7 } else { 10 };
         for tenth in 0..most {
             cases.push((library, protocol, opening.sent * tenth / 10, Then::Silence));
@@ -252,7 +255,7 @@ fn server_that_stops_sending_ends_the_read() {
     let openings = need!(openings(&site, "idle", " live=1"));
     let mut cases = Vec::new();
     for (library, protocol, opening) in openings {
-        // Not bytes now and then: these are data, and a slow network is no dead one.
+        // Single bytes do not count: these are data, and a slow network is not dead.
         for then in [Then::Silence, Then::Freeze] {
             cases.push((library, protocol, opening.sent + 30_000, then));
         }
@@ -275,7 +278,7 @@ fn a_server_that_stops_reading_ends_the_write() {
     let mut cases = Vec::new();
     for (library, protocol, opening) in openings {
         cases.push((library, protocol, site.deaf(protocol, opening.taken + 100_000), "deaf"));
-        // Over HTTP there has to be a reply to each request.
+        // Over HTTP each request needs a reply.
         if protocol.starts_with("rtmpt") {
             cases.push((library, protocol, site.stall(protocol, opening.sent + 2000, Then::Silence), "mute"));
         }
@@ -294,7 +297,7 @@ fn closing_does_not_wait_for_a_stalled_server() {
     let program = need!(Program::test("deadlines"));
     let mut cases = Vec::new();
     for protocol in PROTOCOLS {
-        // The second time-out is none: closing has to end by its own rules.
+        // The second timeout is none: closing has to end by its own rules.
         for timeout in ["20", "0"] {
             cases.push((protocol, "leave", timeout));
             cases.push((protocol, "finish", timeout));
@@ -355,7 +358,7 @@ fn timeout_inside_a_message_loses_no_bytes() {
     });
 }
 
-/// A proxy that says this to whoever connects, and then nothing, or a byte now and then.
+/// A proxy that sends this to each client, and then nothing, or single bytes from time to time.
 fn proxy(says: &'static [u8], trickles: bool) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
     let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -405,11 +408,11 @@ fn silent_proxy_ends_the_call() {
     });
 }
 
-/// The same on the other side: clients of RTMP_Serve that go on with a byte now and then.
+/// The same on the other side: clients of RTMP_Serve that continue with a byte now and then.
 #[test]
 fn a_client_that_trickles_ends_rtmp_serve() {
     if ours_is_original() {
-        return; // It serves what trickles for ever.
+        return; // It serves what trickles forever.
     }
     let beginnings: [&[u8]; 6] = [
         b"\x03",
@@ -484,7 +487,7 @@ fn a_server_whose_network_goes_down_ends_every_call() {
         return;
     }
     let (servers, clients) = (need!(Nowhere::new("true")), need!(Nowhere::new("true")));
-    // A cable between the two, whose far end can be pulled out.
+    // A cable between the two, whose far end can be removed.
     servers.run(&format!(
         "ip link add far type veth peer name near netns {}; ip addr add 10.99.0.1/24 dev far; ip link set far up",
         clients.id()
@@ -524,7 +527,7 @@ fn a_server_whose_network_goes_down_ends_every_call() {
         assert!(streams, "{what} does not begin: {}\n{}", client.stdout(), client.stderr());
     }
     servers.run("ip link set far down");
-    // Those come too late.
+    // Those arrive too late.
     running.extend(clients_of.iter().map(|(library, protocol)| start(*library, "idle", protocol)));
     let before = standstill();
     for (what, client) in &mut running {

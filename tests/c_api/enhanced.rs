@@ -107,7 +107,8 @@ fn messages_and_metadata_are_read_and_written() {
     assert_eq!(printed.lines().count(), expected.lines().count() + REST.lines().count());
 }
 
-/// What a client of our own server prints, and what the server received: the bodies of messages, by connection.
+/// The output of a client of our own server, and the bodies of messages that the server received, by
+/// connection.
 fn client_of(
     server: rtmp_core::Server,
     options: &[&str],
@@ -160,7 +161,7 @@ fn client_sends_only_announced_features() {
     announced.set_codec(Kind::Video, FourCc::HEVC, ability::DECODE);
     announced.set_codec(Kind::Audio, FourCc::OPUS, ability::FORWARD);
     announced.features = Some(feature::MULTITRACK);
-    // A request that leads nowhere ends the program's wait.
+    // An invalid request ends the program's wait.
     let (printed, received) =
         need!(client_of(server(Some(announced)), &["reconnect=1"], &["http://127.0.0.1/app"]));
     let expected = "option 1
@@ -257,8 +258,8 @@ fn a_server_knows_its_client_and_asks_it_to_go_elsewhere() {
     assert!(printed.contains(expected), "{printed}");
 }
 
-/// Publishes to a scripted server, which answers `connect` with these two values, and returns the line about what it
-/// announces and the one about a first message.
+/// Publishes to a scripted server, which answers `connect` with these two values, and returns the line about
+/// its announcement and the one about a first message.
 fn announced_by(properties: Value, info: Value) -> Option<[String; 2]> {
     let program = Program::test_of_ours("enhanced_session")?;
     let server = Server::once(move |peer: &mut Peer| {
@@ -307,7 +308,7 @@ fn servers_announce_in_either_object_and_in_several_forms() {
         // ECMA arrays in place of objects and inside of them.
         (ecma(&maps(ecma)), ecma(std::slice::from_ref(&success)), arrays),
         (Value::Null, ecma(&with(&maps(ecma))), arrays),
-        // The list alone, which is all that older servers know, as both kinds of array.
+        // The list alone, the only announcement of older servers, as both kinds of array.
         (
             Value::Null,
             object(&with(&[("fourCcList", list(&["hvc1", "Opus"]))])),
@@ -318,7 +319,7 @@ fn servers_announce_in_either_object_and_in_several_forms() {
             object(&with(&[("fourCcList", ecma(&[("0", s("hvc1")), ("1", s("fLaC"))]))])),
             "caps 0 codecs 1/1 0/0 0/0 1/1",
         ),
-        // Nothing, and what makes no sense.
+        // Nothing, and what is invalid.
         (Value::Null, plain.clone(), "caps 0 codecs 0/0 0/0 0/0 0/0"),
         (
             object(&[("capsEx", s("6")), ("fourCcList", n(1)), ("videoFourCcInfoMap", list(&["hvc1"]))]),
@@ -338,14 +339,14 @@ fn servers_announce_in_either_object_and_in_several_forms() {
     }
 }
 
-/// Damaged and odd messages: the library hands them out as they are, and the session goes on.
+/// Damaged and odd messages: the library hands them out as they are, and the session continues.
 fn odd_messages() -> Vec<(u8, Vec<u8>)> {
     let chain = |count: usize| {
         let element = |number| [0, 0xEE, if number + 1 == count { 1 } else { 7 }];
         [&b"\x97"[..], &(0..count).flat_map(element).collect::<Vec<_>>(), b"av01x"].concat()
     };
     let bodies: [(u8, &[u8]); 20] = [
-        // Reserved packet types, frame types and layouts, and codecs that nobody knows.
+        // Reserved packet types, frame types and layouts, and unknown codecs.
         (9, b"\x98hvc1nal"),
         (9, b"\xF1hvc1\0\0\0nal"),
         (9, b"\x96\x31hvc1\0nal"),
@@ -357,7 +358,7 @@ fn odd_messages() -> Vec<(u8, Vec<u8>)> {
         (9, b"\x97"),
         (9, b"\xD0"),
         (8, b"\x97\xFF\xFF\xFF"),
-        // Tracks in tracks, and tracks that lie about their length: too long by one, and by far.
+        // Tracks in tracks, and tracks with a wrong length: too long by one, and by far.
         (9, b"\x96\x06hvc1\0\0\0\0"),
         (9, b"\x96\x11hvc1\0\0\0\x03ab"),
         (9, b"\x96\x11hvc1\0\xFF\xFF\xFFab"),
@@ -414,7 +415,7 @@ fn odd_messages_are_delivered_unchanged_and_the_session_continues() {
     server.join();
 }
 
-/// A server that fails as soon as there is a list of codecs: what it says is reported, and nothing is tried again.
+/// A server that fails when there is a list of codecs: its error is reported, and nothing is tried again.
 #[test]
 fn servers_that_refuse_a_list_of_codecs_are_reported_and_not_asked_again() {
     let program = need!(Program::test_of_ours("enhanced_session"));

@@ -22,7 +22,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const WAYS: [Way; 6] =
     [Way::PLAIN, Way::ENCRYPTED, Way::TUNNELLED, Way::ENCRYPTED_TUNNELLED, Way::TLS, Way::TLS_TUNNELLED];
 
-/// Plays messages of many sizes, and says that this was all.
+/// Plays messages of many sizes, and reports the end of the stream.
 fn play(peer: &mut Peer, messages: u32) {
     peer.accept_play();
     for time in 0..messages {
@@ -35,7 +35,7 @@ fn play(peer: &mut Peer, messages: u32) {
     peer.drain(LIMIT);
 }
 
-/// What a run of the program prints.
+/// The output of the program.
 fn output(program: &Program, arguments: &[&str]) -> Option<String> {
     Some(program.run(Library::Ours, arguments, "", LIMIT)?.expect("event_loop"))
 }
@@ -210,7 +210,7 @@ fn a_session_that_never_waits_can_be_used_wrongly() {
     assert_eq!(need!(output(&program, &["misuse"])), "ok\n");
 }
 
-/// The number behind a word of `ss`, as in `rtt:0.031/0.015`.
+/// The number after a word of `ss`, as in `rtt:0.031/0.015`.
 fn number_behind(text: &str, word: &str) -> Option<f64> {
     let found = text.split_whitespace().find_map(|part| part.strip_prefix(word)?.strip_prefix(':'))?;
     found.split('/').next()?.parse().ok()
@@ -233,7 +233,7 @@ fn stall_is_reported_once_a_second_and_statistics_match_the_system() {
     let (ours, system) = output.split_once('\n').unwrap();
     let ours: Vec<u64> = ours.split([' ', ',']).filter_map(|word| word.parse().ok()).collect();
     let [unsent, queued, out, round_trip, retransmissions] = ours[..] else { panic!("{output}") };
-    // A state, what waits for the program, and what the peer has not confirmed.
+    // The state, the bytes that wait for the program, and those that the peer has not confirmed.
     let send_queue: u64 = system.split_whitespace().nth(2).unwrap().parse().unwrap();
     assert_eq!(unsent, send_queue, "{output}");
     assert!(queued > 3 << 20, "{output}");
@@ -264,7 +264,7 @@ fn hundreds_of_sessions_on_one_thread_get_every_message_although_one_stalls() {
     assert_eq!((figure(&few, "sessions"), figure(&few, "arrived")), (60.0, 600.0));
     let many = need!(output(300, "steps"));
     assert_eq!((figure(&many, "sessions"), figure(&many, "arrived")), (600.0, 6000.0));
-    // Memory is linear: what sessions share counts for the few.
+    // Memory grows linearly: what sessions share counts only for few sessions.
     assert!(figure(&many, "kb_per_session") <= 1.1 * figure(&few, "kb_per_session") + 4.0, "{few}{many}");
     let stalled = need!(output(300, "stalled"));
     assert_eq!((figure(&stalled, "arrived"), figure(&stalled, "dropped")), (5980.0, 0.0), "{stalled}");
@@ -306,7 +306,7 @@ fn no_system_call_can_wait() {
         // A name is looked up in another thread, which may wait.
         assert_eq!(threads.len(), 1 + usize::from(host == "localhost"), "{what}");
         let main = threads.iter().find(|text| text.starts_with("execve(")).expect("the program is traced");
-        // What sets the session up comes before it is one that never waits.
+        // The setup comes before the session is non-blocking.
         let calls: Vec<_> = main.lines().skip_while(|call| !call.starts_with("socket(AF_INET")).collect();
         assert!(calls.iter().any(|call| call.starts_with("recvfrom(")), "{what}: the trace shows receiving");
         let waiting: Vec<_> = calls.into_iter().filter(|call| can_wait(call)).collect();
@@ -314,7 +314,8 @@ fn no_system_call_can_wait() {
     }
 }
 
-/// What a program prints, and the system calls of each of its threads. `None` if tracing is not allowed here.
+/// The output of a program, and the system calls of each of its threads. `None` if tracing is not allowed
+/// here.
 fn trace(
     strace: &Path,
     program: &Program,

@@ -1,4 +1,4 @@
-//! A session that goes on in a child process, and one that a child begins.
+//! A session that continues in a child process, and one that a child begins.
 #![cfg(unix)]
 #![forbid(unsafe_code)]
 
@@ -23,7 +23,7 @@ fn session_continues_in_the_child_after_the_parent_closes_its_socket() {
             }
             peer.finish();
             peer.drain(LIMIT);
-            // The parent said nothing when it let go, and each child one thing at its end.
+            // The parent sent nothing when it closed, and each child one goodbye.
             let goodbyes = peer.messages.iter().filter(|message| message.kind == 0x14).count();
             assert!(goodbyes <= 4, "{goodbyes} commands");
         }

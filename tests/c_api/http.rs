@@ -1,4 +1,5 @@
-//! `HTTP_get` end to end: a C program against a scripted server, on the original where that survives it, and on ours.
+//! `HTTP_get` end to end: a C program against a scripted server, on librtmp 2.4 where it does not crash, and
+//! on ours.
 #![forbid(unsafe_code)]
 
 use std::{fs, path::Path, time::Duration};
@@ -19,7 +20,7 @@ fn send(bytes: impl AsRef<[u8]>) -> Step {
     Step::Send(bytes.as_ref().to_vec())
 }
 
-/// What the program prints for a result, a status, a date and a body.
+/// The program's output for a result, a status, a date and a body.
 fn report(result: u32, status: i32, date: &str, body: &str) -> String {
     let size = 100 + body.len();
     let callback = if body.is_empty() {
@@ -34,7 +35,7 @@ fn report(result: u32, status: i32, date: &str, body: &str) -> String {
     )
 }
 
-/// Runs the program on our library.
+/// Runs the program with our library.
 fn get(program: &Program, arguments: &[&str]) -> String {
     let run = program.run(Library::Ours, arguments, "", LIMIT).expect("ours is there");
     run.expect(&format!("HTTP_get of {arguments:?}"))

@@ -15,13 +15,13 @@ use socket2::{Domain, Socket, Type};
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How soon a wait has to end, in milliseconds. It is 100 on a machine that has nothing else to do; nothing else would end
-/// most of these waits before 5 seconds are over.
+/// most of these waits within 5 seconds.
 const SOON: i64 = 1500;
 
-/// A peer that listens, says what is needed and no more, and keeps its connections until the test is over.
+/// A peer that listens, says what is needed and no more, and keeps its connections until the test has ended.
 struct Silence {
     port: u16,
-    /// Dropped when the test is over.
+    /// Dropped when the test has ended.
     _over: mpsc::Sender<()>,
 }
 
@@ -38,12 +38,12 @@ impl Silence {
         Self { port, _over: over }
     }
 
-    /// One that accepts and says nothing.
+    /// A server that accepts and is silent.
     fn at_once() -> Self {
         Self::new(Peer::accept)
     }
 
-    /// One that shakes hands and says nothing.
+    /// A server that does the handshake and is silent.
     fn after_handshake() -> Self {
         Self::new(|listener| {
             let mut peer = Peer::accept(listener);
@@ -52,7 +52,7 @@ impl Silence {
         })
     }
 
-    /// One that lets a stream start and then says nothing, and reads nothing.
+    /// A server that starts a stream, and then sends and reads nothing.
     fn after_start(start: fn(&mut Peer)) -> Self {
         Self::new(move |listener| {
             let mut peer = Peer::accept(listener);
@@ -62,7 +62,7 @@ impl Silence {
     }
 }
 
-/// An address that does not answer: its queue of connections is full. It does while the sockets are kept.
+/// An address that does not answer, because its queue of connections is full, while the sockets are kept.
 fn unanswered() -> (u16, Vec<Socket>) {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
@@ -79,14 +79,14 @@ fn unanswered() -> (u16, Vec<Socket>) {
     }
 }
 
-/// Runs `interrupt.c` and says what was wrong.
+/// Runs `interrupt.c` and checks its results.
 fn check(program: &Program, phase: &str, how: &str, url: &str, expected: i32) -> Result<(), String> {
     let run = program.run(Library::Ours, &[phase, how, url], "", LIMIT).ok_or("the library went away")?;
     let what = || format!("{phase}, {how}, {url}: {:?}, {}{}", run.code, run.stdout, run.stderr);
     let numbers: Vec<i64> = run.stdout.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     let [result, took, reason] = numbers[..] else { return Err(what()) };
     let reasons = match (phase, how) {
-        // Nothing fails, or no session does.
+        // Nothing fails, or no call with a session.
         ("close" | "setup" | "http" | "hash", _) => 0..i64::MAX,
         (_, "abort" | "first" | "handler") => ABORTED..ABORTED + 1,
         (_, "shutdown") => 1..i64::MAX,
@@ -100,12 +100,12 @@ fn check(program: &Program, phase: &str, how: &str, url: &str, expected: i32) ->
 const INTERRUPTED: i64 = 21;
 const ABORTED: i64 = 22;
 
-/// How the wait of a session may be ended.
+/// The ways to end the wait of a session.
 const HOW: [&str; 5] = ["abort", "assign", "signal", "handler", "shutdown"];
 
 type Peers = fn() -> Silence;
 
-/// Checks each way of ending a wait, all at once. URLs have `PORT` in them.
+/// Checks each way of ending a wait, all at the same time. URLs contain `PORT`.
 fn check_all(phase: &'static str, hows: &[&'static str], url: &'static str, peer: Peers, expected: i32) {
     if library::ours_is_original() {
         return;
@@ -145,7 +145,7 @@ fn silent_proxy() {
         "rtmp://192.0.2.1/app/stream socks=127.0.0.1:PORT",
         "rtmp://192.0.2.1/app/stream socks=http://127.0.0.1:PORT",
     ] {
-        // While there is a connection to the proxy only, programs do not see its socket.
+        // While the proxy is being connected, programs do not see its socket.
         check_all("connect", &["abort", "assign", "signal", "handler"], url, Silence::at_once, 0);
     }
 }
@@ -203,6 +203,6 @@ fn fetching_a_file() {
         check_all("http", &["assign", "signal"], url, Silence::at_once, LOST);
         check_all("hash", &["assign", "signal"], url, Silence::at_once, -1);
     }
-    // Without a hash the setup goes on.
+    // Without a hash the setup continues.
     check_all("setup", &["abort", "handler"], "http://127.0.0.1:PORT/file.swf", Silence::at_once, 1);
 }

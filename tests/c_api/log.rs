@@ -1,4 +1,4 @@
-//! The log functions from C: the same output as librtmp 2.4, and sense where that one crashes.
+//! The log functions in C: the same output as librtmp 2.4, and valid results where that one crashes.
 
 #![cfg(target_os = "linux")]
 
@@ -66,7 +66,7 @@ fn programs_and_library_share_the_variables() {
     }
 }
 
-/// What a program is linked with.
+/// The library that a program is linked with.
 #[derive(Debug, Clone, Copy)]
 enum Linked<'a> {
     /// Our shared library.
@@ -81,7 +81,7 @@ enum Linked<'a> {
 fn run(name: &str, linked: Linked<'_>) -> Output {
     let dir = directory(name);
     let program = compile(name, linked, &dir);
-    // What programs look for is the soname.
+    // Programs look for the soname.
     std::os::unix::fs::symlink(library("librtmp.so"), dir.join("librtmp.so.1")).unwrap();
     Command::new(program).env("LD_LIBRARY_PATH", &dir).output().unwrap()
 }

@@ -1,5 +1,5 @@
-//! The functions of the C interface as programs call them: what they return, how long they wait, what they leave in the
-//! structs, and what careless programs get.
+//! The functions of the C interface as programs call them: results, waiting times, the fields of the structs,
+//! and misuse.
 
 #[path = "../pumps/mod.rs"]
 mod pumps;

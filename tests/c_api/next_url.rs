@@ -1,5 +1,5 @@
-//! One session and several URLs: nothing of one is left for the next. And what a URL says besides host and path: the login,
-//! and stream names that begin with a type.
+//! One session and several URLs: no setting of one URL affects the next. And the login in a URL, and stream
+//! names that begin with a type.
 #![forbid(unsafe_code)]
 
 use std::io::Read;
@@ -12,7 +12,7 @@ use rtmp_core::Client;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What a client says until its stream plays: all commands with their values.
+/// A client's messages until its stream plays: all commands with their values.
 fn commands(peer: &mut Peer) -> String {
     peer.accept_play();
     peer.status(1, "status", "NetStream.Play.Stop", "");
@@ -22,12 +22,12 @@ fn commands(peer: &mut Peer) -> String {
     commands.map(|message| message.describe() + "\n").collect()
 }
 
-/// What a server hears on so many connections.
+/// A server for this many connections; returns the commands of each.
 fn server(connections: usize) -> Server<Vec<String>> {
     Server::listen(move |listener| (0..connections).map(|_| commands(&mut Peer::accept(listener))).collect())
 }
 
-/// Plays from one URL after the other, under valgrind; what the server heard on each connection.
+/// Plays one URL after the other, under valgrind; returns the server's commands of each connection.
 fn play(library: Library, what: &str, texts: &[&str]) -> Option<Vec<String>> {
     let server = server(texts.len());
     let port = server.port.to_string();
@@ -91,7 +91,7 @@ fn connect(peer: &Peer) -> String {
     connect.expect("clients connect first").describe()
 }
 
-/// Wants the login of a publisher in the way of Limelight.
+/// Requests a publisher's login with Limelight's scheme.
 fn lock() -> Server<Vec<String>> {
     const ANSWERS: [&str; 2] =
         ["[ authmod=llnw : code=403 need auth ]", "[ authmod=llnw ] : ?reason=needauth&user=x&nonce=NONCE"];
@@ -118,7 +118,7 @@ fn lock() -> Server<Vec<String>> {
     })
 }
 
-/// The value of a parameter in what was heard.
+/// The value of a parameter in a command.
 fn parameter<'t>(text: &'t str, name: &str) -> &'t str {
     let (_, rest) = text.split_once(&format!("&{name}=")).unwrap_or_else(|| panic!("no {name} in {text}"));
     rest.split(['&', '"']).next().unwrap_or_default()
@@ -200,7 +200,7 @@ fn application_ends_in_front_of_a_name_with_a_type() {
         let server = server(1);
         let url = format!("rtmp://127.0.0.1:{}/{path}", server.port);
         let mut player = Client::new(&url).unwrap().play().unwrap();
-        // Nothing comes but the end.
+        // Nothing follows except the end.
         let _ = player.read(&mut [0]);
         drop(player);
         let port = url[17..].split('/').next().unwrap_or_default().to_owned();

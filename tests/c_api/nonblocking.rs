@@ -1,5 +1,5 @@
-//! Programs that make the socket non-blocking, wait for it with poll and read on when errno is EAGAIN: all messages arrive,
-//! whatever carries them.
+//! Programs that make the socket non-blocking, wait for it with poll, and continue when errno is EAGAIN: all
+//! messages arrive, over every transport.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;

@@ -1,4 +1,4 @@
-//! Options that librtmp does not have, and what they do to a connection.
+//! Options that librtmp 2.4 does not have, and their effect on a connection.
 #![forbid(unsafe_code)]
 
 use std::io::{ErrorKind, Read};
@@ -13,7 +13,7 @@ use crate::support::{Library, Peer, Program, Server, TempDir, examples};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Plays a few sounds with these options; what the program says of its socket.
+/// Plays a few sounds with these options; returns the program's lines about its socket.
 fn socket(options: &str) -> Option<String> {
     let server = Server::of_sounds(5);
     let url = format!("{} timeout=20 {options}", server.url());
@@ -51,7 +51,7 @@ fn a_timeout_in_milliseconds_goes_before_one_in_seconds() {
     server.join();
 }
 
-/// How a connection ends whose publisher waits too long for a peer that reads nothing.
+/// How the connection of a publisher ends that waits too long for a peer that does not read.
 fn ending(options: &str) -> Option<Option<ErrorKind>> {
     let (ended, end) = mpsc::channel::<()>();
     let server = Server::listen(move |listener: &TcpListener| {

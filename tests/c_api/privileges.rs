@@ -1,5 +1,5 @@
-//! A program with more rights than the user who started it does not believe its environment: a set-uid copy of a C program,
-//! started by another user, beside a copy without those rights.
+//! A program with more rights than the user who started it ignores its environment: a set-uid copy of a C
+//! program, started by another user, beside a copy without those rights.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
@@ -33,7 +33,7 @@ fn compile(source: &str, binary: &Path) -> Option<()> {
     Some(())
 }
 
-/// Only root can make a file that belongs to root, and only where everybody may look for it.
+/// Only root can make a file that belongs to root, and only in a place that all users can read.
 fn may_give_rights(directory: &Path) -> Option<()> {
     let root = fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0);
     let open = directory.ancestors().all(|part| {

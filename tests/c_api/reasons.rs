@@ -1,4 +1,5 @@
-//! Why calls fail, as `RTMP_GetLastError` and `RTMP_GetErrorString` tell it: every phase with its code and its words.
+//! Why calls fail, according to `RTMP_GetLastError` and `RTMP_GetErrorString`: every phase with its code and
+//! its text.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;
@@ -14,7 +15,7 @@ use crate::support::{Library, Peer, Program, Run, Server, TempDir, hex, library,
 use rtmp_core::transport::tls::ServerContext;
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// Where a session begins; the peer may take its time on a busy machine, unless its silence is what counts.
+/// The beginning of a session; the peer may be slow on a busy machine, unless the test is about its silence.
 const SETUP: &str = "setup rtmp://127.0.0.1:PORT/app/stream\ntimeout 20\n";
 const WORDS: &str = "already publishing";
 
@@ -26,7 +27,7 @@ fn run(steps: &str) -> Option<Run> {
     Program::test_of_ours("reasons")?.run(Library::Ours, &[], steps, LIMIT)
 }
 
-/// What the steps that failed say, with the port as PORT.
+/// The texts of the steps that failed, with the port as PORT.
 fn failures(run: Run, port: u16) -> Vec<String> {
     let text = run.expect("reasons.c").replace(&format!(":{port}"), ":PORT");
     let lines = text.lines().filter(|line| line.contains('\''));
@@ -100,14 +101,14 @@ fn hosts_that_are_not_reached() {
         assert_eq!(found, expected, "{steps}");
     };
     check("connect\n", &["0 ARGUMENT 'connect: RTMP_Connect, there is no host name'"]);
-    // What needs a connection afterwards does not hide why there is none.
+    // Later calls that need a connection do not hide why there is none.
     check(&format!("{SETUP}connect\nstream\nread\nsend 4 10\nclose\nread\n"), &[refused; 6]);
     check("connect0 PORT\nconnect1\n", &[refused, "0 NOT_CONNECTED 'there is no connection'"]);
     check(
         "setup rtmp://192.0.2.1/app socks=127.0.0.1:PORT\nconnect\n",
         &["0 CONNECT 'connect: proxy: connection refused by 127.0.0.1:PORT'"],
     );
-    // How the system says it is its own affair, and so is how long it takes.
+    // The system's text and the time that it needs do not matter.
     let run = need!(run("setup rtmp://name.invalid/app\nconnect\n"));
     let found = failures(run, 0).concat();
     assert!(
@@ -398,7 +399,7 @@ fn a_reason_follows_its_session_until_it_starts_again() {
     );
 }
 
-/// The examples run on a library that does not have the function, too.
+/// The examples also run with a library that lacks the function.
 #[test]
 fn examples_print_the_reason_if_the_library_has_it() {
     if library::ours_is_original() {

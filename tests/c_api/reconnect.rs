@@ -41,8 +41,8 @@ fn request(url: &str) -> Message {
     Message::invoke(3, 0, &[s("onStatus"), n(0), Value::Null, object(&members)])
 }
 
-/// The requests that a player gets, one on each connection: what the server says, and where that leads. `@` stands for the
-/// protocol, `#` for the port.
+/// The requests that a player receives, one on each connection: the URL in the request, and its target. `@`
+/// stands for the protocol, `#` for the port.
 const REQUESTS: [(&str, &str); 6] = [
     ("@://localhost:#/two", "@://localhost:#/two"),
     ("//127.0.0.1:#/three/inst", "@://127.0.0.1:#/three/inst"),
@@ -89,7 +89,8 @@ fn play(mut peer: Peer, way: Way, number: usize, port: u16) {
     assert!(peer.violations().is_empty(), "{:?}", peer.violations());
 }
 
-/// A server for players of one way. Connections are served side by side: the new one begins before the old one ends.
+/// A server for players over one transport. Connections are served in parallel: the new one begins before the
+/// old one ends.
 fn play_server(way: Way, tls: Arc<ServerConfig>) -> Server<()> {
     Server::listen(move |listener: &TcpListener| {
         let port = listener.local_addr().expect("it is bound").port();
@@ -191,7 +192,8 @@ fn frame(message: &Message) -> Option<(u32, bool)> {
     }
 }
 
-/// What is published on one connection, to its end: the numbers of the frames, each of which has to follow the one before.
+/// The frames that are published on one connection, up to its end: their numbers, each of which has to follow
+/// the last.
 fn frames(peer: &mut Peer, mut so_far: Vec<(u32, bool)>) -> Vec<(u32, bool)> {
     while let Some(message) = peer.next(LIMIT) {
         so_far.extend(frame(&message).filter(|_| message.kind == 9));
@@ -204,8 +206,9 @@ fn frames(peer: &mut Peer, mut so_far: Vec<(u32, bool)>) -> Vec<(u32, bool)> {
 /// The last small frame before one that is very long.
 const BEFORE_LARGE: u32 = 24;
 
-/// Asks a publisher to move in the middle of one of its messages, and reads both connections to their ends. Outside of a
-/// tunnel the rest of the message is not read before the client `knows` of the request.
+/// Asks a publisher to move in the middle of one of its messages, and reads both connections to their ends.
+/// Outside of a tunnel the rest of the message is not read before the client has received the request
+/// (`knows`).
 fn publish_server(way: Way, tls: Arc<ServerConfig>, knows: Arc<AtomicBool>) -> Server<[usize; 2]> {
     Server::listen(move |listener: &TcpListener| {
         let mut first = way.dress(Peer::accept(listener), Some(&tls));

@@ -1,4 +1,4 @@
-//! `RTMP_GetStats`: what it says, what the system says, and what was on the wire.
+//! `RTMP_GetStats`: its values, the system's values, and the bytes on the wire.
 #![forbid(unsafe_code)]
 
 use std::net::TcpListener;
@@ -13,7 +13,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// Both halves of the client's handshake.
 const HANDSHAKE: usize = 1 + 1536 + 1536;
 
-/// The numbers behind their names.
+/// The numbers after their names.
 fn numbers(output: &str) -> impl Fn(&str) -> u64 {
     let words: Vec<String> = output.split_whitespace().map(str::to_owned).collect();
     move |name| {
@@ -37,7 +37,7 @@ fn published_bytes_are_counted_and_acknowledged_over_every_transport() {
                 peer.next(LIMIT).expect("200 messages are published");
             }
             let received = HANDSHAKE + peer.bytes.len();
-            // More than there was is said by some peers.
+            // Some peers acknowledge more bytes than they received.
             peer.send_control(3, &(received as u32 + 5).to_be_bytes());
             peer.drain(LIMIT);
             (received, setup + 200, peer.sent.len())

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -14,11 +15,11 @@ use crate::support::amf::{n, s};
 use crate::support::examples::{Client, ExampleServer};
 use crate::support::flv::{self, Tag};
 use crate::support::servers::Nginx;
-use crate::support::{Library, Program, Server, TempDir, clip};
+use crate::support::{Library, Program, Server, TempDir, clip, library};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What is published under each name, by a server that lets all of it be published.
+/// A server that accepts all streams; returns the messages of each by name.
 fn server() -> (u16, thread::JoinHandle<BTreeMap<String, Vec<Tag>>>) {
     let server = rtmp_core::Server::bind("127.0.0.1:0").expect("loopback has a free port");
     let port = server.local_addr().expect("it listens").port();
@@ -59,13 +60,16 @@ fn eight_streams_go_over_one_connection_each_as_it_was_written() {
     let film = flv::readable(&flv::load(&clip));
     let program = need!(Program::test_of_ours("streams"));
     let names = ["b", "c", "d", "e", "f", "g", "h"];
-    for (count, again) in [(0, false), (1, true), (7, true)] {
+    let ways = library::both_ways().iter();
+    for ((count, again), library) in
+        ways.flat_map(|library| [(0, false), (1, true), (7, true)].map(|row| (row, *library)))
+    {
         let (port, serving) = server();
         let url = format!("rtmp://127.0.0.1:{port}/live/a timeout=60");
         let file = clip.to_string_lossy();
         let arguments: Vec<&str> =
             [&url[..], &file].into_iter().chain(names[..count].iter().copied()).collect();
-        let mut command = need!(program.command(Library::Ours));
+        let mut command = need!(program.command(library));
         if again {
             command.env("AGAIN", "1");
         }
@@ -87,6 +91,13 @@ fn refused_stream_does_not_affect_the_others() {
     let file = directory.join("short.flv");
     fs::write(&file, b"FLV\x01\x01\0\0\0\x09\0\0\0\0\x09\0\0\x06\0\0\0\0\0\0\0\x17\x01\0\0\0\x01\0\0\0\x11")
         .expect("the directory is writable");
+    for library in library::both_ways() {
+        refuses_one_stream(&program, *library, &file);
+    }
+}
+
+/// A server that refuses a stream and lets the next one be published.
+fn refuses_one_stream(program: &Program, library: Library, file: &Path) {
     let server = Server::once(|peer| {
         peer.accept_publish();
         for (stream, code) in [(2, "NetStream.Publish.BadName"), (3, "NetStream.Publish.Start")] {
@@ -97,7 +108,7 @@ fn refused_stream_does_not_affect_the_others() {
             let level = if stream == 2 { "error" } else { "status" };
             peer.status(stream, level, code, "as it is");
         }
-        // One that cannot even have a message stream.
+        // A stream that gets no message stream.
         let create = peer.wait_for("createStream");
         let info = crate::support::amf::status("error", "NetConnection.Call.Failed", "no more");
         peer.invoke(0, &[s("_error"), create[1].clone(), crate::support::amf::Value::Null, info]);
@@ -108,7 +119,7 @@ fn refused_stream_does_not_affect_the_others() {
     });
     let url = format!("{} timeout=60", server.url());
     let arguments = [&url[..], &file.to_string_lossy(), "refused", "wanted", "too-many"];
-    let run = need!(program.run(Library::Ours, &arguments, "", LIMIT));
+    let run = need!(program.run(library, &arguments, "", LIMIT));
     let output = run.expect("streams");
     let lines: Vec<_> = output.lines().collect();
     assert_eq!(lines.len(), 2, "{output}");
@@ -124,13 +135,13 @@ struct Ended(Child);
 
 impl Drop for Ended {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Plays three streams that come over one connection, each with a player of its own, and compares.
+/// Plays three streams that come over one connection, each with its own player, and compares.
 fn plays_each(
     publisher: &Program,
     url: &dyn Fn(&str) -> String,

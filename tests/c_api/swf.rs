@@ -1,5 +1,5 @@
-//! `RTMP_HashSWF` end to end: a C program with a home directory of its own against a scripted server, on the original
-//! where that survives it, and on ours.
+//! `RTMP_HashSWF` end to end: a C program with its own home directory against a scripted server, on librtmp
+//! 2.4 where it does not crash, and on ours.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -19,7 +19,7 @@ use rtmp_core::swf::date::{self, DAY};
 const LIMIT: Duration = Duration::from_secs(120);
 const MODIFIED: &str = "Mon, 01 Jan 2024 00:00:00 GMT";
 const HASH: &str = "39fdf20adc2884f7c56cc1f1a201e320540d22691568ef1817ca178b11f8e2a1";
-/// What the program prints when size and hash were not touched.
+/// The program's output if size and hash were not changed.
 const UNTOUCHED: &str =
     "size 3735928559, hash eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee";
 
@@ -35,7 +35,7 @@ impl User {
         Self { home: TempDir::new("home"), library, program: program.clone() }
     }
 
-    /// One on each library that is there.
+    /// One for each available library.
     fn both(program: &Program) -> Vec<Self> {
         [Library::Ours, Library::Original]
             .into_iter()
@@ -118,7 +118,7 @@ fn plain_and_compressed_files_have_the_recorded_hash() {
 
 #[test]
 fn files_packed_with_lzma_have_the_hash_of_their_contents() {
-    // The original hashes them as they come, and no server can do anything with that.
+    // librtmp 2.4 hashes them as they arrive, and such a hash is useless.
     let program = need!(Program::test("http_hash_swf"));
     let site = Site::of_file(include_bytes!("../vectors/packed.swf"));
     assert_eq!(User::new(&program, Library::Ours).hash(30, &site.url("/x.swf")), known());
@@ -142,7 +142,7 @@ fn setting_up_a_url_with_swf_vfy_hashes_the_file() {
     }
 }
 
-/// rtmpdump fetches the file, or is told the hash, and answers the server that asks for it.
+/// rtmpdump downloads the file, or receives the hash as an option, and answers the server's request.
 #[test]
 fn rtmpdump_verifies_its_swf_file() {
     let server = need!(Program::test("swf_verify"));
@@ -187,7 +187,8 @@ fn old_hash_is_checked_with_the_server() {
 
 #[test]
 fn a_fresh_hash_needs_no_server() {
-    // The original never uses what it wrote on the 8th and 9th of a month, or for a query with a slash.
+    // librtmp 2.4 never uses entries that it wrote on the 8th and 9th of a month, or for a query with a
+    // slash.
     let program = need!(Program::test("http_hash_swf"));
     let user = User::new(&program, Library::Ours);
     let site = Site::of_file(&plain());
@@ -228,7 +229,7 @@ fn silent_server_changes_no_entry() {
 #[test]
 fn failures_name_the_failed_step() {
     let program = need!(Program::test("http_hash_swf"));
-    // The original crashes when the first piece of a body has less than 8 bytes.
+    // librtmp 2.4 crashes when the first piece of a body has fewer than 8 bytes.
     let body = "<html>sorry</html>";
     let cases = [
         ("404 x\r\n\r\n", "swfurl URL not found"),
@@ -246,7 +247,7 @@ fn failures_name_the_failed_step() {
         for user in User::both(&program) {
             assert_eq!(user.hash(30, &url), expected, "{:?}", user.library);
             assert_eq!(user.cache(), "");
-            // What is known is told nevertheless.
+            // A known hash is returned nevertheless.
             fs::write(user.file(), entry(&url, now() - 100 * DAY)).unwrap();
             let expected = expected.replace(UNTOUCHED, &format!("size 5008, hash {HASH}"));
             assert_eq!(user.hash(30, &url), expected, "{:?}", user.library);
@@ -468,7 +469,7 @@ fn leftovers_of_a_dead_writer_are_removed() {
     let site = Site::of_file(&plain());
     let left = user.home.join(".swfinfo.new");
     fs::write(&left, "half an ent").unwrap();
-    // Somebody may still be writing: the hash is there, but not kept.
+    // Another process may still be writing: the hash is returned, but not stored.
     assert_eq!(user.hash(30, &site.url("/x.swf")), known());
     assert_eq!(user.cache(), "");
     let file = fs::File::options().write(true).open(&left).unwrap();

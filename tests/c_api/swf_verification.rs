@@ -1,4 +1,4 @@
-//! SWF verification between our library and the original, each as the client and as the server.
+//! SWF verification between our library and librtmp 2.4, each as client and as server.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;

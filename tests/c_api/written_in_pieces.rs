@@ -1,5 +1,5 @@
-//! Files that are published with `RTMP_Write` in pieces: all messages arrive, wherever the file is cut and whether the
-//! program looks at the count or not.
+//! Files that are published with `RTMP_Write` in pieces: all messages arrive, wherever the file is split and
+//! whether or not the program checks the result.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -16,7 +16,7 @@ use crate::support::{
 };
 use rtmp_core::Client;
 
-/// Takes what is published.
+/// Accepts a published stream.
 fn server() -> Server<Vec<Tag>> {
     Server::once(|peer| {
         peer.accept_publish();
@@ -25,7 +25,7 @@ fn server() -> Server<Vec<Tag>> {
     })
 }
 
-/// The messages of the stream, as tags. Metadata has to be marked, and once.
+/// The messages of the stream, as tags. Metadata has to be marked exactly once.
 fn published(peer: &Peer) -> Vec<Tag> {
     let media = peer.messages.iter().filter(|message| [8, 9, 0x0F, 0x12].contains(&message.kind));
     media
@@ -130,7 +130,7 @@ fn pieces_may_pass_tls_and_http() {
     }
 }
 
-/// python-librtmp with what everybody copies files with in Python, which does not look at the count.
+/// python-librtmp with the usual function for copying files in Python, which ignores the count.
 #[test]
 fn python_copies_a_file() {
     const PROGRAM: &str = "
@@ -190,7 +190,7 @@ fn rust_publisher_accepts_copies_and_pieces() {
     }
 }
 
-/// More than a connection holds: calls send a part of their bytes and wait for the server, which is slower than they are.
+/// More than a connection buffers: calls send a part of their bytes and wait for the server, which is slower.
 #[test]
 fn sends_that_wait_lose_nothing_between_pieces() {
     if library::ours_is_original() {

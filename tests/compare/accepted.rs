@@ -1,10 +1,11 @@
-//! The differences between the original's output and ours, as text. `docs/src/differences.md` says why each is accepted.
+//! The differences between the output of librtmp 2.4 and of ours, as text. `docs/src/differences.md` has the
+//! reason for each.
 
-/// Text of the original's output that is another with ours.
+/// Text of librtmp's output that differs with our library.
 pub struct Accepted {
     /// The name in `docs/src/differences.md`.
     pub name: &'static str,
-    /// The rows in which it has to occur; none: any row, at least one.
+    /// The rows in which it has to occur; an empty list means any row, but at least one.
     pub rows: &'static [&'static str],
     pub original: &'static str,
     pub ours: &'static str,
@@ -200,7 +201,7 @@ pub const ACCEPTED: &[Accepted] = &[
         original: "playing=0 stream_id=-1 numInvokes=0",
         ours: "playing=0 stream_id=0 numInvokes=0",
     },
-    // After that close there is no stream whose end could not be sent.
+    // After that close there is no stream to end.
     Accepted {
         name: "no-close-without-a-connection",
         rows: &["never-connected"],
@@ -310,13 +311,13 @@ const REFUSED: &str = "stream 0: -> 0 | connected=0 stream_id=-1 numInvokes=0 nu
 const REFUSED_LOGIN: &str = "stream 0: -> 0 | connected=0 stream_id=-1 numInvokes=0 numCalls=0 calls= bytesIn=0 \
                              playpath0=NULL playpath=NULL app=NULL tcUrl=NULL\n";
 
-/// A row that the original does not survive.
+/// A row in which librtmp 2.4 crashes or hangs.
 pub struct Defect {
     /// The name in `docs/src/differences.md`.
     pub name: &'static str,
     pub row: &'static str,
     pub original: Ending,
-    /// What ours prints.
+    /// Our output.
     pub ours: &'static str,
 }
 
@@ -353,38 +354,38 @@ pub const DEFECTS: &[Defect] = &[
     Defect { name: "sigpipe", row: "publishing-to-nobody", original: Ending::Crash, ours: "11: -> -1 |" },
 ];
 
-/// A line of the original's log that ours says in other words, or has no reason to say.
+/// A line of librtmp's log that ours words differently, or omits.
 pub struct LogLine {
     /// The name in `docs/src/differences.md`.
     pub name: &'static str,
-    /// The rows in which it may be missing; none: any row.
+    /// The rows in which it may be missing; an empty list means any row.
     pub rows: &'static [&'static str],
-    /// How it begins.
+    /// Its beginning.
     pub original: &'static str,
     pub ours: Instead,
 }
 
-/// What ours says instead of a line of the original's.
+/// Our replacement for a line of librtmp's.
 pub enum Instead {
     /// Nothing.
     Nothing,
-    /// A line that begins like this.
+    /// A line with this beginning.
     Line(&'static str),
     /// A line with the same characters up to this column.
     SameUpTo(usize),
 }
 
-/// A line of ours that the original has not.
+/// A line of ours that librtmp does not have.
 pub struct Added {
     /// The name in `docs/src/differences.md`.
     pub name: &'static str,
-    /// The rows in which it may be; none: any row.
+    /// The rows in which it may occur; an empty list means any row.
     pub rows: &'static [&'static str],
-    /// How it begins.
+    /// Its beginning.
     pub ours: &'static str,
 }
 
-/// Rows in whose dumps asterisks stand for tokens, as `secrets-are-not-logged` has it.
+/// Rows in whose dumps asterisks replace tokens, see `secrets-are-not-logged`.
 pub const SECRETS: &[&str] = &[
     "play-usher-token",
     "play-secure-token",
@@ -446,14 +447,14 @@ pub const LOG: &[LogLine] = &[
         original: "ERROR: RTMP_ReadPacket, failed to read RTMP packet header",
         ours: Instead::Nothing,
     },
-    // What is read once more after the connection that logged in.
+    // The additional read after the connection that logged in.
     LogLine {
         name: "refusals-end-the-wait",
         rows: &["login-adobe-wrong-password", "login-limelight-wrong-password"],
         original: "DEBUG2: RTMP_ReadPacket: fd=4",
         ours: Instead::Nothing,
     },
-    // A refused publisher says nothing.
+    // A refused publisher sends nothing.
     not_said_when_refused("DEBUG2: RTMP_SendPacket: fd=4, size=33"),
     not_said_when_refused("DEBUG2: dump 4300000000002114"),
     not_said_when_refused("DEBUG2: dump 02000b4643556e7075626c697368"),
@@ -685,7 +686,8 @@ const fn added(ours: &'static str) -> Added {
     Added { name: "log-says-more", rows: &[], ours }
 }
 
-/// What ours has to print in a row in which the original has printed `text`. `names` are those by which it may be meant.
+/// Our expected output for a row in which librtmp has printed `text`. `names` are the row's names in the
+/// lists.
 pub fn apply(names: [&str; 2], text: &str) -> Result<String, String> {
     let mut expected = text.to_owned();
     for entry in ACCEPTED {

@@ -1,4 +1,4 @@
-//! What a client makes of errors that answer its commands, and of information objects in other forms.
+//! A client's reaction to errors that answer its commands, and to information objects in other forms.
 
 use super::cases::{Case, PLAY, PUBLISH};
 use super::support::Peer;
@@ -147,7 +147,7 @@ fn refuse(peer: &mut Peer, name: &str, code: &str) {
     peer.invoke(0, &[s("_error"), n(transaction), Value::Null, status("error", code, "no")]);
 }
 
-/// Errors about anything but what is asked for.
+/// Errors about anything other than the request.
 fn side_matters(peer: &mut Peer) {
     for code in ["NetStream.Record.NoAccess", "NetStream.Record.Failed", "NetConnection.Call.Failed"] {
         peer.status(0, "error", code, "no");

@@ -1,5 +1,5 @@
-//! Sessions over HTTP, RTMPE and TLS: what is inside has to be the same as ever, and what is around it the same as with
-//! the original.
+//! Sessions over HTTP, RTMPE and TLS: their contents have to be the same as over plain RTMP, and the layers
+//! around them the same as with librtmp 2.4.
 
 use super::cases::{COMMANDS, Case, MESSAGES};
 use super::endings::ENDINGS;
@@ -36,7 +36,7 @@ fn is_left_out(name: &str, way: Way) -> bool {
     silence || UNTRANSLATABLE.contains(&name)
 }
 
-/// Sessions that wait for nothing. Through a tunnel the original asks for ever (`tunnel-of-silence`), and with TLS it
+/// Sessions that wait for nothing. Through a tunnel the original asks forever (`tunnel-of-silence`), and with TLS it
 /// closes the connection.
 const SILENT: &[&str] = &[
     "pause-and-seek",
@@ -49,7 +49,7 @@ const SILENT: &[&str] = &[
     "read-nothing-until-silence",
 ];
 
-/// Sessions about what is around the messages: bytes of the socket, memory, a tunnel of their own.
+/// Sessions about the layers around messages: bytes of the socket, memory, their own tunnel.
 const UNTRANSLATABLE: &[&str] = &[
     "acknowledgement",
     "unread-bytes",
@@ -83,7 +83,7 @@ const FILMS: &[Case] = &[
     },
 ];
 
-/// Through a tunnel with TLS, the original announces the length of a message and sends its first record.
+/// Through a tunnel with TLS, librtmp 2.4 announces the length of a message and sends only its first record.
 const LARGE_FILMS: &[Case] = &[
     Case {
         name: "large-film-to-a-server",
@@ -100,7 +100,8 @@ const LARGE_FILMS: &[Case] = &[
     },
 ];
 
-/// Lets a publisher know when its last message is there: what the system has not sent when the original closes is lost.
+/// Tells a publisher when its last message has arrived: bytes that the system has not sent when librtmp 2.4
+/// closes are lost.
 fn film_from_a_publisher(peer: &mut Peer) {
     peer.accept_publish();
     while peer.next(PATIENCE).expect("the film has an end").timestamp != 16_777_216 {}
@@ -109,7 +110,7 @@ fn film_from_a_publisher(peer: &mut Peer) {
 
 const SIZES: [usize; 8] = [1, 128, 129, 1000, 16_383, 16_384, 40_000, 7];
 
-/// Through a tunnel, the server has to be asked for every word.
+/// Through a tunnel, the server has to be asked for every reply.
 const REPLIES: &[Case] = &[
     Case {
         name: "messages-in-replies-of-their-own",
@@ -117,7 +118,7 @@ const REPLIES: &[Case] = &[
                 packet\nclose\n",
         server: |peer| {
             peer.accept_play();
-            // The client has asked twice already, and asks once more before each of the following.
+            // The client has polled twice already, and polls once more before each of the following.
             peer.part();
             peer.part();
             peer.send_control(4, &[0, 0, 0, 0, 0, 1]);
@@ -148,7 +149,8 @@ const REPLIES: &[Case] = &[
         server: |peer| {
             peer.accept_play();
             let message = Message::new(6, 40, 9, 1, &[0x27; 1000]).chunks(128);
-            // In the basic header, the message header, the body, the header of the next chunk, and without a word.
+            // In the basic header, the message header, the body, the header of the next chunk, and without
+            // any byte.
             let ends = [0, 1, 5, 12, 13, 139, 140, 141, 1018, message.len()];
             for (start, end) in [0].into_iter().chain(ends).zip(ends) {
                 peer.part();
@@ -197,7 +199,7 @@ const REPLIES: &[Case] = &[
     },
 ];
 
-/// A server that has an answer to every poll, and nothing to say.
+/// A server that answers every poll without data.
 const SILENCE: &[Case] = &[Case {
     name: "tunnel-of-silence",
     steps: "setup rtmp://127.0.0.1:PORT/app/stream timeout=2\nconnect\nstream 0\nmedia\nclose\n",

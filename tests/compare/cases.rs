@@ -1,4 +1,4 @@
-//! What the client is told to do, and what the server does meanwhile.
+//! The steps of the client, and the server's script for each.
 
 use super::support::Peer;
 use super::support::amf::{self, Value, ecma, n, object, s, status};
@@ -150,7 +150,7 @@ fn secure_token(peer: &mut Peer, token: &str, result: fn(&mut Peer, &[(&str, Val
     peer.status(1, "status", "NetStream.Play.Start", "");
 }
 
-/// What a client does with what it gets. Every `packet` step reads one message and dispatches it.
+/// A client's reaction to messages. Every `packet` step reads one message and dispatches it.
 pub const MESSAGES: &[Case] = &[
     Case {
         name: "protocol-messages",

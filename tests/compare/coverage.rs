@@ -1,5 +1,5 @@
-//! What has to have a row: every export, every option, every message type and command, every ending, every field that
-//! applications look at.
+//! What must have a row: every export, every option, every message type and command, every ending, every
+//! field that applications read.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,7 +14,7 @@ use super::{
     outcomes, session,
 };
 
-/// Fails with the wanted things that are not among the found ones.
+/// Fails with the required items that were not found.
 fn assert_covered<'a>(what: &str, wanted: impl IntoIterator<Item = &'a str>, found: &BTreeSet<String>) {
     let missing: Vec<&str> = wanted.into_iter().filter(|name| !found.contains(*name)).collect();
     assert!(missing.is_empty(), "{what} without a row: {missing:?}");
@@ -25,7 +25,7 @@ fn every_export_is_used_on_both() {
     let outcomes = need!(outcomes());
     let file = library::package().join("tests/abi/symbols.txt");
     let text = fs::read_to_string(file).expect("the list of symbols is part of the package");
-    // Behind each name stands what it is.
+    // The type follows each name.
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let exports: Vec<&str> = lines.filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(exports.len(), 116);
@@ -37,7 +37,7 @@ fn every_export_is_used_on_both() {
     assert_covered("exports", exports.iter().copied(), &used(|outcome| &outcome.ours));
 }
 
-/// The original prints its options when it does not know one.
+/// librtmp 2.4 prints its options for an unknown one.
 #[test]
 fn every_option_is_used_in_a_url_and_on_its_own() {
     let program = need!(Program::test("session_driver"));
@@ -101,7 +101,7 @@ const CODES: [&str; 12] = [
     "NetStream.Seek.Notify",
     "NetStream.Pause.Notify",
 ];
-/// What a server's refusal says decides about the login. (session.md, 9.1)
+/// The server's refusal decides about the login. (session.md, 9.1)
 const LOGINS: [&str; 8] = [
     "authmod=adobe",
     "authmod=llnw",
@@ -140,7 +140,7 @@ fn every_message_and_command_is_sent_to_a_client() {
     assert!(missing.is_empty(), "codes and descriptions without a row: {missing:?}");
 }
 
-/// Whatever is around the messages, they go both ways.
+/// Messages go both ways over every transport.
 #[test]
 fn every_transport_plays_and_publishes() {
     let outcomes = need!(outcomes());
@@ -163,7 +163,7 @@ fn every_transport_plays_and_publishes() {
 
 const TUNNEL: [&str; 4] = ["POST /open/1", "POST /send/", "POST /idle/", "POST /close/"];
 
-/// How `RTMP_Read` ends: what it returns and what is left of the session, for each ending of flv.md, 2.
+/// How `RTMP_Read` ends: its result and the state of the session, for each ending of flv.md, 2.
 #[test]
 fn every_ending_of_a_read_has_a_row() {
     let outcomes = need!(outcomes());
@@ -198,7 +198,7 @@ fn every_ending_of_a_read_has_a_row() {
     }
 }
 
-/// What applications read and write (abi.md, 6), by the names under which the driver prints it.
+/// The fields that applications read and write (abi.md, 6), by the names that the driver prints.
 const FIELDS: &[&str] = &[
     // rtmpdump, rtmpgw
     "read.timestamp",
@@ -253,7 +253,7 @@ const FIELDS: &[&str] = &[
     "numInvokes",
     "duration",
     "bufferMS",
-    // what tells that the state behind them is the same
+    // Evidence that the private state is the same
     "msgCounter",
     "polling",
     "clientID",
@@ -273,10 +273,10 @@ const FIELDS: &[&str] = &[
     "sockshost",
     "socksport",
 ];
-/// Those whose first value is the only one in all rows.
+/// Those with the same value in all rows.
 const CONSTANT: &[&str] = &["port"];
 
-/// A field is covered when it changes in some row: a field that always looks the same shows nothing.
+/// A field is covered if it changes in some row: a field that is always the same shows nothing.
 #[test]
 fn every_field_that_applications_use_changes_in_some_row() {
     let outcomes = need!(outcomes());
@@ -294,7 +294,7 @@ fn every_field_that_applications_use_changes_in_some_row() {
     assert!(missing.is_empty(), "fields that never change: {missing:?}");
 }
 
-/// Names in the tests and rows of the list belong together, and what is accepted really occurs.
+/// Names in the tests match rows of the list, and accepted differences really occur.
 #[test]
 fn every_difference_is_used_and_has_a_test() {
     let reasons = reasons();

@@ -5,13 +5,13 @@ use super::support::Peer;
 use super::support::amf::{Value, n, object, s};
 use super::support::wire::Message;
 
-/// Four reads: more than there is to read in each of these.
+/// Four reads: more than there is to read in each case.
 const READ: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nconnect\nstream 0\nread 65536\nread 65536\n\
                     read 65536\nread 65536\nclose\n";
-/// As above, for servers that fall silent.
+/// As above, for servers that stop sending.
 const READ_SILENCE: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 2\nconnect\nstream 0\nread 65536\n\
                             read 65536\nread 65536\nset status 0\nread 65536\nclose\n";
-/// Small reads, so that bytes are left over when the end comes.
+/// Small reads, so that bytes are left when the end comes.
 const READ_SMALL: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 5\nconnect\nstream 0\nread 10\nread 10\n\
                           read 60\nread 60\nread 60\nread 60\nread 60\nread 60\nread 60\n";
 
@@ -166,8 +166,8 @@ pub const ENDINGS: &[Case] = &[
         server: |peer| {
             film(peer);
             peer.set_chunk_size(0xff_ffff);
-            // There is memory for the message, and none to keep what the caller has no room for. A part of a tag's header
-            // would have to be kept with it, so that it cannot stay where it was received.
+            // There is memory for the message, but none to keep the part that the caller has no room for.
+            // That includes a part of a tag's header, so the message cannot stay where it was received.
             peer.send(&Message::new(6, 80, 9, 1, &vec![0x27; 1_000_000]));
             peer.finish();
         },

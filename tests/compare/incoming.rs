@@ -6,7 +6,7 @@ use super::support::Peer;
 use super::support::amf::{self, Value, ecma, n, object, s, status};
 use super::support::wire::Message;
 
-/// One session per kind of client: what a server may send at any time changes nothing but what it is about.
+/// One session per kind of client: messages that a server may send at any time change only their own subject.
 pub const INCOMING: &[Case] = &[
     Case {
         name: "types-to-a-player",
@@ -221,7 +221,7 @@ pub const INCOMING: &[Case] = &[
         server: |peer| {
             peer.accept_play();
             peer.wait_for("pause");
-            // A tenth of the bandwidth is exceeded in the middle of the body, which is there as a whole.
+            // A tenth of the bandwidth is exceeded in the middle of the body, which has arrived completely.
             peer.set_chunk_size(4096);
             peer.send(&Message::new(6, 20, 9, 1, &[0x17; 900]));
         },
@@ -280,7 +280,7 @@ pub const INCOMING: &[Case] = &[
                 write 0900000600005000000000270100000000000011\nwrite 0900000600007800000000270100000000000011\n",
         server: |peer| {
             peer.accept_publish();
-            // The client reads this when nobody is there any more.
+            // The client reads this after the server has closed.
             peer.status(1, "status", "NetStream.Publish.Idle", "");
             peer.leave();
         },
@@ -291,9 +291,9 @@ pub const INCOMING: &[Case] = &[
                 media\npacket\nmedia\n",
         server: |peer| {
             peer.accept_play();
-            // The client reads nothing between its command and the moment everything is there.
+            // The client reads nothing between its command and the time when everything has arrived.
             peer.wait_for("pause");
-            // Bytes that are not read yet have to be visible in sb_size: callers wait for the socket when there are none.
+            // Unread bytes must be visible in sb_size: callers wait for the socket if there are none.
             peer.send(&Message::new(4, 10, 8, 1, &[0xaf; 50]));
             peer.send(&Message::new(6, 20, 9, 1, &[0x17; 200]));
             peer.send_control(4, &[0, 0, 0, 0, 0, 1]);
@@ -302,7 +302,7 @@ pub const INCOMING: &[Case] = &[
     },
 ];
 
-/// Codes that a client takes note of and goes on.
+/// Codes that a client takes note of and continues.
 const IGNORED: [&str; 5] = [
     "NetStream.Play.Reset",
     "NetStream.Publish.Idle",
@@ -311,7 +311,7 @@ const IGNORED: [&str; 5] = [
     "NetStream.Buffer.Empty",
 ];
 
-/// One message of every type that leaves the connection as it is, and of types that nobody knows.
+/// One message of every type that does not affect the connection, and of unknown types.
 fn every_type(peer: &mut Peer) {
     peer.send_control(1, &128_u32.to_be_bytes());
     peer.send_control(3, &[0, 0, 1, 0]);
@@ -339,7 +339,7 @@ fn every_type(peer: &mut Peer) {
     }
 }
 
-/// Every user control event, in whole and cut.
+/// Every user control event, complete and incomplete.
 fn every_event(peer: &mut Peer) {
     for event in [0_u8, 1, 2, 3, 4, 6, 7, 31, 31, 32, 99] {
         peer.send_control(4, &[0, event, 0, 0, 0, 1]);
@@ -348,7 +348,7 @@ fn every_event(peer: &mut Peer) {
     peer.send_control(4, &[0, 0x1a, 1]);
 }
 
-/// Every command that leaves a publisher as it is.
+/// Every command that does not affect a publisher.
 fn every_command(peer: &mut Peer) {
     let null = Value::Null;
     peer.invoke(0, &[s("onBWDone"), n(0), null.clone()]);
@@ -362,19 +362,19 @@ fn every_command(peer: &mut Peer) {
     peer.invoke(0, &[s("onFCPublish"), n(0), null.clone(), status("status", "NetStream.Publish.Start", "")]);
     peer.invoke(0, &[s("_result"), n(99), null.clone()]);
     peer.invoke(0, &[s("_error"), n(99), null.clone(), status("error", "Some.Code", "some text")]);
-    // The results of releaseStream and FCPublish, which nobody waits for.
+    // The results of releaseStream and FCPublish, which are not waited for.
     peer.invoke(0, &[s("_result"), n(2), null.clone(), Value::Undefined]);
     peer.invoke(0, &[s("_error"), n(3), null.clone(), status("error", "Some.Code", "some text")]);
     peer.invoke(0, &[s("_result"), Value::Text("4".to_owned()), null]);
     peer.invoke(0, &[s("")]);
 }
 
-/// A command in a message of type 0x11, behind its byte for the encoding.
+/// A command in a message of type 0x11, after its byte for the encoding.
 fn flex(peer: &mut Peer, encoding: u8, values: &[Value]) {
     peer.send(&Message::new(3, 0, 0x11, 0, &[&[encoding][..], &amf::encode(values)].concat()));
 }
 
-/// Logins of publishers, each attempt on a connection of its own.
+/// Logins of publishers, each attempt on its own connection.
 pub const LOGINS: &[Session] = &[
     Session {
         name: "login-limelight",
@@ -430,7 +430,7 @@ pub const LOGINS: &[Session] = &[
 
 const LOGIN: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream pubUser=foo pubPasswd=bar\nset timeout 5\nenablewrite\n\
                      connect\nstream 0\nclose\n";
-/// The original waits for the time-out when it has given up.
+/// The original waits for the timeout when it has given up.
 const FAILING: &str = "setup rtmp://127.0.0.1:PORT/app/inst/stream pubUser=foo pubPasswd=bar\nset timeout 2\nenablewrite\nconnect\nstream 0\n";
 
 fn reject(peer: &mut Peer, description: &str) {

@@ -1,12 +1,12 @@
-//! The log of a session on both libraries, line by line: every line of the original is found in ours, in the same order,
-//! with its words and numbers at the start. What ours says besides is in `accepted`, and so is what it says otherwise.
+//! The log of a session with both libraries, line by line: ours contains every line of librtmp 2.4, in the
+//! same order, with its words and numbers at the start. Additional and different lines are in `accepted`.
 
 use std::collections::BTreeSet;
 
 use super::Outcome;
 use super::accepted::{ADDED, Ending, Instead, LOG, SECRETS};
 
-/// What entries of `accepted` were needed for: an entry that is never needed is no difference any more.
+/// The uses of `accepted`: an entry that is never used is no longer a difference.
 #[derive(Default)]
 pub struct Needed {
     pub log: BTreeSet<usize>,
@@ -17,7 +17,7 @@ pub struct Needed {
 /// Says what differs first.
 pub fn compare(outcome: &Outcome, needed: &mut Needed) -> Result<(), String> {
     let (Ok(original), Ok(ours)) = (&outcome.original, &outcome.ours) else { return Ok(()) };
-    // What never ends is cut anywhere; signals come at any moment, and so do the bytes that a program polls for.
+    // Endless output is cut anywhere; signals and polled bytes come at any time.
     let is_by_chance = outcome.name.ends_with(" in turns") || outcome.like == "poll-and-read-packets";
     if original.ending == Ending::Hang || is_by_chance {
         return Ok(());
@@ -60,7 +60,7 @@ pub fn compare(outcome: &Outcome, needed: &mut Needed) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether our line is the original's, perhaps with more behind it. A number must not go on.
+/// Whether our line is the original's, perhaps with more behind it. A number must not continue.
 fn goes_on(original: &str, ours: &str) -> bool {
     let number = original.ends_with(|c: char| c.is_ascii_digit());
     original.is_empty() == ours.is_empty()
@@ -69,7 +69,7 @@ fn goes_on(original: &str, ours: &str) -> bool {
             .is_some_and(|more| !(number && more.starts_with(|c: char| c.is_ascii_digit())))
 }
 
-/// Whether our dump is the original's with asterisks in it.
+/// Whether our dump is librtmp's with asterisks in it.
 fn hides(original: &str, ours: &str, needed: &mut Needed) -> bool {
     let (Some((kind, original)), Some((own_kind, ours))) = (original.split_once(DUMP), ours.split_once(DUMP))
     else {
@@ -85,7 +85,7 @@ fn hides(original: &str, ours: &str, needed: &mut Needed) -> bool {
     same
 }
 
-/// Whether an entry allows our line in place of the original's, or none.
+/// Whether an entry allows our line in place of librtmp's, or none.
 fn accepted(name: &str, like: &str, line: &str, own: Option<&str>, needed: &mut Needed) -> bool {
     let found = LOG.iter().position(|entry| {
         (entry.rows.is_empty() || entry.rows.contains(&like) || entry.rows.contains(&name))
@@ -101,7 +101,7 @@ fn accepted(name: &str, like: &str, line: &str, own: Option<&str>, needed: &mut 
     found.is_some()
 }
 
-/// Whether an entry allows a line of ours that the original has not.
+/// Whether an entry allows a line of ours that librtmp does not have.
 fn is_added(name: &str, like: &str, own: &str, needed: &mut Needed) -> bool {
     let found = ADDED.iter().position(|entry| {
         (entry.rows.is_empty() || entry.rows.contains(&like) || entry.rows.contains(&name))
@@ -122,11 +122,11 @@ fn report(original: &[String], number: usize, ours: &[String], at: usize) -> Str
     )
 }
 
-/// Stands in front of the bytes of a dump.
+/// The prefix of the bytes of a dump.
 const DUMP: &str = "dump ";
 
-/// Lines without what is another in each run: a dump becomes one line, in which the server's port, nonces and what is made
-/// of them are hidden, and what is random in a handshake becomes a word.
+/// Lines without parts that differ in each run: a dump becomes one line, in which the server's port, nonces
+/// and values derived from them are hidden, and random parts of a handshake become a word.
 pub fn normalise(log: &str) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut dump: Option<(&str, Vec<u8>)> = None;
@@ -165,15 +165,15 @@ pub fn normalise(log: &str) -> Vec<String> {
     lines
 }
 
-/// In front of bytes with which everything that follows can be read.
+/// The prefixes of keys that would decrypt everything.
 const SECRET_KEYS: [&str; 3] =
     ["DEBUG: HandShake: Secret key: ", "DEBUG: RC4 Out Key: ", "DEBUG: RC4 In Key: "];
 
-/// In front of bytes that are chosen at random, or follow from those.
+/// The prefixes of random bytes, and of bytes derived from them.
 const RANDOM: [&str; 4] =
     ["DEBUG: HandShake: ", "DEBUG: SHandShake: ", "DEBUG2: SHandShake: ", "DEBUG2: Serversig: "];
 
-/// In front of what is chosen at random: places in a handshake, and the server's port.
+/// The prefixes of random numbers: offsets in a handshake, and the server's port.
 const OFFSETS: [&str; 4] = [
     "DEBUG: HandShake: DH pubkey position:",
     "DEBUG: HandShake: Client digest offset:",
@@ -207,7 +207,7 @@ fn hex_of(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// The bytes of a dump with the server's port and what follows from a nonce hidden.
+/// The bytes of a dump without the server's port and without values derived from a nonce.
 fn without_chance(bytes: &[u8]) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     for (start, len) in [(&b"127.0.0.1:"[..], 5), (b"127.0.0.2:", 5), (b"cnonce=", 8), (b"response=", 32)] {

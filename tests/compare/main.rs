@@ -1,9 +1,10 @@
 //! C programs, compiled once, on the original and on ours: the same output, the same fields after every step, the same
 //! bytes on the wire.
 //!
-//! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`, `patterns`) and whole programs
-//! (`programs`). What may differ is in `accepted`, each entry with a name that `docs/src/differences.md` explains; an entry
-//! that no longer differs fails. `coverage` says what has to have a row.
+//! Rows are sessions against a scripted server (`cases`, `options`, `incoming`, `endings`, `patterns`) and
+//! whole programs (`programs`). Accepted differences are in `accepted`, each with a name that
+//! `docs/src/differences.md` explains; an entry that no longer differs fails. `coverage` lists what must have
+//! a row.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -40,59 +41,60 @@ use log_lines::Needed;
 use support::wire::{Improved, Message, Sent, meant_time};
 use support::{Library, library};
 
-/// What a row shows on one library.
+/// The result of a row with one library.
 #[derive(Default)]
 pub struct Observation {
-    /// What the program printed, and what the server saw, as text.
+    /// The program's output and the server's view, as text.
     pub text: String,
     /// How it ended.
     pub ending: Ending,
     /// The client's messages.
     pub messages: Vec<Message>,
-    /// What the client did against the protocol.
+    /// The client's violations of the protocol.
     pub violations: Vec<String>,
     /// The exports that the program used.
     pub used: BTreeSet<String>,
     /// What the server sent.
     pub sent: Vec<Message>,
-    /// What a session's log says of errors, warnings and more.
+    /// The session's log.
     pub log: String,
 }
 
-/// Something to do on both libraries.
+/// A task for both libraries.
 pub struct Row {
-    /// By which failures name it.
+    /// The name in failures.
     pub name: String,
-    /// By which `accepted` names it, and the same session over anything else.
+    /// The name in `accepted`, which is the same for the session over any transport.
     pub like: &'static str,
     /// `None` when a program is missing.
     pub run: Box<dyn Fn(Library) -> Option<Observation> + Send + Sync>,
 }
 
-/// A row and what it showed; an error is the message of a panic.
+/// A row and its results; an error is the message of a panic.
 pub struct Outcome {
     /// The row's.
     pub name: String,
     /// The row's.
     pub like: &'static str,
-    /// What the original showed.
+    /// The result with librtmp 2.4.
     pub original: Result<Observation, String>,
-    /// What ours showed.
+    /// The result with ours.
     pub ours: Result<Observation, String>,
-    /// What ours showed when calls were made of steps.
+    /// The result with ours when calls are made of steps.
     pub stepping: Option<Result<Observation, String>>,
 }
 
-/// All rows on both libraries, run once for all tests. `None` when the original or a program is missing.
+/// All rows with both libraries, run once for all tests. `None` if librtmp 2.4 or a program is missing.
 fn outcomes() -> Option<&'static [Outcome]> {
     static OUTCOMES: OnceLock<Option<Vec<Outcome>>> = OnceLock::new();
     Library::Original.file()?;
     OUTCOMES.get_or_init(run_all).as_deref()
 }
 
-/// Rows, whatever carries them, in which a sanitizer ends the original before a signal does, needs the memory that is kept
-/// from the program, or makes the original so slow that it is ended inside one of its endless requests. Programs that were not
-/// built for it cannot load a sanitized library, and the texts of proxies are never freed, as in librtmp.
+/// Rows, over any transport, in which a sanitizer ends librtmp 2.4 before a signal does, needs the memory
+/// that the program is denied, or makes it so slow that it ends inside one of its endless requests. Programs
+/// that were not built for it cannot load a sanitized library, and the texts of proxies are never freed, as
+/// in librtmp.
 const NOT_SANITIZED: [&str; 7] = [
     "refused-without-description",
     "read-until-memory-runs-out",
@@ -103,7 +105,7 @@ const NOT_SANITIZED: [&str; 7] = [
     "odd-proxies",
 ];
 
-/// Rows of programs that use the socket themselves, which a session that never waits does not share: they set its time-outs,
+/// Rows of programs that use the socket themselves, which a session that never waits does not share: they set its timeouts,
 /// and wait for it to become readable.
 const NOT_IN_STEPS: [&str; 2] = ["time-outs-of-the-socket", "errno"];
 
@@ -120,7 +122,7 @@ fn run_all() -> Option<Vec<Outcome>> {
         .filter(|row| std::env::var("ROWS").map_or(true, |name| row.name.starts_with(&name)))
         .collect();
     let next = AtomicUsize::new(0);
-    // They wait more than they work.
+    // They wait more than they compute.
     let results: Vec<Vec<(usize, Option<Outcome>)>> = thread::scope(|scope| {
         let worker = || {
             let mut done = Vec::new();
@@ -171,7 +173,7 @@ fn every_row_is_the_same_on_both() {
     assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), outcomes.len(), failures.join("\n"));
 }
 
-/// A session that never waits prints, sends and ends as one that waits.
+/// A non-blocking session prints, sends and ends like a blocking one.
 #[test]
 fn every_row_is_the_same_in_steps() {
     let outcomes = need!(outcomes());
@@ -186,8 +188,8 @@ fn every_row_is_the_same_in_steps() {
     assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), outcomes.len(), failures.join("\n"));
 }
 
-/// A text without the requests of a tunnel, which carry the same bytes in another number of pieces if calls do not wait for
-/// each of them, and without what depends on how much is read ahead.
+/// A text without the requests of a tunnel, which carry the same bytes in another number of pieces if calls
+/// do not wait for each of them, and without values that depend on how much is read ahead.
 fn hide_pieces(text: &str) -> String {
     let hidden = ["msgCounter=", "polling=", "buffered=", "timedout=0"];
     let shown = |word: &&str| !hidden.iter().any(|name| word.starts_with(name));
@@ -195,7 +197,7 @@ fn hide_pieces(text: &str) -> String {
     text.lines().filter(|line| !line.starts_with("POST ")).map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether ours shows what the original does, but for what is accepted and what `hide` takes away.
+/// Whether ours shows what the original does, except what is accepted and what `hide` takes away.
 fn compare(
     outcome: &Outcome,
     ours: &Result<Observation, String>,
@@ -236,14 +238,14 @@ fn compare(
     if !ours.violations.is_empty() {
         return Err(format!("against the protocol: {:?}", ours.violations));
     }
-    // Messages that are accepted to be missing or more have been compared as text.
+    // Messages that may be missing or additional have been compared as text.
     if original.messages.len() == ours.messages.len() {
         compare_headers(&original.messages, &ours.messages)?;
     }
     Ok(())
 }
 
-/// A program that searches the log for the original's words finds them in ours, in the same order.
+/// A program that searches the log for librtmp's words finds them in ours, in the same order.
 #[test]
 fn the_log_is_the_same_line_by_line() {
     let outcomes = need!(outcomes());
@@ -257,7 +259,7 @@ fn the_log_is_the_same_line_by_line() {
         failures.extend(result.err().map(|error| format!("{}: {error}", outcome.name)));
     }
     assert!(failures.is_empty(), "{} of {} rows:\n{}", failures.len(), outcomes.len(), failures.join("\n"));
-    // Their rows may be left out.
+    // Their rows may be omitted.
     if is_sanitized() {
         return;
     }
@@ -274,8 +276,8 @@ fn the_log_is_the_same_line_by_line() {
     assert!(lines > 1_000_000, "nothing is logged");
 }
 
-/// Headers are the original's, except where that one says something else than it means (`full-first-headers`). With the
-/// bodies, which are in the text, and the chunk size, which the reader of the server holds, that is every byte.
+/// Headers are the same, except where librtmp's contradicts itself (`full-first-headers`). Together with the
+/// bodies, which are in the text, and the chunk size, which the server's reader checks, that is every byte.
 fn compare_headers(original: &[Message], ours: &[Message]) -> Result<(), String> {
     let mut rules = Improved::default();
     let mut times = std::collections::BTreeMap::new();

@@ -1,4 +1,4 @@
-//! Options and URLs that make no sense: what the session is set up with, and what the log says.
+//! Options and URLs that are invalid: what the session is set up with, and what the log says.
 
 use super::session::Session;
 

@@ -1,4 +1,4 @@
-//! Every option, in a URL and on its own, up to what it does on the wire.
+//! Every option, in a URL and on its own, up to its effect on the wire.
 
 use super::session::Session;
 use super::support::Peer;
@@ -159,7 +159,7 @@ pub const OPTIONS: &[Session] = &[
     },
 ];
 
-/// Nothing to send to, nothing to read from: every function says so.
+/// Without a connection, every function fails with an error.
 const EVERYTHING_WITHOUT_A_CONNECTION: &str = "pause 1\npause 0\nsendpause 1 5\nseek 5\nctrl 3 1 5\nserverbw\nclientbw\n\
      create\nbuffer 5\nupdate\ndelete\nsend 8 4 1 0 0 0 af01\nsend 20 3 0 0 0 1 02000463616c6c00404480000000000005\n\
      chunk 040000000000030801000000 aabbcc\npacket\nmedia\nread 100\nstream 0\nreconnect 0\n\

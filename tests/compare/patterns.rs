@@ -1,11 +1,12 @@
-//! What programs do with a session besides calling the library: on the socket, in fields, in packets of their own.
+//! What programs do with a session besides calling the library: on the socket, in fields, in their own
+//! packets.
 
 use super::session::Session;
 use super::support::Peer;
 use super::support::wire::Message;
 
-/// Sessions whose steps come from one thread and then from another, each with a small stack, while signals interrupt them,
-/// as calls come through the bindings of Go and Java.
+/// Sessions whose steps alternate between two threads, each with a small stack, while signals interrupt them,
+/// like calls through the bindings of Go and Java.
 pub const IN_TURNS: &[&str] = &[
     "play",
     "publish-delete-close",
@@ -19,7 +20,7 @@ pub const IN_TURNS: &[&str] = &[
 ];
 
 pub const PATTERNS: &[Session] = &[
-    // The name is short: the original sends the connect command in one chunk, whose size it has told nobody.
+    // The name is short: librtmp 2.4 sends the connect command in one chunk, whose size it has not announced.
     Session {
         name: "chunk-size-before-connecting",
         steps: "setup rtmp://127.0.0.1:PORT/a/b\nset timeout 5\nset outChunkSize 4096\nenablewrite\nconnect\nannounce 4096\n\

@@ -1,4 +1,4 @@
-//! Programs that need no scripted session: what is left of the exports.
+//! Programs that need no scripted session, for the remaining exports.
 
 use std::fs;
 use std::process::Command;
@@ -33,7 +33,7 @@ pub fn rows() -> impl Iterator<Item = Row> {
     .into_iter()
 }
 
-/// Every way in which a call can end, and what it leaves in `errno`.
+/// Every way in which a call can end, and the value of `errno` after it.
 fn errno(library: Library) -> Option<Observation> {
     let directory = TempDir::new("errno");
     run("errno", library, &[&directory.path().to_string_lossy()], "")
@@ -55,7 +55,7 @@ fn observe(program: &Program, mut command: Command, input: &str) -> Observation 
     Observation { text, log, used: calls.used_by(program.path()), ..Observation::default() }
 }
 
-/// Vectors whose results are indeterminate or wrong in the original; `amf_vectors` says what ours makes of them.
+/// Vectors whose results are indeterminate or wrong in librtmp 2.4; `amf_vectors` has our results.
 const AMF_DEFECTS: [&str; 9] = [
     "avm-notobj",
     "p0-ecma-short-count",
@@ -68,7 +68,7 @@ const AMF_DEFECTS: [&str; 9] = [
     "a3p-object-plain",
 ];
 
-/// Function, two arguments and bytes for each decode vector that the original survives.
+/// Function, two arguments and bytes for each decode vector with which librtmp 2.4 does not crash.
 fn amf_vectors() -> String {
     let vectors = vectors("amf-vectors.json");
     let mut input = String::new();
@@ -90,7 +90,7 @@ fn amf_vectors() -> String {
     input
 }
 
-/// The texts that both libraries read in the same way; `setup_vectors` has those that they do not.
+/// The texts that both libraries read in the same way; `setup_vectors` has the others.
 fn setup_vectors() -> String {
     let (urls, setup) = (vectors("urls.json"), vectors("setup.json"));
     let lists = [
@@ -117,7 +117,7 @@ fn list(value: &Value) -> &Vec<Value> {
     value.as_array().expect("a list of vectors")
 }
 
-/// Both ends of RTMPS. Ours is told not to check the certificate, as the original never does.
+/// Both ends of RTMPS. Ours does not verify the certificate, as librtmp 2.4 never does.
 fn serve_tls(library: Library) -> Option<Observation> {
     let program = Program::test("serve")?;
     let authority = Authority::new()?;

@@ -1,6 +1,6 @@
 //! Runs rows of `tests/c/session_driver.c` against a server that follows a script.
 //!
-//! `carried` says which of them travel in other ways than plain RTMP as well.
+//! `carried` lists those that also run over other transports than plain RTMP.
 
 use std::net::TcpListener;
 use std::sync::{Arc, OnceLock};
@@ -22,12 +22,12 @@ use super::support::{Library, Peer, Program, Server, TempDir, hex, library, prog
 use super::ways::{Credentials, Way};
 use super::{Observation, Row};
 
-/// How long a program may take; the original is known to wait where ours does not.
+/// The time limit of a program; librtmp 2.4 waits where ours does not.
 pub const LIMIT: Duration = Duration::from_secs(40);
-/// Enough to see that the original does not go on.
+/// Enough to see that the original does not continue.
 const HANGS: Duration = Duration::from_secs(5);
 
-/// Steps for the client, and what the server does on each connection, one after another.
+/// Steps for the client, and the server's script for each connection.
 pub struct Session {
     pub name: &'static str,
     pub steps: &'static str,
@@ -106,7 +106,7 @@ fn observe(
     observation.used = calls.used_by(driver.path());
     observation.text = mask(&format!("{shown}\n{}", observation.text), &port);
     if in_turns && (library == Library::Original || library::ours_is_original()) {
-        // What "errno-after-success" says: a signal may come in any call.
+        // For "errno-after-success": a signal may come in any call.
         observation.text = observation.text.replace(" stray=EINTR", "");
     }
     Some(observation)
@@ -124,7 +124,7 @@ fn serve(
         let mut peer = way.dress(Peer::accept(listener), tls);
         script(&mut peer);
         peer.drain(LIMIT);
-        // The time in C1 is the client's own, what follows the four zeros is random.
+        // The time in C1 is the client's own, and the bytes after the four zeros are random.
         let c1 = peer.c1.get(4..8).map(hex::encode).unwrap_or_default();
         all.text += &format!("connection {number}, C1 {c1}\n{}", peer.transcript());
         all.violations.extend_from_slice(peer.violations());
@@ -132,7 +132,7 @@ fn serve(
         all.sent.append(&mut peer.sent);
     }
     listener.set_nonblocking(true).expect("listening sockets can be polled");
-    // A client that connects once more has something to say that no script answers.
+    // A client that connects once more has a request without a script.
     let deadline = Instant::now() + Duration::from_millis(20);
     while Instant::now() < deadline {
         if Peer::try_accept(listener).is_some() {
@@ -143,10 +143,10 @@ fn serve(
     all
 }
 
-/// Puts words in place of what is another each time: the server's port, the nonce of a login and the answer to it.
+/// Replaces values that differ each time: the server's port, the nonce of a login and the answer to it.
 fn mask(text: &str, port: &str) -> String {
     let mut text = text.to_owned();
-    // The same digits may be a part of something else.
+    // The same digits may be a part of another value.
     for before in [":", "port=", "setupstream ", "connectwith ", "serve "] {
         text = text.replace(&format!("{before}{port}"), &format!("{before}PORT"));
     }

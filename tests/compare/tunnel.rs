@@ -1,7 +1,7 @@
 //! The HTTP server of an RTMPT session, under a script.
 //!
-//! A reply is written when the script has said everything and waits for the client again. So what a reply carries follows
-//! from the script, and how often the client asks as well: nothing depends on who is faster.
+//! A reply is written when the script waits for the client again. So the script determines the contents of a
+//! reply, and the number of requests: nothing depends on which side is faster.
 
 use std::io;
 use std::net::Shutdown;
@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 
 use super::support::peer::{Carriage, PATIENCE};
 
-/// The one session that there is.
+/// The only session.
 const SESSION: &str = "4711aBcD";
 
-/// What is written down of a client that asks for ever.
+/// What is written down of a client that asks forever.
 const MAX_LOG: usize = 1 << 20;
 
 /// The stream inside the requests and replies of a connection.
 pub struct Tunnel {
     carriage: Box<dyn Carriage>,
     input: Vec<u8>,
-    /// What the client sent and the script has not read.
+    /// The bytes that the client sent and the script has not read.
     unread: Vec<u8>,
-    /// What the next reply carries.
+    /// The contents of the next reply.
     outgoing: Vec<u8>,
-    /// A request was read and is to be answered.
+    /// A request was read and has no answer yet.
     owed: bool,
-    /// The script has said its last word.
+    /// The script has finished.
     over: bool,
     log: String,
 }
@@ -43,7 +43,7 @@ impl Tunnel {
         }
     }
 
-    /// Answers what was asked, with everything that there is to say.
+    /// Answers a request with everything that is available.
     fn answer(&mut self) -> io::Result<()> {
         if !std::mem::take(&mut self.owed) {
             return Ok(());
@@ -65,7 +65,7 @@ impl Tunnel {
         self.carriage.send(&[head.as_bytes(), content].concat())
     }
 
-    /// Reads a request, and answers it if it asks for the session; false when there are no more.
+    /// Reads a request, and answers it if it belongs to the session; false if there are no more.
     fn request(&mut self, limit: Duration) -> io::Result<bool> {
         let deadline = Instant::now() + limit;
         let (head, end) = loop {
@@ -112,7 +112,7 @@ impl Carriage for Tunnel {
     fn receive(&mut self, buffer: &mut [u8], limit: Duration) -> io::Result<usize> {
         let deadline = Instant::now() + limit;
         while self.unread.is_empty() {
-            // A client that is gone may have asked for more before.
+            // A client that has closed may have sent more requests before.
             let _ = self.answer();
             let left = deadline.saturating_duration_since(Instant::now());
             if !self.request(left)? {
@@ -130,12 +130,12 @@ impl Carriage for Tunnel {
         Ok(())
     }
 
-    /// The session is over; the connection is not.
+    /// The session has ended; the connection is not.
     fn end(&mut self, _: Shutdown) {
         self.over = true;
     }
 
-    /// Puts what follows into the reply to the client's next request.
+    /// Puts the following bytes into the reply to the client's next request.
     fn part(&mut self) {
         let asked = self.answer().and_then(|()| self.request(PATIENCE));
         assert!(asked.is_ok_and(|asked| asked), "the client asks for no more:\n{}", self.log);

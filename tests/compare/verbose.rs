@@ -1,4 +1,4 @@
-//! What the unmodified rtmpdump prints with `-V` and `-z`, for servers that follow a script and for real ones.
+//! The output of the unmodified rtmpdump with `-V` and `-z`, for scripted and for real servers.
 
 use super::session::LIMIT;
 use super::support::amf::{self, Value, ecma, n, object, s};
@@ -31,7 +31,7 @@ pub fn rows() -> impl Iterator<Item = Row> {
     .into_iter()
 }
 
-/// A film with everything that a player is told besides it.
+/// A film with all the messages that a player receives besides it.
 fn film(peer: &mut Peer) {
     peer.accept_connect();
     peer.send_control(5, &[0, 0x26, 0x25, 0xa0]);
@@ -61,7 +61,7 @@ fn not_found(peer: &mut Peer) {
     peer.status(1, "error", "NetStream.Play.StreamNotFound", "there is none");
 }
 
-/// A server that knows where the application is.
+/// A server that redirects to another application.
 fn moved(peer: &mut Peer) {
     peer.handshake();
     let connect = peer.wait_for("connect");
@@ -87,7 +87,7 @@ fn scripted(library: Library, options: &[&str], script: fn(&mut Peer)) -> Option
     observation
 }
 
-/// With the hash of a SWF file that is fetched over HTTP.
+/// With the hash of a SWF file that is downloaded over HTTP.
 fn with_player(library: Library, options: &[&str]) -> Option<Observation> {
     let site = Site::of_file(SWF);
     let url = site.url("/a.swf");
@@ -125,10 +125,10 @@ fn rtmpdump(library: Library, options: &[&str], url: &str) -> Option<Observation
     })
 }
 
-/// In front of the clock of a server.
+/// The prefix of a server's clock.
 const UPTIME: &str = "DEBUG: HandShake: Server Uptime :";
 
-/// The lines that do not depend on how fast everything is.
+/// The lines that do not depend on speed.
 fn shown(text: &str) -> String {
     let lines = text.split(['\n', '\r']).filter(|line| !line.contains(" kB / "));
     let lines = lines.map(|line| match line.strip_prefix(UPTIME) {

@@ -1,4 +1,4 @@
-//! What is around the messages of a session: TLS, HTTP, the cipher of RTMPE.
+//! The layers around a session's messages: TLS, HTTP, the cipher of RTMPE.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -17,7 +17,7 @@ use super::support::certs::{Authority, Certificate, Valid};
 use super::support::peer::{Carriage, PATIENCE, read_exact};
 use super::tunnel::Tunnel;
 
-/// How the messages of a session travel, from the inside to the outside.
+/// The layers of a session, from the inside to the outside.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Way {
     /// The name of the protocol in a URL.
@@ -35,7 +35,7 @@ impl Way {
     pub const TLS: Self = Self { protocol: "rtmps", tls: true, ..Self::PLAIN };
     pub const TLS_TUNNELLED: Self = Self { protocol: "rtmpts", tls: true, ..Self::TUNNELLED };
 
-    /// Puts everything around a connection that a client of this way expects there.
+    /// Adds the layers to a connection that a client of this way expects.
     pub fn dress(self, mut peer: Peer, tls: Option<&Arc<ServerConfig>>) -> Peer {
         if self.tls {
             let config = tls.expect("TLS needs a certificate").clone();
@@ -63,7 +63,7 @@ impl fmt::Display for Way {
     }
 }
 
-/// A certificate for this machine, and who vouches for it.
+/// A certificate for this machine, and its authority.
 pub struct Credentials {
     pub authority: Authority,
     pub config: Arc<ServerConfig>,
@@ -76,7 +76,7 @@ impl Credentials {
         let chain = CertificateDer::pem_file_iter(chain).expect("the file was just written");
         let chain = chain.collect::<Result<_, _>>().expect("a chain of certificates");
         let key = PrivateKeyDer::from_pem_file(key).expect("the file was just written");
-        // With 1.3, the original takes the server's first ticket for an error.
+        // With 1.3, librtmp 2.4 treats the server's first ticket as an error.
         let config = ServerConfig::builder_with_provider(ring::default_provider().into())
             .with_protocol_versions(&[&rustls::version::TLS12])
             .expect("the provider knows TLS 1.2")
@@ -87,7 +87,7 @@ impl Credentials {
     }
 }
 
-/// A carriage as an object to read and write, with a limit to each wait.
+/// A connection as an object to read and write, with a limit for each wait.
 struct Limited {
     carriage: Box<dyn Carriage>,
     limit: Duration,
@@ -101,7 +101,8 @@ impl Read for Limited {
 
 impl Write for Limited {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        // What a client sent before it went can only be read if what it does not take any more is out of the way.
+        // The bytes that a client sent before it closed can only be read if the bytes that it no longer reads
+        // are out of the way.
         let _ = self.carriage.send(bytes);
         Ok(bytes.len())
     }

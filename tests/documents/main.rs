@@ -1,4 +1,4 @@
-//! What the documents say is true.
+//! The statements in the documents are true.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -7,5 +7,6 @@ mod support;
 
 mod defects;
 mod guide;
+mod prose;
 mod readme;
 mod security;

@@ -86,7 +86,7 @@ fn programs_build_and_run_against_an_installed_library() {
     is_complete(&Staged::install(PREFIX, "lib", &["CARGO=cargo-is-not-here"]));
 }
 
-/// Whoever gets the crate from a registry can do all of this, too.
+/// All of this also works with the crate from a registry.
 #[test]
 fn crate_contains_the_files_for_an_installation() {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

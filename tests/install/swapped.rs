@@ -22,7 +22,7 @@ use crate::toolchain::{run, staging::Staged};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Mounts the first file over the second, for what it starts and nobody else; then runs the rest in that place.
+/// Mounts the first file over the second, for what it starts and nothing else; then runs the rest in that place.
 const SWAP: &str = r#"mount --bind "$1" "$2" && cmp -s "$1" "$2" && shift 2 && exec "$@""#;
 
 #[test]
@@ -54,7 +54,7 @@ fn installed_programs_run_on_the_packages_of_this_library() {
     }
 
     let (file, played) = (directory.join("gstreamer.flv"), nginx.url("vod", "film"));
-    // It would go on when it has all; so it is told when to stop.
+    // It would continue when it has all; so it is told when to stop.
     let blocks = fs::metadata(&clip).unwrap().len() / 4096 - 1;
     let pipeline =
         format!("-q rtmpsrc location={played} num-buffers={blocks} ! filesink location={}", file.display());
@@ -115,7 +115,7 @@ impl System {
 
     fn command(&self, program: &Path) -> Command {
         let mut command = Command::new(&self.unshare);
-        // Whoever is not root becomes it in a namespace of his own.
+        // A user other than root becomes root in a new namespace.
         command.args(["-r", "-m", "sh", "-c", SWAP, "sh"]);
         command.arg(&self.staged).arg(&self.installed).arg(program);
         command.env_remove("LD_LIBRARY_PATH");

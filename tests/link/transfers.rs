@@ -55,7 +55,7 @@ fn a_name_is_looked_up_without_waiting() {
 #[test]
 fn unknown_name_is_an_error_of_the_lookup() {
     let mut target = to(1935);
-    // No resolver asks anybody for a label that is too long.
+    // Resolvers refuse a label that is too long.
     target.host = vec![b'a'; 64];
     let mut link = Link::connect(&target, Instant::now()).unwrap();
     assert!(matches!(open(&mut link), Err(Error::Unresolved(_))));
@@ -89,7 +89,7 @@ fn a_peer_that_reads_nothing_leaves_no_room_and_memory_does_not_grow() {
     open(&mut link).unwrap();
     let block = pattern(1 << 20, 3);
     let mut sent = 0;
-    // The system takes more for a moment after it has taken nothing.
+    // The system accepts more for a moment after it has accepted nothing.
     let mut full = Instant::now() + Duration::from_millis(200);
     while Instant::now() < full {
         let taken = link.send(&[IoSlice::new(&block)], Instant::now()).unwrap();

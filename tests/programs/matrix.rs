@@ -1,5 +1,5 @@
-//! Unmodified programs and servers of several makes, each with each and on both libraries: a table of what is asked of a
-//! program, and what it gets from each server.
+//! Unmodified programs with servers from several projects, each with each and with both libraries: a table of
+//! the tasks of a program, and the result from each server.
 //!
 //! rtmpsuck and rtmpsrv, which are servers themselves, are in `more_clients.rs`.
 
@@ -25,7 +25,7 @@ const MAKES: [Make; 4] = [Make::Nginx, Make::Ours, Make::NodeMediaServer, Make::
 
 type Row = (Task, [Gets; 4]);
 
-/// Films. node-media-server plays none: it waits for somebody to publish them. nginx heeds `start` alone, and resumes with
+/// Films. node-media-server plays none: it waits until they are published. nginx heeds `start` alone, and resumes with
 /// times that librtmp does not expect; node-rtsp-rtmp-server heeds neither. nginx and node-media-server do not speak RTMPE.
 #[rustfmt::skip]
 const FILMS: &[Row] = &[
@@ -55,7 +55,7 @@ const FILMS: &[Row] = &[
 ];
 
 /// Live streams, for which rtmpdump heeds neither resume nor start nor stop. curl cannot say that it wants to wait for one
-/// at our server, nor can anybody at node-rtsp-rtmp-server.
+/// at our server; at node-rtsp-rtmp-server, no client can.
 #[rustfmt::skip]
 const LIVE: &[Row] = &[
     //                                        nginx    ours     node-media-server  node-rtsp-rtmp-server
@@ -122,7 +122,7 @@ fn check(players: Vec<[Playing; 2]>, place: &Place, sent: &[Tag], live: bool) {
     }
 }
 
-/// Players receive a film, as many of them at once as the server can bear.
+/// Players receive a film, as many of them at once as the server supports.
 fn film(make: Make) {
     let place = need!(Place::open(make));
     for cells in column(FILMS, make).chunks(make.most_players() / BOTH.len()) {
@@ -132,7 +132,7 @@ fn film(make: Make) {
     assert!(place.player.requests() >= BOTH.len(), "the SWF file was not asked for");
 }
 
-/// Players receive a live stream. Those that may wait for its beginning do, and get all of it.
+/// Players receive a live stream. Players that can wait for its beginning do so, and receive all of it.
 fn live(make: Make) {
     if make == Make::Ours && ours_is_original() {
         return; // it refuses ffmpeg, which publishes
@@ -159,7 +159,7 @@ fn from_the_beginning(cells: &[(Task, Gets)], place: &Place) -> Option<()> {
     Some(())
 }
 
-/// The stream goes on until everybody has got some of it.
+/// The stream continues until all players have received some of it.
 fn in_the_middle(cells: &[(Task, Gets)], place: &Place, name: &str) -> Option<()> {
     let clip = clip::long()?;
     let mut publisher = servers::publish_with_ffmpeg(&clip, &place.site.live(name))?;

@@ -21,7 +21,7 @@ use socket2::Socket;
 /// How long a wait lasts before it looks what other threads have done to the link.
 const SLICE: Duration = Duration::from_millis(10);
 
-/// A link that blocks, for several threads. The time-outs of `socket` hold for each wait.
+/// A link that blocks, for several threads. The timeouts of `socket` hold for each wait.
 pub struct End {
     link: Mutex<Link>,
     pub socket: TcpStream,
@@ -159,7 +159,7 @@ impl Write for &End {
     }
 }
 
-/// Accepts clients for ever, in TLS if there is a context, and in tunnels: `handle` gets the stream of each session, in a thread of
+/// Accepts clients forever, in TLS if there is a context, and in tunnels: `handle` gets the stream of each session, in a thread of
 /// its own. Returns the port.
 pub fn serve(
     tunnels: &Tunnels,

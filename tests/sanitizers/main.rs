@@ -48,6 +48,26 @@ fn careless_programs_access_only_valid_memory() {
     }
 }
 
+/// How long each run of `random_calls` takes; `make sanitize` sets it.
+fn random_calls_time() -> Duration {
+    let seconds = std::env::var("RANDOM_CALLS_SECONDS").ok().and_then(|text| text.parse().ok());
+    Duration::from_secs(seconds.unwrap_or(2))
+}
+
+#[test]
+fn random_calls_access_only_valid_memory_and_free_it() {
+    need!(program::sanitize());
+    if library::ours_is_original() {
+        return;
+    }
+    let program = need!(Program::test_of_ours("random_calls"));
+    for seed in ["4", "5", "6"] {
+        let time = random_calls_time().as_millis().to_string();
+        let run = need!(program.run(Library::Ours, &[seed, &time], "", LIMIT + random_calls_time()));
+        assert_eq!((run.code, run.stdout.as_str()), (Some(0), "done\n"), "seed {seed}: {}", run.stderr);
+    }
+}
+
 #[test]
 fn hostile_amf_is_read_within_its_bounds_and_freed() {
     need!(program::sanitize());

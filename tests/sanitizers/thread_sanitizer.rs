@@ -1,7 +1,7 @@
-//! `tests/c/threads.c`, `tests/c/stress.c` and the library under ThreadSanitizer, which sees every access to memory and whether it is in order.
+//! `tests/c/threads.c`, `stress.c`, `random_calls.c` and the library under ThreadSanitizer, which reports data races.
 //!
-//! The compiler calls this unstable, and the standard library, which is not compiled for it, keeps its slow paths out of
-//! sight: `tests/c/tsan_locks.c` tells of the locks, and what is left is suppressed below.
+//! This option of the compiler is unstable. The standard library is not compiled with it, so the sanitizer does not see its
+//! slow paths: `tests/c/tsan_locks.c` reports the locks to it, and the remaining false reports are suppressed below.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use crate::random_calls_time;
 use crate::support::{
     TempDir,
     certs::{Authority, Valid},
@@ -31,7 +32,7 @@ fn threads_that_share_sessions_do_not_race() {
         return;
     }
     let directory = TempDir::new("tsan");
-    let [threads, stress] = need!(build(&directory, ["threads", "stress"]));
+    let [threads, stress, random_calls] = need!(build(&directory, ["threads", "stress", "random_calls"]));
     let suppressions = directory.join("suppressions");
     fs::write(&suppressions, SUPPRESSIONS).unwrap();
     let authority = need!(Authority::new());
@@ -53,6 +54,15 @@ fn threads_that_share_sessions_do_not_race() {
     {
         run(&threads, scheme, ["2", messages], "2 sessions\n");
         run(&stress, scheme, ["3000", "1"], "done\n");
+    }
+    for seed in 1..=3 {
+        let time = random_calls_time().as_millis().to_string();
+        let mut command = Command::new(&random_calls);
+        command.args([&seed.to_string(), &time]);
+        command.env("TSAN_OPTIONS", format!("exitcode=99 suppressions={}", suppressions.display()));
+        let run = program::run(&mut command, "", LIMIT + random_calls_time());
+        assert!(!run.stderr.contains("WARNING: ThreadSanitizer"), "seed {seed}:\n{}", run.stderr);
+        assert_eq!(run.expect("random_calls"), "done\n");
     }
 }
 

@@ -7,16 +7,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a peer does once so many bytes of its own are sent.
+/// The behaviour of a peer after it has sent a certain number of its own bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// Says nothing more, and goes on reading.
+    /// Says nothing more, and continues reading.
     Silence,
-    /// Sends a byte now and then, and goes on reading.
+    /// Sends a byte now and then, and continues reading.
     Trickle,
     /// Does nothing more, not even read.
     Freeze,
-    /// Goes on after that time.
+    /// Continues after that time.
     Hold(Duration),
 }
 
@@ -49,7 +49,7 @@ impl Stalling {
         Self::start(behind, after, then, u64::MAX)
     }
 
-    /// As `in_front_of`, and freezes after so many bytes of the clients.
+    /// As `in_front_of`, and freezes after this number of bytes from the clients.
     pub fn deaf_after(behind: u16, takes: u64) -> Self {
         Self::start(behind, u64::MAX, Then::Freeze, takes)
     }
@@ -80,7 +80,7 @@ impl Stalling {
                     side.set_nonblocking(false).expect("sockets can block");
                     side.set_nodelay(true).expect("TCP sockets take TCP_NODELAY");
                     side.set_read_timeout(Some(TICK)).expect("a positive time-out");
-                    // Nobody waits for ever for a client that does not read.
+                    // Nobody waits forever for a client that does not read.
                     side.set_write_timeout(Some(Duration::from_secs(30))).expect("a positive time-out");
                 }
                 shared.clone().forward(&client, &server, false);
@@ -190,5 +190,5 @@ impl Shared {
     }
 }
 
-/// How often threads look whether all is over.
+/// How often threads look whether all has ended.
 const TICK: Duration = Duration::from_millis(50);

@@ -106,7 +106,7 @@ fn read_scalars<'a, L: List<'a>>(
     }
 }
 
-/// What follows the marker of a value with members.
+/// The header after the marker of a value with members.
 fn nested<'a>(marker: u8, reader: &mut Reader<'a>) -> Parse<Shape<'a>> {
     match marker {
         OBJECT => Ok(Shape::Members { named: true, ecma: false }),

@@ -307,7 +307,7 @@ pub fn integer<E>(mut next: impl FnMut() -> std::result::Result<u8, E>) -> std::
     Ok((value, 4))
 }
 
-/// What a string's header says about it.
+/// The meaning of a string's header.
 pub enum StringHeader {
     /// The string was sent before; this is its position in the order of strings.
     Reference(i32),

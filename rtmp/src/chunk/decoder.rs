@@ -87,7 +87,7 @@ pub struct Chunk<B> {
     pub chunk_stream: u32,
     /// Header format of the message's first chunk, 0 to 3.
     pub format: u8,
-    /// What the message carries.
+    /// The kind of message.
     pub kind: MessageType,
     /// The message stream that the message belongs to.
     pub stream_id: u32,

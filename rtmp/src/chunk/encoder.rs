@@ -26,7 +26,7 @@ pub struct Outgoing<'a> {
     /// The requested header format, 0 to 3. The encoder uses a smaller header if it has the same meaning, and a larger one if
     /// it is needed.
     pub format: u8,
-    /// What the message carries.
+    /// The kind of message.
     pub kind: MessageType,
     /// Milliseconds, absolute, modulo 2^32.
     pub timestamp: u32,
@@ -42,7 +42,7 @@ impl<'a> Outgoing<'a> {
         self.chunks(self.format & 3, self.timestamp, chunk_size)
     }
 
-    /// How many bytes the first chunk of [`Self::as_asked`] has.
+    /// The length of the first chunk of [`Self::as_asked`] in bytes.
     pub fn first_len(&self, chunk_size: u32) -> usize {
         let basic = match self.chunk_stream {
             0..=63 => 1,

@@ -72,7 +72,7 @@ const EXTENDED_LEN: usize = 4;
 /// Message header bytes by header format (RTMP 1.0, section 5.3.1.2).
 const MESSAGE_HEADER_LEN: [usize; 4] = [11, 7, 3, 0];
 
-/// What a [`Decoder`] or an [`Encoder`] has processed.
+/// The totals of a [`Decoder`] or an [`Encoder`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Bytes of chunks, headers included.

@@ -109,7 +109,7 @@ pub struct Client {
 /// let mut player = client.play()?;
 /// for message in player.messages() {
 ///     match message {
-///         Err(rtmp::Error::Interrupted) => println!("a minute is over"),
+///         Err(rtmp::Error::Interrupted) => println!("a minute has passed"),
 ///         message => println!("{:?}", message?.kind),
 ///     }
 /// }

@@ -62,7 +62,7 @@ pub struct Player {
     over: bool,
 }
 
-/// What a playing connection receives.
+/// A message or notice that a playing connection receives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
@@ -159,7 +159,7 @@ impl Player {
         Messages { player: self, failed: false }
     }
 
-    /// What the server has announced. A server without Enhanced RTMP announces nothing.
+    /// The capabilities that the server has announced. A server without Enhanced RTMP announces nothing.
     pub fn peer(&self) -> Capabilities {
         self.server.lock().peer()
     }

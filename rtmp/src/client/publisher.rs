@@ -102,7 +102,7 @@ impl Publisher {
         self.send(message.kind.message_type(), timestamp, &body)
     }
 
-    /// What the server has announced. A server without Enhanced RTMP announces nothing.
+    /// The capabilities that the server has announced. A server without Enhanced RTMP announces nothing.
     pub fn peer(&self) -> Capabilities {
         self.server.lock().peer()
     }

@@ -82,7 +82,7 @@ pub struct ServerSession {
     last_stream: Option<u32>,
 }
 
-/// What the client of a server does.
+/// An event from the client of a server.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ServerEvent {
@@ -226,7 +226,7 @@ impl ServerSession {
         self.send(stream_id, message.kind.message_type(), timestamp, &body)
     }
 
-    /// What the client has announced.
+    /// The capabilities that the client has announced.
     pub fn peer(&self) -> Capabilities {
         self.shared.lock().peer()
     }

@@ -89,7 +89,7 @@ pub struct Stepper {
     last_stream: Option<u32>,
 }
 
-/// What happens to the connection of a [`Stepper`].
+/// An event of a [`Stepper`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum StepperEvent {
@@ -330,7 +330,7 @@ impl Stepper {
         self.connection.reconnect()
     }
 
-    /// What the peer has announced: a server from [`StepperEvent::Streaming`] on, a client from its first request on.
+    /// The peer's announcement: a server's from [`StepperEvent::Streaming`] on, a client's from its first request on.
     pub fn peer(&mut self) -> Capabilities {
         self.connection.peer()
     }

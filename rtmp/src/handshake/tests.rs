@@ -43,7 +43,7 @@ fn server(seed: u64) -> Server {
 
 const SWF: Swf = Swf { size: 0x0102_0304, hash: [5; 32] };
 
-/// How many bytes arrive at once.
+/// The number of bytes that arrive at once.
 const STEPS: [usize; 8] =
     [1, 7, BLOCK_LEN - 1, BLOCK_LEN, BLOCK_LEN + 1, 2 * BLOCK_LEN, 1 + 2 * BLOCK_LEN, 9000];
 
@@ -72,7 +72,7 @@ struct Endpoint<'a> {
 }
 
 impl Endpoint<'_> {
-    /// Takes what arrived and says what is to be sent.
+    /// Processes received bytes and returns the bytes to send.
     fn receive(&mut self, bytes: impl Iterator<Item = u8>) -> Result<Vec<u8>> {
         self.input.extend(bytes);
         let mut output = Vec::new();
@@ -170,7 +170,7 @@ impl Side for Scripted {
     }
 }
 
-/// What becomes of a client whose server sends these blocks.
+/// The result of a client whose server sends these blocks.
 fn outcome(mut client: Client, s0: u8, s1: &Block, s2: &Block) -> Result<Outcome> {
     let input = [&[s0], &s1[..], &s2[..]].concat();
     let mut client = Endpoint { side: &mut client, input, outcome: None };

@@ -115,7 +115,7 @@ pub struct Track<'a> {
     pub codec: Codec,
     /// Number of the track. 0 is the default track; the others have no order of rank.
     pub id: u8,
-    /// What the data is.
+    /// The kind of the data.
     pub packet: Packet,
     /// The frame type of video. All tracks of a message share it. `None` for audio and commands, and where it has no
     /// meaning.

@@ -63,7 +63,7 @@ impl Arrival {
     pub(super) fn step(&mut self, now: Instant) -> Result<Option<Outcome>> {
         self.wire.step(now)?;
         loop {
-            // Also after a request that no session took: the connection begins anew then, and has to see the end again.
+            // Also after a request that no session took: the connection then begins again, and has to see the end again.
             if self.connection.wants_input() {
                 fill(&mut self.wire, now, |bytes, now| {
                     match bytes {

@@ -219,7 +219,7 @@ impl Talk {
     }
 }
 
-/// What the proxy has sent.
+/// A part of the proxy's answer.
 enum Heard {
     Nothing,
     /// A part of the reply.

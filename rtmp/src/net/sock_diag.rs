@@ -1,4 +1,4 @@
-//! What Linux knows of a TCP connection, as `ss -ti` asks for it: a netlink message of the kind `sock_diag(7)` describes.
+//! Statistics of a TCP connection from Linux, which `ss -ti` shows, too: a netlink request, as in `sock_diag(7)`.
 //!
 //! `getsockopt` with `TCP_INFO` returns the same numbers, but no crate has it as a safe function, and this crate has no unsafe
 //! code. Systems that refuse netlink to programs, such as Android, report nothing.
@@ -10,7 +10,7 @@ use rustix::net::{
 };
 use socket2::Socket;
 
-/// What the system measures of a connection.
+/// The system's measurements of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct TcpInfo {
     /// Bytes that the peer's system has not confirmed.

@@ -28,7 +28,7 @@ pub struct Target {
     pub timeout: Option<Duration>,
 }
 
-/// What the first socket of a connection connects to.
+/// The target of the first socket of a connection.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Entry {
     /// The host, or the proxy if there is one, whose name is looked up.

@@ -1,7 +1,7 @@
 //! Numbers at the start of a text, read as C reads them: leading spaces are skipped, text after the number is ignored, and text
 //! without a number is 0. The slice limits the text, not a NUL.
 
-/// What is wrong with a text that should be a number.
+/// The flaw of a text that should be a number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     /// It does not begin with a number.

@@ -7,7 +7,7 @@ use crate::{
     text::Text,
 };
 
-/// What one end announces: codecs and features beyond those that every end has.
+/// The announcement of one end: codecs and features beyond those that every end has.
 ///
 /// ```
 /// use rtmp::{media::{FourCc, Kind}, session::{Capabilities, ability, feature}};
@@ -71,7 +71,7 @@ enum Name {
     Code(FourCc),
 }
 
-/// What the peer has announced in `connect`, or in its result.
+/// The announcement of the peer in `connect`, or in its result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Peer {
     /// The capabilities.

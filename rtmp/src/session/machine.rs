@@ -7,28 +7,30 @@
 //! - write the bytes of [`Session::unsent`] to the connection, and report with [`Session::sent`] how many were written;
 //! - call [`Session::check`], which fails, at [`Session::deadline`].
 
+mod outgoing;
+mod reactions;
+mod requests;
+
 use std::{
     collections::VecDeque,
-    io::IoSlice,
     time::{Duration, Instant},
 };
 
-use log::{Level, debug, error, log_enabled, warn};
+use log::{Level, error, log_enabled};
 
+use self::outgoing::Answers;
 use super::{
-    Action, Calls, Capabilities, Command, Context, Notice, Outcome, Peer, Profile, Reaction, Reconnect,
-    State, command, feature, packet_log, pausing,
+    Calls, Capabilities, Notice, Peer, Profile, Reconnect, State, packet_log, pausing,
     queue::Queue,
-    reply,
-    serve::{self, Request, Requests},
-    streams::{StreamStage, Streams},
+    serve::{Request, Requests},
+    streams::Streams,
 };
 use crate::{
-    chunk::{self, Chunk, Chunks, Decoder, Encoder, Outgoing},
+    chunk::{self, Chunk, Decoder, Encoder},
     error::{Error, Refusal, Result},
     handshake::{self, Cipher, ClientOptions, Keys, Progress, ServerOptions},
     message::{Body, Message, MessageType},
-    random::{self, Random},
+    random::Random,
     stats::{Phases, Stats, spent},
 };
 
@@ -107,16 +109,6 @@ struct Counters {
     streaming: Option<Instant>,
 }
 
-/// Bytes in the queue that answer the peer or acknowledge received bytes. They may be anywhere in the queue, so two portions
-/// count them: when the first has left the queue, the second is the whole of them.
-#[derive(Default)]
-struct Answers {
-    first: usize,
-    /// The end of the first portion, as [`Session::queued_until`].
-    end: u64,
-    second: usize,
-}
-
 enum Side {
     Client,
     Server(Requests),
@@ -175,13 +167,6 @@ pub enum Event<B = Vec<u8>> {
 
 /// The limit of queued answers in bytes. With more, nothing is received until the peer has read some of them.
 pub const MAX_ANSWERS: usize = 64 << 10;
-
-/// Messages of up to this many bytes, headers included, are copied before a system call, because scattered pieces cost the
-/// system more than the copy.
-const COPIED: usize = 16 << 10;
-
-/// The limit of pieces of a long message that go to the system in one call.
-const MAX_PIECES: usize = 64;
 
 impl<B: Body> Session<B> {
     /// A client's session. `timeout` limits each phase: the handshake, and the answer to each command that a stream needs
@@ -379,46 +364,6 @@ impl<B: Body> Session<B> {
         matches!(self.stage, Stage::Open)
     }
 
-    /// The bytes to be written next.
-    pub fn unsent(&self) -> &[u8] {
-        self.queue.unsent()
-    }
-
-    /// Reports that the first `count` bytes of [`Session::unsent`] were written.
-    pub fn sent(&mut self, count: usize) {
-        self.queue.remove(count);
-        self.note_sent();
-    }
-
-    /// Bytes have left the queue.
-    fn note_sent(&mut self) {
-        let sent = self.queued - self.queue.len() as u64;
-        while self.ends.front().is_some_and(|end| *end <= sent) {
-            self.ends.pop_front();
-        }
-        self.answers.left(sent, self.queued);
-    }
-
-    /// Moves the next message that has to be written, or all of them if they go `together`, to `taken`, in place of what is
-    /// there; empty if there is none.
-    pub fn take_unsent(&mut self, together: bool, taken: &mut Vec<u8>) {
-        let unsent = self.queue.unsent();
-        let first = self.queued - unsent.len() as u64;
-        let end = self.ends.iter().find(|end| **end > first);
-        let len = match end {
-            Some(end) if !together => (end - first) as usize,
-            _ => unsent.len(),
-        };
-        if len == unsent.len() {
-            self.queue.swap(taken);
-        } else {
-            taken.clear();
-            taken.extend_from_slice(&unsent[..len]);
-            self.queue.remove(len);
-        }
-        self.note_sent();
-    }
-
     /// The number of our commands that the peer has answered.
     pub fn answered(&self) -> u32 {
         self.answered
@@ -427,44 +372,6 @@ impl<B: Body> Session<B> {
     /// Whether the connection is encrypted (RTMPE).
     pub fn is_encrypted(&self) -> bool {
         self.sending.is_some()
-    }
-
-    /// Encodes a message. Send the result before anything else, or pass it to [`Session::enqueue_chunks`].
-    pub fn encode<'m>(&mut self, message: &Outgoing<'m>) -> Result<Chunks<'m>> {
-        self.encoder.encode(message, chunk_size(self.state.out_chunk_size))
-    }
-
-    /// Queues an encoded message.
-    pub fn enqueue_chunks(&mut self, chunks: &Chunks<'_>) {
-        self.enqueue(|out| chunks.append_to(out));
-    }
-
-    /// Queues bytes that were not encoded here.
-    pub fn enqueue_bytes<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>) {
-        self.enqueue(|out| pieces.for_each(|piece| out.extend_from_slice(piece)));
-    }
-
-    /// Queues `len` bytes whose first `sent` bytes were already written, past the queue, which is empty. Only for a session that
-    /// does not encrypt.
-    pub fn enqueue_rest<'p>(&mut self, pieces: impl Iterator<Item = &'p [u8]>, len: usize, mut sent: usize) {
-        debug_assert!(
-            self.queue.is_empty() && !self.is_encrypted(),
-            "these bytes come next, and as they are"
-        );
-        self.queued += sent as u64;
-        if sent == len {
-            return;
-        }
-        self.enqueue_bytes(pieces.map(|piece| {
-            let skipped = sent.min(piece.len());
-            sent -= skipped;
-            &piece[skipped..]
-        }));
-    }
-
-    /// The length in bytes of the first chunk of the oldest message in the queue.
-    pub fn first_chunk_len(&self) -> usize {
-        self.first_chunk
     }
 
     /// The decoder of received messages.
@@ -494,204 +401,6 @@ impl<B: Body> Session<B> {
         }
     }
 
-    /// Sends `connect` with the application's settings, followed by `extras` (AMF0 values). The answers lead to
-    /// [`Event::Streaming`].
-    pub fn connect(&mut self, application: &mut dyn Application, extras: &[u8], now: Instant) -> Result<()> {
-        self.set_starting(true);
-        self.begin_phase(now);
-        let (profile, calls) = application.wishes();
-        let connect = command::connect(&mut self.state, &profile, extras);
-        self.say(&connect, &profile, calls)
-    }
-
-    /// Sends one of the protocol's commands or control messages.
-    pub fn send_command<C: AsRef<[u8]>>(
-        &mut self,
-        application: &mut dyn Application,
-        command: &Command<C>,
-    ) -> Result<()> {
-        let (profile, calls) = application.wishes();
-        self.say(command, &profile, calls)
-    }
-
-    /// Asks the server to pause the stream at its current position, or to continue from there.
-    pub fn pause(&mut self, application: &mut dyn Application, paused: bool) -> Result<()> {
-        if paused {
-            self.state.pause_timestamp = self.media_clock();
-        }
-        let time_ms = self.state.pause_timestamp as i32;
-        let command = command::pause(&mut self.state, paused, time_ms);
-        self.send_command(application, &command)
-    }
-
-    /// Asks the server to seek to a position in the stream, in milliseconds.
-    pub fn seek(&mut self, application: &mut dyn Application, time_ms: i32) -> Result<()> {
-        self.state.seeking = true;
-        let command = command::seek(&mut self.state, time_ms);
-        self.send_command(application, &command)
-    }
-
-    /// Changes the largest chunk payload to the peer, and announces it.
-    pub fn set_chunk_size(&mut self, application: &mut dyn Application, bytes: u32) -> Result<()> {
-        let size = chunk::valid_chunk_size(bytes).ok_or(Error::Invalid("a chunk size of 0"))?;
-        self.send_command(application, &command::set_chunk_size(size))?;
-        self.state.out_chunk_size = size as i32;
-        Ok(())
-    }
-
-    /// Encodes a message and offers it to `write`, which takes the first bytes of some slices and returns their number, or 0 if
-    /// there is no room. The rest is copied to the queue. Returns the header format that was used.
-    ///
-    /// An error of `write` leaves the message in the queue.
-    pub fn send(
-        &mut self,
-        message: &Outgoing<'_>,
-        mut write: impl FnMut(&[IoSlice<'_>]) -> Result<usize>,
-    ) -> Result<u8> {
-        if !self.is_open() {
-            return Err(Error::Closed);
-        }
-        let chunks = self.encoder.encode(message, chunk_size(self.state.out_chunk_size))?;
-        if self.sending.is_none() && self.queue.is_empty() && chunks.len() > COPIED {
-            self.queued += chunks.len() as u64;
-            self.send_in_pieces(&chunks, &mut write)?;
-        } else {
-            self.enqueue(|out| chunks.append_to(out));
-            let count = write(&[IoSlice::new(self.queue.unsent())])?;
-            self.sent(count);
-        }
-        Ok(chunks.format)
-    }
-
-    /// Sends a long message without copying it; only the rest goes to the queue.
-    fn send_in_pieces(
-        &mut self,
-        chunks: &Chunks<'_>,
-        write: &mut dyn FnMut(&[IoSlice<'_>]) -> Result<usize>,
-    ) -> Result<()> {
-        let mut pieces = chunks.pieces();
-        loop {
-            let mut batch: [&[u8]; MAX_PIECES] = [&[]; MAX_PIECES];
-            let mut count = 0;
-            for (place, piece) in batch.iter_mut().zip(pieces.by_ref()) {
-                *place = piece;
-                count += 1;
-            }
-            if count == 0 {
-                return Ok(());
-            }
-            let whole: usize = batch.iter().map(|piece| piece.len()).sum();
-            let result = write(&batch.map(IoSlice::new)[..count]);
-            let mut sent = *result.as_ref().unwrap_or(&0);
-            if sent < whole {
-                self.queue.append(|out| {
-                    for piece in batch.into_iter().chain(pieces) {
-                        let skipped = sent.min(piece.len());
-                        sent -= skipped;
-                        out.extend_from_slice(&piece[skipped..]);
-                    }
-                });
-                self.ends.push_back(self.queued);
-                return result.map(drop);
-            }
-        }
-    }
-
-    /// Begins to publish a further stream on the connection of the first one, which must be running. Returns a key for
-    /// [`Session::stream_stage`].
-    pub fn open_stream(&mut self, application: &mut dyn Application, name: &[u8]) -> Result<i32> {
-        if !self.is_open() || !self.state.playing || !application.wishes().0.publish {
-            return Err(Error::Invalid("a further stream needs a first one that is being published"));
-        }
-        let (key, commands) = self.further.open(&mut self.state, name)?;
-        commands.iter().try_for_each(|command| self.send_command(application, command))?;
-        Ok(key)
-    }
-
-    /// The stage of a further stream; `None` if there is no such stream.
-    pub fn stream_stage(&self, key: i32) -> Option<&StreamStage> {
-        self.further.stage(key)
-    }
-
-    /// Forgets a further stream that was refused, or that the application no longer waits for.
-    pub fn forget_stream(&mut self, key: i32) {
-        self.further.forget(key);
-    }
-
-    /// Whether a further stream is open on a message stream.
-    pub fn has_stream(&self, stream_id: u32) -> bool {
-        self.further.contains(stream_id)
-    }
-
-    /// Ends the further stream on a message stream. The other streams continue.
-    pub fn close_stream(&mut self, application: &mut dyn Application, stream_id: u32) -> Result<()> {
-        let commands = self.further.close(&mut self.state, stream_id);
-        let commands = commands.ok_or(Error::Invalid("there is no further stream of this number"))?;
-        commands.iter().try_for_each(|command| self.send_command(application, command))
-    }
-
-    /// Ends the stream in an orderly way, if there is one, and receives nothing afterwards.
-    pub fn close(&mut self, application: &mut dyn Application) {
-        let was_open = self.is_open();
-        self.stage = Stage::Closing;
-        self.state.playing = false;
-        self.deadline = None;
-        let stream_id = std::mem::replace(&mut self.state.stream_id, 0);
-        if !was_open || stream_id <= 0 || !matches!(self.side, Side::Client) {
-            return;
-        }
-        for goodbye in self.further.close_all(&mut self.state) {
-            // As below.
-            let _ = self.send_command(application, &goodbye);
-        }
-        let (profile, calls) = application.wishes();
-        let unpublish = profile.publish.then(|| command::fc_unpublish(&mut self.state, &profile));
-        let delete = command::delete_stream(&mut self.state, stream_id);
-        for goodbye in unpublish.into_iter().chain([delete]) {
-            // A name that is too long for a message was refused before.
-            let _ = self.say(&goodbye, &profile, calls);
-        }
-    }
-
-    /// Accepts the request of a server's client.
-    pub fn accept(&mut self, application: &mut dyn Application) -> Result<()> {
-        let announced = self.announced.take();
-        let result = self.answer(application, |requests, state| requests.accept(state, announced.as_deref()));
-        self.announced = announced;
-        result
-    }
-
-    /// Refuses the request of a server's client, with a description for people. After a refused `connect`, the session is
-    /// closing.
-    pub fn refuse(&mut self, application: &mut dyn Application, description: &str) -> Result<()> {
-        let mut closes = false;
-        self.answer(application, |requests, _| {
-            closes = requests.refuses_connection();
-            requests.refuse(description)
-        })?;
-        if closes {
-            self.close(application);
-        }
-        Ok(())
-    }
-
-    /// Informs the client of a server that a message stream that it plays has ended.
-    pub fn end_stream(&mut self, application: &mut dyn Application, stream_id: u32) -> Result<()> {
-        self.answer(application, |requests, _| requests.end(stream_id))
-    }
-
-    fn answer(
-        &mut self,
-        application: &mut dyn Application,
-        answer: impl FnOnce(&mut Requests, &mut State) -> Result<Vec<Command>>,
-    ) -> Result<()> {
-        let Side::Server(requests) = &mut self.side else {
-            return Err(Error::Invalid("only a server answers requests"));
-        };
-        let commands = answer(requests, &mut self.state)?;
-        commands.iter().try_for_each(|command| self.reply(application, command))
-    }
-
     /// The peer's announcement: a server sends it in the result of `connect`, a client in `connect`. `None` before that.
     pub fn peer(&self) -> Option<&Peer> {
         self.peer.as_deref()
@@ -700,25 +409,6 @@ impl<B: Body> Session<B> {
     /// Stores the announcement from a `connect` that the application has received itself.
     pub fn set_peer(&mut self, peer: Peer) {
         self.peer = Some(Box::new(peer));
-    }
-
-    /// Sets the capabilities that a server announces to the clients that it accepts from now on.
-    pub fn announce(&mut self, capabilities: Capabilities) {
-        self.announced = Some(Box::new(capabilities));
-    }
-
-    /// Asks the client of a server to connect again: to `url`, an absolute or relative URL of an application, or to the same
-    /// one if it is empty. Fails, and sends nothing, if the client has not announced support for such requests.
-    pub fn request_reconnect(
-        &mut self,
-        application: &mut dyn Application,
-        url: &[u8],
-        description: &[u8],
-    ) -> Result<()> {
-        if !self.peer().is_some_and(|peer| peer.capabilities.has(feature::RECONNECT)) {
-            return Err(Error::Unsupported("a reconnect request to a client that has not announced them"));
-        }
-        self.send_command(application, &serve::reconnect_request(url, description))
     }
 
     /// Takes the server's last request to connect again.
@@ -756,21 +446,6 @@ impl<B: Body> Session<B> {
             },
             ..Stats::default()
         }
-    }
-
-    /// Counts bytes that the application sends past [`Session::encode`].
-    pub fn count_sent(&mut self, bytes: usize) {
-        self.counters.bytes_out += bytes as u64;
-    }
-
-    /// The end of the queue, in bytes from the beginning of the session.
-    pub fn queued_until(&self) -> u64 {
-        self.queued
-    }
-
-    /// The number of bytes that wait to be written.
-    pub fn queued(&self) -> usize {
-        self.queue.len()
     }
 
     fn shake_hands(
@@ -850,231 +525,6 @@ impl<B: Body> Session<B> {
             None => Ok(()),
         }
     }
-
-    fn react(
-        &mut self,
-        application: &mut dyn Application,
-        message: Message<B>,
-        now: Instant,
-    ) -> Result<Reacted<B>> {
-        let Message { chunk_stream, kind, timestamp, .. } = message;
-        let is_media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
-        if message.body.as_ref().is_empty() && !(is_media && application.wishes().0.all_data) {
-            return Ok(Reacted::Done);
-        }
-        if self.is_starting && matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA) {
-            warn!("Received FLV packet before play()! Ignoring.");
-            return Ok(Reacted::Done);
-        }
-        if let Side::Server(requests) = &mut self.side {
-            match requests.receive(&mut self.state, &message)? {
-                serve::Reaction::Event(event) => {
-                    return Ok(Reacted::Event(match event {
-                        serve::Said::Request(request) => {
-                            if let Request::Connect(connect) = &request {
-                                self.peer = Some(Box::new(Peer::from_command(&connect.body)));
-                            }
-                            self.deadline = None;
-                            Event::Request(request)
-                        }
-                        serve::Said::StreamClosed(stream_id) => Event::StreamClosed { stream_id },
-                        serve::Said::Media => Event::Media(message),
-                    }));
-                }
-                serve::Reaction::Answer(commands) => {
-                    commands.iter().try_for_each(|command| self.reply(application, command))?;
-                    return Ok(Reacted::Done);
-                }
-                serve::Reaction::Nothing => return Ok(Reacted::Done),
-                serve::Reaction::Control => {}
-            }
-        } else if matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::AGGREGATE) {
-            let is_whole = kind != MessageType::AGGREGATE;
-            if is_whole {
-                self.state.media_arrived(chunk_stream, timestamp);
-            }
-            if self.precedes_pause(kind, timestamp) {
-                return Ok(Reacted::Done);
-            }
-            if is_whole {
-                return Ok(self.media(message));
-            }
-        }
-        let Message { format, stream_id, .. } = message;
-        let borrowed =
-            Message { chunk_stream, format, kind, timestamp, stream_id, body: message.body.as_ref() };
-        let (outcome, consequence) = self.dispatch(application, &borrowed, now)?;
-        Ok(match (outcome, consequence) {
-            (_, Consequence::Refused(refusal)) => Reacted::Event(Event::Refused(refusal)),
-            (_, Consequence::Login(token)) => Reacted::Event(Event::Login(token)),
-            (Outcome::Ended, _) => Reacted::Event(Event::Ended(message)),
-            // The peer requests the end of the connection without a reason.
-            (_, Consequence::Closed) => return Err(Error::Closed),
-            (Outcome::Media, Consequence::None)
-                if self.is_starting || self.precedes_pause(kind, timestamp) =>
-            {
-                Reacted::Done
-            }
-            (Outcome::Media, Consequence::None) => self.media(message),
-            (Outcome::Handled, Consequence::None) if self.begins_to_stream() => {
-                Reacted::Event(Event::Streaming)
-            }
-            (Outcome::Handled, Consequence::None) => match self.take_reconnect() {
-                Some(request) => Reacted::Event(Event::Reconnect(request)),
-                None => Reacted::Done,
-            },
-        })
-    }
-
-    /// Reacts to a complete message as a client, and queues the answers.
-    pub fn dispatch(
-        &mut self,
-        application: &mut dyn Application,
-        message: &Message<&[u8]>,
-        now: Instant,
-    ) -> Result<(Outcome, Consequence)> {
-        let Message { chunk_stream, kind, timestamp, body, .. } = *message;
-        if !self.further.is_empty() {
-            if let Some(answered) = self.further.receive(&mut self.state, message) {
-                for command in &answered.commands {
-                    self.reply(application, command)?;
-                }
-                if let Some(notice) = reply::notice(body_of_command(message)) {
-                    application.notified(notice.placed(message));
-                }
-                return Ok((Outcome::Handled, Consequence::None));
-            }
-        }
-        let media_clock = self.media_clock();
-        let (profile, calls) = application.wishes();
-        let is_awaited = self.is_starting || self.deadline.is_some();
-        let needed = is_awaited.then(|| reply::count_essential(calls));
-        let connects = self.counters.connected.is_none() && calls.contains(b"connect");
-        let Reaction { outcome, actions, notice } = super::react(
-            &mut Context {
-                state: &mut self.state,
-                profile: &profile,
-                calls: &mut *calls,
-                media_clock,
-                random: random::system,
-            },
-            chunk_stream,
-            kind,
-            timestamp,
-            body,
-        );
-        if connects && !calls.contains(b"connect") {
-            self.counters.connected = Some(now);
-        }
-        if self.state.playing && self.counters.connected.is_some() {
-            self.counters.streaming.get_or_insert(now);
-        }
-        if needed.is_some_and(|needed| reply::count_essential(calls) < needed) {
-            // An answer that the stream needs begins another phase. Any other answer would put the deadline off without end.
-            self.answered = self.answered.wrapping_add(1);
-            if self.deadline.is_some() {
-                self.begin_phase(now);
-            }
-        }
-        if let Some(notice) = notice {
-            application.notified(notice.placed(message));
-        }
-        let mut consequence = Consequence::None;
-        for action in actions {
-            match action {
-                Action::Send(command) => self.reply(application, &command)?,
-                Action::Introduced(peer) => self.peer = Some(peer),
-                Action::Reconnect(request) => self.reconnect = Some(request),
-                Action::Abort(chunk_stream) => self.decoder.abort(chunk_stream),
-                Action::Close => {
-                    self.close(application);
-                    consequence = Consequence::Closed;
-                }
-                Action::Refuse(refusal) => {
-                    self.close(application);
-                    return Ok((outcome, Consequence::Refused(refusal)));
-                }
-                Action::Authenticate(token) => {
-                    self.stage = Stage::Closing;
-                    self.deadline = None;
-                    return Ok((outcome, Consequence::Login(token)));
-                }
-            }
-        }
-        Ok((outcome, consequence))
-    }
-
-    /// Whether the stream that the application waits for now runs.
-    fn begins_to_stream(&mut self) -> bool {
-        let begins = self.is_starting && self.state.playing;
-        if begins {
-            self.is_starting = false;
-            self.deadline = None;
-        }
-        begins
-    }
-
-    fn media(&mut self, message: Message<B>) -> Reacted<B> {
-        self.state.playing = true;
-        Reacted::Event(Event::Media(message))
-    }
-
-    /// Whether media is older than a pause that has ended. The first media that is not older ends this state.
-    fn precedes_pause(&mut self, kind: MessageType, timestamp: u32) -> bool {
-        if self.state.pausing != pausing::RESUMING {
-            return false;
-        }
-        let precedes = timestamp <= self.state.media_timestamp.max(self.newest.unwrap_or(0));
-        if precedes {
-            debug!("Skipped type: {:02X}, timestamp {timestamp} before the pause", kind.0);
-        } else {
-            self.state.pausing = pausing::NO;
-            self.newest = Some(timestamp);
-        }
-        precedes
-    }
-
-    /// Sends an answer to the peer.
-    fn reply<C: AsRef<[u8]>>(
-        &mut self,
-        application: &mut dyn Application,
-        command: &Command<C>,
-    ) -> Result<()> {
-        let before = self.queue.len();
-        self.send_command(application, command)?;
-        self.answers.second += self.queue.len() - before;
-        Ok(())
-    }
-
-    fn say<C: AsRef<[u8]>>(
-        &mut self,
-        command: &Command<C>,
-        profile: &Profile<'_>,
-        calls: &mut dyn Calls,
-    ) -> Result<()> {
-        packet_log::announce(command, profile);
-        let message = command.message();
-        let chunks = self.encoder.encode(&message, chunk_size(self.state.out_chunk_size))?;
-        packet_log::log_sent(self.descriptor, &message, &chunks, profile);
-        if let Some((name, transaction)) = command.remember {
-            calls.remember(name.as_bytes(), transaction);
-        }
-        if self.queue.is_empty() {
-            self.first_chunk = chunks.first_len();
-        }
-        self.enqueue(|out| chunks.append_to(out));
-        Ok(())
-    }
-
-    /// Appends to the queue, encrypted if the connection is.
-    fn enqueue(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let appended = self.queue.append(write);
-        self.queued += appended.len() as u64;
-        self.ends.push_back(self.queued);
-        if let Some(cipher) = &mut self.sending {
-            cipher.apply(appended);
-        }
-    }
 }
 
 impl Counters {
@@ -1085,21 +535,6 @@ impl Counters {
         }
         if let Some(bytes) = message.body.as_ref().first_chunk().copied().map(u32::from_be_bytes) {
             self.acknowledged += u64::from(bytes.wrapping_sub(self.acknowledged as u32));
-        }
-    }
-}
-
-impl Answers {
-    fn len(&self) -> usize {
-        self.first + self.second
-    }
-
-    /// Updates the counters: the queue now begins at `start` and ends at `end`.
-    fn left(&mut self, start: u64, end: u64) {
-        if start >= self.end {
-            self.first = if start == end { 0 } else { self.second };
-            self.second = 0;
-            self.end = end;
         }
     }
 }
@@ -1134,14 +569,6 @@ impl<B: Body> Default for Session<B> {
     }
 }
 
-/// The AMF0 values of a command.
-fn body_of_command<'m>(message: &Message<&'m [u8]>) -> &'m [u8] {
-    match message.kind {
-        MessageType::COMMAND_AMF3 => message.body.get(1..).unwrap_or_default(),
-        _ => message.body,
-    }
-}
-
 /// A chunk size from [`State`]; an invalid value that a C program stored counts as the default.
 pub fn chunk_size(stored: i32) -> u32 {
     u32::try_from(stored).ok().and_then(chunk::valid_chunk_size).unwrap_or(chunk::DEFAULT_CHUNK_SIZE)
@@ -1149,8 +576,14 @@ pub fn chunk_size(stored: i32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use super::*;
-    use crate::{features, session::Connect};
+    use crate::{
+        chunk::Outgoing,
+        features, random,
+        session::{Command, Connect, command},
+    };
 
     type Wishes = (Profile<'static>, Vec<(Vec<u8>, i32)>);
 

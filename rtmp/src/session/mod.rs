@@ -137,7 +137,7 @@ pub struct Profile<'a> {
     pub live: bool,
     /// Send set_playlist before play.
     pub playlist: bool,
-    /// Pause when the server's buffer runs empty, and go on when it does so again.
+    /// Pause when the server's buffer runs empty, and resume when it does so again.
     pub buffer_events: bool,
     /// Application name.
     pub app: &'a [u8],
@@ -239,7 +239,7 @@ pub struct Command<B = Vec<u8>> {
     pub chunk_stream: u32,
     /// The requested header format.
     pub format: u8,
-    /// What the message carries.
+    /// The kind of message.
     pub kind: MessageType,
     /// Milliseconds.
     pub timestamp: u32,

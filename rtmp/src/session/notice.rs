@@ -44,7 +44,7 @@ pub struct Status {
     pub stream_id: u32,
     /// The command that carries it: `onStatus`, `_result` or `_error`.
     pub method: Vec<u8>,
-    /// What happened, for example `NetStream.Play.Start`.
+    /// The status code, for example `NetStream.Play.Start`.
     pub code: Vec<u8>,
     /// `status`, `warning` or `error`; empty if it is missing.
     pub level: Vec<u8>,

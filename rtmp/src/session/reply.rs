@@ -332,7 +332,7 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
     reaction
 }
 
-/// Whether a command says that the stream is over.
+/// Whether a command means that the stream has ended.
 pub(super) fn ends(body: &[u8]) -> bool {
     let Ok(values) = amf::decode(body) else { return false };
     match value(&values, 0).and_then(Value::as_string) {
@@ -345,7 +345,7 @@ pub(super) fn ends(body: &[u8]) -> bool {
     }
 }
 
-/// What a command from the server says as a status message, for people; `None` if it is none.
+/// The text of a status message in a command from the server; `None` if the command is not one.
 pub fn status_words(kind: MessageType, body: &[u8]) -> Option<Refusal> {
     let body = match kind {
         MessageType::COMMAND => body,
@@ -400,7 +400,7 @@ pub(super) fn refusal(method: &[u8], info: Option<&Properties<'_>>) -> Refusal {
     }
 }
 
-/// What a command tells the application.
+/// The notice for the application in a command.
 pub(super) fn notice(body: &[u8]) -> Option<Notice> {
     let values = amf::decode(body).ok()?;
     Notice::of_command(value(&values, 0)?.as_string()?, info_object(&values), body, true)

@@ -6,7 +6,7 @@ struct Session<'p> {
     state: State,
     profile: Profile<'p>,
     calls: Vec<(Vec<u8>, i32)>,
-    /// What the last message tells the application.
+    /// The notice of the last message.
     notice: Option<Notice>,
 }
 
@@ -82,7 +82,7 @@ fn publish() -> Profile<'static> {
     Profile { publish: true, ..play() }
 }
 
-/// Names of the commands, and types of the other messages, that are to be sent.
+/// Names of the commands, and types of the other messages, that will be sent.
 fn sent(reaction: &Reaction) -> Vec<String> {
     reaction
         .actions
@@ -591,7 +591,7 @@ fn swf_verification_is_answered_if_a_file_is_known() {
     }
 }
 
-/// What a session does when `connect` is refused with this description.
+/// The reaction of a session when `connect` is refused with this description.
 fn reject(profile: Profile<'_>, description: &str) -> Vec<Action> {
     let mut session = Session::new(profile);
     session.calls.push((b"connect".to_vec(), 1));
@@ -710,7 +710,7 @@ fn error_status(session: &mut Session<'_>, transaction: f64, code: &str) -> Reac
 
 #[test]
 fn only_errors_about_the_stream_refuse_it() {
-    // What publishers and players are refused by, and what goes on: with no command, and with the one that starts the stream.
+    // Codes that refuse publishers and players, and others: without a command, and with the one that starts the stream.
     let cases = [
         ("NetConnection.Connect.Rejected", true, true),
         ("NetConnection.Connect.AppShutdown", true, true),

@@ -1,5 +1,5 @@
 //! Sessions of clients and servers, with a network between them that delays, splits, stalls, floods, breaks and damages, and
-//! a clock that stands still unless everybody waits. All of it follows from a seed.
+//! a clock that moves only when all of them wait. All of it follows from a seed.
 //!
 //! `SEED=17 cargo test -p librtmp --test simulation` runs one seed again. `SEEDS=` runs so many, and `TIME=` as many as
 //! there are in so many seconds, from seeds on that no run had before.

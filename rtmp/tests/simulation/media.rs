@@ -70,7 +70,7 @@ const LENGTHS: [usize; 12] = [1, 2, 127, 128, 129, 255, 256, 257, 384, 1000, 409
 /// Timestamps at which something changes on the wire.
 const TIMES: [u32; 7] = [0, 1, 0xFF_FFFE, 0xFF_FFFF, 0x100_0000, 0x7FFF_FFFF, 0xFFFF_FF00];
 
-/// How timestamps go on.
+/// How timestamps continue.
 #[derive(Clone, Copy)]
 enum Steps {
     Usual,

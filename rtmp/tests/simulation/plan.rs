@@ -53,11 +53,11 @@ pub struct Plan {
     /// The server never answers this.
     pub unanswered: Option<Refusal>,
     pub ending: Ending,
-    /// How many time-outs the client outlasts.
+    /// How many timeouts the client outlasts.
     pub patience: u32,
     /// How many messages each end sends that are not part of the stream.
     pub noise: [u32; 2],
-    /// Whether acknowledgements are due after few bytes; one end only, or they would be acknowledged for ever.
+    /// Whether acknowledgements are due after few bytes; one end only, or they would be acknowledged forever.
     pub impatient: Option<usize>,
     /// The client pauses and seeks so often.
     pub controls: u32,

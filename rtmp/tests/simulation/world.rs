@@ -54,7 +54,7 @@ enum Act {
     /// The buffer of a server runs empty, so that its client pauses.
     RunDry,
     ConfirmPause,
-    /// The stream goes on, from somewhat earlier.
+    /// The stream continues, from somewhat earlier.
     Resume,
     Shut,
 }

@@ -7,10 +7,10 @@ use crate::support::amf::Value;
 use crate::support::wire::Message;
 use crate::support::{Peer, Server};
 
-/// How long a server waits for a program that may run under valgrind.
+/// The time that a server waits for a program that may run under valgrind.
 pub const LIMIT: Duration = Duration::from_secs(120);
 
-/// What a server does with the connections of a program, one after the other.
+/// The server's behaviour on each connection of a program.
 pub type Script = fn(&mut Peer, usize);
 
 /// A run of a program.
@@ -18,13 +18,13 @@ pub type Script = fn(&mut Peer, usize);
 pub struct Scenario {
     /// The first argument.
     pub name: &'static str,
-    /// How many connections it makes.
+    /// The number of its connections.
     pub connections: usize,
     pub server: Script,
 }
 
 impl Scenario {
-    /// Starts its server. What the URL names is there even if nobody connects.
+    /// Starts its server, which exists even if the program does not connect.
     pub fn serve(self) -> Server<()> {
         Server::listen(move |listener| {
             for connection in 0..self.connections {
@@ -78,7 +78,7 @@ fn film(peer: &mut Peer, _: usize) {
     peer.drain(LIMIT);
 }
 
-/// `RTMP_Close` takes the stream's name: the connection after it asks for a stream without one.
+/// `RTMP_Close` frees the stream's name: the next connection requests a stream without one.
 fn film_without_a_name_at_last(peer: &mut Peer, connection: usize) {
     peer.accept_connect();
     peer.accept_create();

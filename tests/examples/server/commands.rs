@@ -124,7 +124,7 @@ fn publish_false_and_play_false_stop_the_stream() {
     }
 }
 
-/// A name that is taken ends the connection, since librtmp's clients would wait for ever; but not the other streams.
+/// A name that is taken ends the connection, since librtmp's clients would wait forever; but not the other streams.
 #[test]
 fn bad_name_does_not_end_other_streams() {
     let (server, _folder) = need!(server(Library::Ours, &[]));

@@ -126,7 +126,7 @@ fn nginx_accepts_forwarded_streams() {
     assert!(!server.log().contains("secret"), "{}", server.log());
 }
 
-/// The target reads nothing for a while: other players go on.
+/// The target reads nothing for a while: other players continue.
 #[test]
 fn stalled_target_does_not_delay_players() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there are ports");

@@ -219,7 +219,7 @@ fn each_track_may_have_metadata_of_its_own() {
     assert_eq!(need!(late_player(&sent)), wanted);
 }
 
-/// More tracks, and longer headers, than are kept: the stream goes on.
+/// More tracks, and longer headers, than are kept: the stream continues.
 #[test]
 fn memory_for_late_players_is_limited() {
     let configs: Vec<_> = (0..=255).map(|id| (8, [&body("95 00 4f707573")[..], &[id; 2]].concat())).collect();

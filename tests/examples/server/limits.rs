@@ -322,7 +322,7 @@ fn a_client_that_floods_with_commands_ends() {
     client.assert_alive();
 }
 
-/// Answers that are not read do not hold up a thread for ever.
+/// Answers that are not read do not hold up a thread forever.
 #[test]
 fn a_client_that_does_not_read_its_answers_ends() {
     let (server, _folder) = need!(server(Library::Ours, &["-t", "1"]));

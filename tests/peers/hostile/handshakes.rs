@@ -1,4 +1,4 @@
-//! What peers say in a handshake, for `tests/c/handshake_cut.c`.
+//! The peers' bytes in a handshake, for `tests/c/handshake_cut.c`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rtmp_core::handshake::{BLOCK_LEN, Client, ClientOptions, Server, ServerOptio
 
 use crate::support::{Library, Program, hex};
 
-/// A client or a server, and what its peer says.
+/// A client or a server, and the bytes of its peer.
 #[derive(Debug)]
 pub struct Cut {
     server: bool,
@@ -14,18 +14,18 @@ pub struct Cut {
     /// Whether the client, or the server, knows a SWF file: clients then sign.
     swf: bool,
     says: Says,
-    /// Whether the whole handshake succeeds. What is signed by somebody who has not heard the other end does not.
+    /// Whether the whole handshake succeeds. A signature made without the other end's block fails.
     succeeds: bool,
 }
 
-/// Zeros behind a version, or blocks with a digest and perhaps a key.
+/// Zeros after a version, or blocks with a digest and possibly a key.
 #[derive(Debug, Clone, Copy)]
 enum Says {
     Zeros(u8),
     Signed(u8),
 }
 
-/// These programs work more than they wait.
+/// These programs compute more than they wait.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Bytes of a whole handshake in one direction.

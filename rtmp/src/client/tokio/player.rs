@@ -85,7 +85,7 @@ impl Player {
         Ok(None)
     }
 
-    /// What the server has announced.
+    /// The capabilities that the server has announced.
     pub fn peer(&self) -> Capabilities {
         self.front.lock().stepper.peer()
     }

@@ -117,7 +117,7 @@ impl Publisher {
         self.front.act(|inner| inner.stepper.close_stream(stream_id))
     }
 
-    /// What the server has announced.
+    /// The capabilities that the server has announced.
     pub fn peer(&self) -> Capabilities {
         self.front.lock().stepper.peer()
     }

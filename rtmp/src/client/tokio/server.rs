@@ -134,7 +134,7 @@ impl ServerSession {
         self.send(stream_id, message.kind.message_type(), timestamp, &body).await
     }
 
-    /// What the client has announced.
+    /// The capabilities that the client has announced.
     pub fn peer(&self) -> Capabilities {
         self.front.lock().stepper.peer()
     }

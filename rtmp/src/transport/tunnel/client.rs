@@ -253,7 +253,7 @@ impl Client {
         self.unanswered.iter().cloned().collect()
     }
 
-    /// What to do to receive bytes. `now` and `longest`, the longest pause, are in milliseconds.
+    /// The next action to receive bytes. `now` and `longest`, the longest pause, are in milliseconds.
     pub fn next_poll(&self, now: u64, longest: u64) -> Poll {
         if !self.unanswered.is_empty() {
             return Poll::Receive;
