@@ -215,8 +215,8 @@ headers:
 guide:
 	WRITE_GUIDE=1 $(CARGO) test --test documents code_in_the_guide
 
-# Seconds for `fuzz`, `soak` and each run of random calls in `sanitize`, fuzz targets, what watches the memory, and further
-# options of `cargo fuzz`. `none` and --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
+# Seconds for `fuzz`, `soak` and each run of random calls in `sanitize`; fuzz targets; the sanitizer; and further options of
+# `cargo fuzz`. `none` and --no-trace-compares are for many runs on a corpus that is good already, four times as fast.
 TIME = 60
 TARGETS = $(patsubst fuzz/fuzz_targets/%.rs,%,$(wildcard fuzz/fuzz_targets/*.rs))
 SANITIZER = address

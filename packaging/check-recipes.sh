@@ -1,7 +1,7 @@
 #!/bin/sh
 # `make check-recipes`: builds the tarball of `make dist` by the recipes in this directory, as far as their tools are there, and
 # runs their linters: RPM (rpmbuild, rpmlint), Arch (makepkg, not as root), Meson (a project with the wrap), and Conan. The
-# builds are not optimized: it is the recipes that are tried. Arguments: the tarball, a directory for the builds, and the names
+# builds are not optimized, because only the recipes are tested. Arguments: the tarball, a directory for the builds, and the names
 # of some of the recipes, as in `try` below.
 set -u
 tarball=$(realpath "$1") work=$(mkdir -p "$2" && realpath "$2")
@@ -47,7 +47,7 @@ arch_package() {
 		user="setpriv --reuid=nobody --regid=nogroup --clear-groups env HOME=$1 PATH=/usr/bin:/bin"
 	fi
 	# shellcheck disable=SC2086 # a list of words
-	cd "$1" && $user makepkg --nodeps --nocheck && ls -- *.pkg.tar* && $user makepkg --printsrcinfo
+	cd "$1" && $user makepkg --nodeps --nocheck && $user makepkg --printsrcinfo && ls -- *.pkg.tar*
 }
 
 meson_project() {

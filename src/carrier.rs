@@ -308,7 +308,7 @@ impl Carrier {
         }
     }
 
-    /// Whether nothing happens until bytes come: nothing is there already, and no tunnel has to be asked for them.
+    /// Whether nothing can happen before bytes arrive: none are buffered, and no tunnel has to be asked for them.
     fn is_quiet(&self) -> bool {
         let mut link = self.lock();
         !link.holds_more() && !link.has_tunnel()
@@ -319,7 +319,7 @@ impl Carrier {
         if self.wait_if_blocking(wanted, waiting)? { Ok(()) } else { Err(Error::TimedOut) }
     }
 
-    /// As [`Self::wait`]; false if nothing was waited for, because the socket is non-blocking.
+    /// As [`Self::wait`]; returns false without a wait if the socket is non-blocking.
     fn wait_if_blocking(&self, wanted: Wanted, waiting: &mut Wait<'_>) -> Result<bool> {
         if waiting.patience().is_over() {
             return Err(Error::Interrupted);

@@ -47,13 +47,13 @@ pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
     }
 }
 
-/// Lets the system write a byte, and then writes a NUL; `None` if it cannot be asked.
+/// Lets the system write a byte, and then writes a NUL. Returns `None` if there is no way to ask the system.
 ///
 /// # Safety
 /// As for [`try_end_text`].
 #[cfg(any(target_os = "linux", target_os = "android"))]
 unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
-    // SAFETY: the kernel checks that the byte can be written, and nobody else uses it, by the Safety section.
+    // SAFETY: the kernel checks that the byte can be written, and nothing else uses it (see the Safety section).
     let count = unsafe { libc::syscall(libc::SYS_getrandom, at, 1, libc::GRND_NONBLOCK) };
     if count == 1 {
         // SAFETY: the kernel has just written this byte.
@@ -78,7 +78,7 @@ unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
     unsafe { receive_if_possible(at) }
 }
 
-/// Lets the system write a NUL that it has for a socket; `None` if it cannot be asked.
+/// Lets the system write a NUL that was sent through a pair of sockets. Returns `None` if the pair cannot be opened.
 ///
 /// # Safety
 /// As for [`try_end_text`].

@@ -1,7 +1,7 @@
 //! The outbox under schedules that are rare with real threads: random ones, and some with few switches between threads.
 //!
 //! The outbox is the library's own file, compiled with locks that let a scheduler choose which thread continues. Around it are
-//! a socket that may be full, fail and be shut down, and calls with the same order of operations as those of `connection.rs`
+//! a socket that may be full, fail and be shut down, and calls with the same order of operations as those of `connection/send.rs`
 //! and `rtmp/close.rs`. A deadlock is a failure, too. A test that fails prints how to run its schedule again. With
 //! `MODEL_TIME=`, each scheduler of each test looks for more schedules for that many seconds.
 

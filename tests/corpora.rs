@@ -1,4 +1,4 @@
-//! Replays the inputs that fuzzing found worth keeping, `fuzz/corpus`, through the fuzz targets.
+//! Runs the fuzz targets on the saved inputs in `fuzz/corpus`.
 
 use std::{
     collections::BTreeSet,
@@ -12,7 +12,7 @@ mod fuzz;
 
 use fuzz::TARGETS;
 
-/// The largest file, and all files together, that a repository should have to carry.
+/// The largest size of a file, and of all files together, in the repository.
 const MAX_FILE: usize = 64 << 10;
 const MAX_TOTAL: usize = 2 << 20;
 
@@ -60,7 +60,7 @@ fn every_target_is_known_to_cargo_fuzz_and_has_a_corpus() {
     assert_eq!(listed.skip(1).map(str::to_owned).collect::<BTreeSet<_>>(), targets);
 }
 
-/// Inputs too short for their choices are no inputs.
+/// Inputs that are too short for their options are ignored.
 #[test]
 fn short_inputs_do_not_crash() {
     for (_, run) in TARGETS {

@@ -103,7 +103,11 @@ run_target() (
 	library=$target/$triple/debug
 	case $triple in
 	*musl)
-		RUSTFLAGS='-C target-feature=-crt-static' "$cargo" build --quiet --lib --target "$triple" \
+		# Debian's libgcc is for glibc, so the unwinder is that of Rust's standard library.
+		unwinder=$(rustc --print sysroot)/lib/rustlib/$triple/lib/self-contained/libunwind.a
+		mkdir -p "$target/musl-libgcc"
+		echo "INPUT($unwinder)" >"$target/musl-libgcc/libgcc_s.so.1"
+		RUSTFLAGS="-C target-feature=-crt-static -L native=$target/musl-libgcc" "$cargo" build --quiet --lib --target "$triple" \
 			--target-dir "$target/musl-shared" || { fail "$name: build of the shared library"; return; }
 		[ -f "$target/musl-shared/$triple/debug/librtmp.so" ] || fail "$name: there is no librtmp.so"
 		"$cargo" test --quiet --lib --target "$triple" --target-dir "$target" || fail "$name: unit tests"
@@ -111,7 +115,7 @@ run_target() (
 			fail "$name: unit tests of the Rust package"
 		"$cargo" build --quiet --lib --target "$triple" --target-dir "$target" || { fail "$name: build"; return; }
 		runner=""
-		printf '#!/bin/sh\nexec musl-gcc -static "$@" -lgcc_eh\n' >"$target/musl-static-gcc"
+		printf '#!/bin/sh\nexec musl-gcc -static "$@" %s\n' "$unwinder" >"$target/musl-static-gcc"
 		chmod +x "$target/musl-static-gcc"
 		compiler=$target/musl-static-gcc
 		sessions

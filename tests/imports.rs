@@ -1,10 +1,10 @@
 //! No two source files import each other, directly or in a circle.
 //!
-//! A file imports another if a path in it, in a `use` or in code, leads to something that the other defines. A path is
-//! followed to the definition: a name that a `mod.rs` only hands on counts for the file that defines it. So a parent that
-//! declares its children and re-exports what they define imports nothing, unless it uses the names itself. A child may use
-//! what the modules that it is in define: they are one thing. Modules for tests do not count. Methods carry no path, and so
-//! are not seen.
+//! A file imports another if a path in it, in a `use` or in code, leads to something that the other file defines. The test
+//! follows each path to the definition: a name that a `mod.rs` only re-exports counts for the file that defines it. So a parent
+//! that declares its children and re-exports their definitions imports nothing, unless it uses the names itself. A child may
+//! use the definitions of the modules that contain it, because they belong together. Test modules do not count. Methods have no
+//! path, so the test does not see them.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// The names of a module, from the root of its crate on.
+/// The names of the modules on the way from the root of the crate.
 type ModulePath = Vec<String>;
 
 #[test]
@@ -76,11 +76,11 @@ struct Crate {
 struct Module {
     file: PathBuf,
     defined: BTreeSet<String>,
-    /// Names that a `use` brings in, with the path of each; those that only hand on what a child defines aside.
+    /// Names that a `use` imports, with the path of each, except names of a child that are only re-exported.
     names: BTreeMap<String, Vec<String>>,
-    /// Modules all of whose names a `use` brings in.
+    /// Modules whose names a `use` imports all together.
     globs: Vec<Vec<String>>,
-    /// Paths that the code has, uses included.
+    /// All paths in the code, including those in a `use`.
     paths: Vec<Vec<String>>,
 }
 
@@ -114,7 +114,7 @@ impl Crate {
         self.modules.insert(path, module);
     }
 
-    /// Which files each file imports.
+    /// The files that each file imports.
     fn imports(&self) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
         let mut imports = BTreeMap::<_, BTreeSet<_>>::new();
         for (path, module) in &self.modules {
@@ -129,7 +129,7 @@ impl Crate {
         imports
     }
 
-    /// The file that defines what a path in a module leads to; `None` if it leads out of the crate.
+    /// The file that defines the item at a path in a module; `None` if it is outside of the crate.
     fn find(&self, from: &[String], path: &[String], depth: usize) -> Option<&PathBuf> {
         let (first, rest) = path.split_first()?;
         // A `use` may name itself, as in `use log::log`.
@@ -169,14 +169,14 @@ impl Crate {
         let module = &self.modules[&at];
         match rest.first() {
             Some(name) if !module.defined.contains(name) => {
-                // What a macro defines is not seen, and counts for the module itself.
+                // Definitions made by a macro are not visible to the test, and count for the module itself.
                 self.find(&at, rest, depth + 1).or(Some(&module.file))
             }
             _ => Some(&module.file),
         }
     }
 
-    /// As `find`, for what a glob brings in, if it does.
+    /// As `find`, for a name that a glob may import.
     fn find_in(&self, from: &[String], glob: &[String], path: &[String], depth: usize) -> Option<&PathBuf> {
         let whole: Vec<_> = glob.iter().chain(path).cloned().collect();
         let file = self.find(from, &whole, depth + 1)?;
@@ -186,7 +186,7 @@ impl Crate {
 }
 
 impl Module {
-    /// Takes in a `use`; what it `hands_on` is not an import.
+    /// Reads a `use`. With `hands_on`, it only re-exports names, which is not an import.
     fn bring_in(&mut self, tree: &UseTree, before: &[String], hands_on: bool) {
         let with =
             |name: &Ident| -> Vec<String> { before.iter().cloned().chain([name.to_string()]).collect() };
@@ -214,7 +214,7 @@ impl Module {
         if !hands_on {
             self.paths.push(path.clone());
         }
-        // A crate's name that is brought in as it is.
+        // A crate's name is imported without a change.
         if path.len() > 1 {
             self.names.insert(name, path);
         }
@@ -224,7 +224,7 @@ impl Module {
 impl<'ast> Visit<'ast> for Module {
     fn visit_item(&mut self, item: &'ast Item) {
         let (attrs, name) = match item {
-            // Children were read before.
+            // The children have been read before.
             Item::Mod(_) => return,
             Item::Use(item) => {
                 let hands_on = !matches!(item.vis, Visibility::Inherited);
@@ -294,7 +294,7 @@ fn is_for_tests(attrs: &[Attribute]) -> bool {
     })
 }
 
-/// Sets of files that all reach each other.
+/// Sets of files that all import each other, directly or through others.
 fn circles_of(imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> BTreeSet<BTreeSet<PathBuf>> {
     let reached = |from: &PathBuf| {
         let (mut reached, mut next) = (BTreeSet::new(), vec![from]);
@@ -316,7 +316,7 @@ fn circles_of(imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>) -> BTreeSet<BTreeS
     imports.keys().map(circle).filter(|circle| !circle.is_empty()).collect()
 }
 
-/// A circle, a line for each import in it.
+/// Describes a circle with one line for each import in it.
 fn describe(
     root: &Path,
     circle: &BTreeSet<PathBuf>,

@@ -1,5 +1,5 @@
-//! `net::Link` against peers on loopback: every protocol below RTMP, every phase refused, silent and trickling, and large
-//! transfers in which each side waits for the other. Timeouts are reached with a clock of the test's own.
+//! `net::Link` against peers on loopback: every protocol below RTMP; peers that refuse, are silent or send slowly in every
+//! phase; and large transfers in which each side waits for the other. The test has its own clock to reach timeouts.
 
 #[path = "link/peers.rs"]
 mod peers;

@@ -1,7 +1,7 @@
-//! C programs on our library under valgrind: no access to memory that is not theirs or not written, nothing lost.
+//! C programs with this library under valgrind: all accesses to memory are valid, and nothing is lost.
 //!
-//! valgrind needs a second to start and more to translate what a program calls, so a program does one thing after the
-//! other as far as it can. What is left behind is found at its end.
+//! valgrind needs a second to start and more to translate the code of a program, so a program runs many scenarios. Leaks are
+//! found at its end.
 #![forbid(unsafe_code)]
 
 #[path = "c_api/careless/cases.rs"]
@@ -25,10 +25,10 @@ use support::{Library, Peer, Program, Run, Server, TempDir, clip, flv, library, 
 
 /// valgrind is slow, and the machine may be busy.
 const LIMIT: Duration = Duration::from_secs(300);
-/// The exit status that valgrind is told to use.
+/// The exit status of valgrind when it has found an error.
 const FOUND: i32 = 99;
 
-/// Runs a program on our library under valgrind; panics when valgrind has found something.
+/// Runs a program with this library under valgrind; panics when valgrind finds an error.
 fn memcheck(program: &Program, arguments: &[&str], input: &str, what: &str) -> Option<Run> {
     let leaks = ["--leak-check=full", "--errors-for-leak-kinds=definite,indirect"];
     memcheck_with(&leaks, program, arguments, input, what)
@@ -57,7 +57,7 @@ fn memcheck_with(
     Some(run)
 }
 
-/// The descriptors that valgrind found open at the end of a program, without those that it was started with.
+/// The descriptors that were still open at the end of a program, without those that it inherited.
 fn descriptors_left(report: &str) -> Vec<&str> {
     let mut lines = report.lines().filter_map(|line| line.strip_prefix("==")?.split_once("== ")).peekable();
     let mut left = Vec::new();
@@ -87,12 +87,12 @@ fn careless(scenarios: &[(&str, u16)]) -> Option<String> {
     Some(run.stdout)
 }
 
-/// The name of a scenario and its URL, as `careless.c` and `misuse.c` want them.
+/// The name of a scenario and its URL, as arguments of `careless.c` and `misuse.c`.
 fn pair(scenario: &str, port: u16) -> [String; 2] {
     [scenario.to_owned(), format!("rtmp://127.0.0.1:{port}/app/stream.flv")]
 }
 
-/// What a player gets: a few frames in several chunks each, then the start of a message that never ends.
+/// Plays a few frames of several chunks, and then the beginning of a message that never ends.
 fn play_film(peer: &mut Peer) {
     peer.accept_play();
     for frame in 0..20_u32 {
@@ -105,10 +105,10 @@ fn play_film(peer: &mut Peer) {
     peer.drain(LIMIT);
 }
 
-/// What a server does with one connection.
+/// The server's side of one connection.
 type Script = fn(&mut Peer);
 
-/// As many connections as a scenario makes.
+/// Serves as many connections as a scenario makes.
 fn servers(connections: usize, script: Script) -> Server<()> {
     Server::listen(move |listener| {
         for _ in 0..connections {
@@ -149,8 +149,8 @@ fn publishers_leak_nothing() {
     server.join();
 }
 
-/// What `careless` checks for itself. `write` takes a minute of valgrind, so that is left to `make memcheck`; the sanitizers
-/// watch it in `sanitizers`.
+/// `careless` checks the results itself. `write` takes a minute with valgrind, so only `make memcheck` runs it; the sanitizers
+/// test it in `sanitizers`.
 #[test]
 fn misuse_leaks_nothing() {
     let program = need!(Program::test("misuse"));
@@ -176,7 +176,7 @@ fn misuse_leaks_nothing() {
     });
 }
 
-/// All kinds of reading, of a struct that moves and connects again.
+/// All kinds of reading, with a struct that moves and connects again.
 #[test]
 fn a_fast_peer_is_read_within_bounds() {
     let program = need!(Program::test("fast_peer"));
@@ -201,7 +201,7 @@ fn setting_up_twice_leaks_nothing() {
     assert_eq!(need!(careless(&[("setup", 1935)])), "first: 1\nsecond: 1\n");
 }
 
-/// The connection ends in every phase; `RTMP_Connect` has closed it, and the caller frees the struct and nothing else.
+/// The connection ends in every phase. `RTMP_Connect` has closed it, and the caller frees only the struct.
 #[test]
 fn a_connection_that_fails_leaves_nothing_to_free() {
     fn at_once(_: &mut Peer) {}
@@ -251,7 +251,7 @@ fn a_silent_server_leaves_nothing_to_free() {
     drop(listener);
 }
 
-/// The program frees nothing.
+/// The program does not free memory.
 #[test]
 fn null_pointers_change_nothing() {
     let program = need!(Program::test("bad_input"));
@@ -263,7 +263,7 @@ fn null_pointers_change_nothing() {
     assert_eq!(run.code, Some(0), "{run:?}");
 }
 
-/// Every session that `compare` compares with the original, one after the other in two programs.
+/// Every session that `compare` compares with the original, one after another in two programs.
 #[test]
 fn sessions_leak_nothing() {
     let program = need!(Program::test("session_driver"));

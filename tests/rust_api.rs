@@ -1,4 +1,4 @@
-//! The Rust API with real servers, and with servers that say no, say nothing, or go away.
+//! The Rust API with real servers, and with servers that refuse, stay silent, or disconnect.
 #![forbid(unsafe_code)]
 
 #[allow(dead_code)] // it does more than this test needs
@@ -33,14 +33,14 @@ use support::{
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// A clip that ffmpeg made, as players hand it on.
+/// A clip from ffmpeg, in the form that players return.
 fn film() -> Option<(PathBuf, Vec<Tag>)> {
     let clip = clip::flv()?;
     let tags = flv::readable(&flv::load(&clip));
     Some((clip, tags))
 }
 
-/// Our server with the clip as `film` in the folder that it plays from.
+/// Our server with the clip as `film` in its folder.
 fn server_with_film(clip: &Path) -> Option<(Relay, TempDir)> {
     let directory = TempDir::new("rust-vod");
     fs::copy(clip, directory.join("film.flv")).expect("the build directory is writable");
@@ -48,7 +48,7 @@ fn server_with_film(clip: &Path) -> Option<(Relay, TempDir)> {
     Some((relay, directory))
 }
 
-/// What a player reads to the end, as an FLV file.
+/// Reads from a player to the end, as an FLV file.
 fn read_all(player: &mut Player) -> Vec<Tag> {
     let mut bytes = Vec::new();
     player.read_to_end(&mut bytes).expect("the stream has an end");
@@ -113,7 +113,7 @@ fn both_sides_count_the_bytes_of_a_connection() {
     let (messages, far) = serving.join().unwrap();
     assert_eq!(messages, 50);
     assert!(near.messages_out >= 50 && near.bytes_out > 50 * 5000 && near.queued == 0, "{near:?}");
-    // The goodbye came behind that.
+    // The goodbye was sent after that.
     assert!(far.bytes_in > near.bytes_out && far.bytes_in < near.bytes_out + 500, "{near:?} {far:?}");
     assert!(far.messages_in > near.messages_out && far.acknowledged == 0, "{near:?} {far:?}");
     assert!(near.phases.tcp > Duration::ZERO, "{near:?}");
@@ -225,7 +225,7 @@ fn part_of_a_file_is_played() {
 fn playing_continues_after_a_seek_and_after_a_pause() {
     let (clip, _) = need!(film());
     let (relay, _directory) = need!(server_with_film(&clip));
-    // The server sends no more than this ahead of time, and so has not sent all of it before the seek.
+    // The server sends only this much ahead of time, so it has not sent everything before the seek.
     let client = Client::new(&relay.url("film")).unwrap().option("buffer", "200").unwrap();
     let mut player = client.play().unwrap();
     player.next_message().unwrap().expect("the film begins");
@@ -294,7 +294,7 @@ fn messages_are_published_live_to_a_player() {
         });
         for tag in &sent {
             publisher.send(MessageType(tag.kind), tag.timestamp, &tag.body).unwrap();
-            // Fast, but not so fast that a queue in between runs over.
+            // Fast, but slow enough not to fill a queue on the way.
             thread::sleep(Duration::from_millis(1));
         }
         publisher.finish().unwrap();
@@ -338,7 +338,7 @@ fn tls_front(certificate: &Certificate, upstream: u16) -> u16 {
         for near in listener.incoming().map_while(Result::ok) {
             let context = context.clone();
             thread::spawn(move || {
-                // Clients that do not like the certificate go away.
+                // Clients that reject the certificate disconnect.
                 let Ok(near) = pumps::End::server(near, &context, LIMIT) else { return };
                 let far = TcpStream::connect(("127.0.0.1", upstream)).unwrap();
                 thread::scope(|scope| {
@@ -436,7 +436,7 @@ fn a_proxy_in_tls_carries_every_transport_of_blocking_calls() {
     assert!(matches!(error, Error::Proxy(_)) && error.to_string().contains("is refused"), "{error}");
 }
 
-/// The refusal that a script leads to.
+/// The refusal that a script causes.
 fn refusal(publish: bool, script: impl FnOnce(&mut Peer) + Send + 'static) -> rtmp_core::Refusal {
     let server = Server::once(move |peer| {
         script(peer);
@@ -777,7 +777,7 @@ fn small_examples_work_as_described() {
     let printed = run("publish_encoder", &[&at("video.h264"), &at("audio.aac"), &encoded]);
     assert_eq!(printed.expect("publish_encoder"), "250 frames\n");
     server.wait_for_log("ends encoded");
-    // The same coded data as in the file that FFmpeg has written, except what only one of the two adds.
+    // The same coded data as in the file of FFmpeg, except for additions of only one of the two programs.
     let bodies = |name: &str, kind: u8| {
         let tags = flv::load(&directory.join(name)).into_iter();
         let frames = tags.filter(|tag| tag.kind == kind && tag.body.get(1) == Some(&1));
@@ -837,7 +837,7 @@ fn file_passes_through_our_server() {
     let sent: Vec<Tag> = flv::media(&film);
     let (publishing, playing) = std::sync::mpsc::channel::<Tag>();
     thread::scope(|scope| {
-        // One client publishes, and the next plays what it has sent.
+        // One client publishes, and the next one plays the same stream.
         scope.spawn(|| {
             let mut session = server.accept().unwrap();
             let publishing = publishing;
@@ -959,8 +959,8 @@ fn timeout_too_long_for_the_clock_is_disabled() {
     });
 }
 
-/// Serves one client that plays or publishes, with our own server; `streaming` is called when the stream runs, with the
-/// message stream, and `message` with what is published.
+/// Serves one client that plays or publishes, with our own server. Calls `streaming` with the message stream when the stream
+/// runs, and `message` with each published message.
 fn serve_one(
     server: &rtmp_core::Server,
     mut streaming: impl FnMut(&mut rtmp_core::ServerSession, u32),
@@ -1022,7 +1022,7 @@ fn both_sides_send_only_what_the_other_announces() {
         let expected: [(u32, &[u8]); 2] = [(0, b"\x93hvc1picture"), (20, b"\x97\x02\0\0\x07\x01Opussound")];
         assert_eq!(bodies, expected);
 
-        // With the option it goes all the same.
+        // With the option, the client connects.
         let served = scope.spawn(|| {
             let mut received = Vec::new();
             serve_one(&server, |_, _| {}, |message| received.push(message.body));

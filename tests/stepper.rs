@@ -17,7 +17,7 @@ use support::wire::Message;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// What no call may take. It is far below any timeout in this file.
+/// The limit for every call. It is far below all timeouts in this file.
 const AT_ONCE: Duration = Duration::from_millis(150);
 
 fn url(port: u16) -> String {
@@ -30,7 +30,7 @@ fn body(number: u32) -> Vec<u8> {
     (0..len).map(|place| (place as u32 * 7 + number) as u8).collect()
 }
 
-/// A client of the loop, and what it has seen.
+/// A client of the loop, and the messages that it has received.
 struct Viewer {
     stepper: Stepper,
     streams: bool,
@@ -46,7 +46,7 @@ struct Served {
     has_left: bool,
 }
 
-/// A server, its clients, and one thread for all.
+/// A server and its clients, all on one thread.
 struct Studio {
     server: Server,
     served: Vec<Served>,
@@ -338,14 +338,14 @@ fn full_queue_refuses_messages_without_waiting() {
         taken += u32::from(sent == Sent::Taken);
         sent
     };
-    // The system makes its own queues longer meanwhile.
+    // The system extends its own queues in the meantime.
     let mut refusals = 0;
     while refusals < 10 {
         match send(&mut stepper) {
             Sent::Taken => refusals = 0,
             Sent::Full => refusals += 1,
         }
-        // Headers of chunks come on top.
+        // Chunk headers are not included.
         assert!(stepper.unsent() < limit + limit / 64, "{}", stepper.unsent());
         assert!(stepper.step(Instant::now()).unwrap().is_none());
     }
@@ -402,7 +402,7 @@ fn stalled_peer_times_out() {
     server.join();
 }
 
-/// The number behind a word of `ss`, as in `rtt:0.031/0.015`.
+/// The number after a word of `ss`, as in `rtt:0.031/0.015`.
 fn number_behind(text: &str, word: &str) -> Option<f64> {
     let found = text.split_whitespace().find_map(|part| part.strip_prefix(word)?.strip_prefix(':'))?;
     found.split('/').next()?.parse().ok()
@@ -422,7 +422,7 @@ fn numbers_of_a_stalled_connection_are_those_of_the_system() {
     let mut stepper = publisher(&Client::new(&url(server.port)).unwrap().timeout(LIMIT));
     while stepper.send(1, MessageType::VIDEO, 0, &vec![7; 1 << 20]).unwrap() == Sent::Taken {}
     let filter = ["-tinH".to_owned(), format!("dport = :{}", server.port)];
-    // The system continues to work: its values count if the numbers before and after them are the same.
+    // The system's values change all the time: they count only if the numbers before and after them are the same.
     let (mut stats, mut system) = (stepper.stats(Instant::now()), String::new());
     let is_quiet = support::wait_until(LIMIT, || {
         let shown = std::process::Command::new(&ss).args(&filter).output().unwrap();
@@ -432,14 +432,14 @@ fn numbers_of_a_stalled_connection_are_those_of_the_system() {
             == (stats.unsent, stats.round_trip, stats.retransmissions, stats.bytes_out)
     });
     assert!(is_quiet && stats.unsent > 0 && stats.queued > 1 << 20, "{stats:?}");
-    // A state, what waits for this program, and what the peer has not confirmed.
+    // The state, the bytes that wait for this program, and the bytes that the peer has not confirmed.
     assert_eq!(system.split_whitespace().nth(2), Some(&*stats.unsent.to_string()), "{system}");
     let microseconds = (number_behind(&system, "rtt").unwrap() * 1000.0).round() as u128;
     assert_eq!(stats.round_trip.as_micros(), microseconds, "{system}");
     let sent_again =
         system.split_whitespace().find_map(|part| part.strip_prefix("retrans:")?.split('/').nth(1));
     assert_eq!(stats.retransmissions, sent_again.map_or(0, |count| count.parse().unwrap()), "{system}");
-    // What the peer's system has confirmed counts from 1.
+    // The count of confirmed bytes begins with 1.
     let confirmed = number_behind(&system, "bytes_acked").unwrap() as u64 - 1;
     assert_eq!(stats.bytes_out - stats.queued, confirmed + stats.unsent, "{system}");
     end.send(()).unwrap();
@@ -463,7 +463,7 @@ fn a_publisher_answers_in_steps() {
     assert_eq!(server.join(), b"\0\x07\0\0\0\x2A");
 }
 
-/// The peer of this test does not read before all that it has to say was read.
+/// The peer of this test reads nothing until everything that it sends has been read.
 #[test]
 fn close_message_is_sent_while_the_peer_waits_for_a_read() {
     let (full, wait_for_it) = std::sync::mpsc::channel::<()>();

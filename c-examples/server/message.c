@@ -7,7 +7,7 @@ static size_t in_use;
 
 int message_memory_is_short(void) { return in_use > MOST_MEDIA / 2; }
 
-/* Returns a message without a body, for one of `size` bytes, of which `room` lie behind it. */
+/* Returns a message for a body of `size` bytes, with space for `room` bytes behind the struct. */
 static struct message *make(uint8_t type, uint32_t timestamp, uint32_t size, size_t room)
 {
     size_t cost = sizeof(struct message) + size;

@@ -17,7 +17,7 @@ struct message {
     uint32_t size;
     struct media media;
     char *packet_body; /* of the packet that the body came with; NULL for one that was copied */
-    uint8_t *body;     /* behind RTMP_MAX_HEADER_SIZE bytes for a chunk header, which leaves with it in one piece */
+    uint8_t *body;     /* after RTMP_MAX_HEADER_SIZE bytes for a chunk header, so that both are sent in one piece */
 };
 
 /* The caller is its first user. Returns NULL if memory is short or MOST_MEDIA is reached. */

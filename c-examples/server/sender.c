@@ -170,7 +170,7 @@ static int send_chunk(struct sender *sender)
     chunk->c_chunkSize = (int)part;
     RTMPChunk whole = *chunk;
     if (sender->media.message && sender->media.sent == 0 && !library_waits()) {
-        /* One piece costs the system less than two. The next player's header replaces this one. */
+        /* One piece is cheaper to send than two. The next player's header replaces this one. */
         whole.c_chunk = (char *)sender->media.message->body - chunk->c_headerSize;
         memcpy(whole.c_chunk, chunk->c_header, (size_t)chunk->c_headerSize);
         whole.c_chunkSize += chunk->c_headerSize;

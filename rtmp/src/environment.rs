@@ -26,7 +26,7 @@ pub fn is_set(name: &str) -> bool {
 
 /// A variable; `None` if it is not set or must not be trusted.
 pub fn variable(name: &str) -> Option<OsString> {
-    // Few variables are set, and the ids take calls of the system: they may change at any time.
+    // Most programs set few variables, and getting the ids takes system calls, because they may change at any time.
     env::var_os(name).filter(|_| !is_ignored())
 }
 

@@ -151,7 +151,7 @@ pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectPropert
 /// `GROWTH`.
 #[inline]
 pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
-    // SAFETY: the array is one that `room` takes, by the Safety section.
+    // SAFETY: the array is one that `room` takes (see the Safety section).
     let (place, next) = unsafe { room(items, *count) }?;
     // SAFETY: `room` has made it.
     unsafe { place.write(item) };
@@ -159,7 +159,7 @@ pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item
     Ok(())
 }
 
-/// Makes room for one more item; returns the place, and the count with it.
+/// Makes room for one more item. Returns its place and the new count.
 ///
 /// # Safety
 /// As for [`append`].

@@ -18,7 +18,13 @@ use rtmp_core::{
     random,
     session::{Profile, Session, command},
     text::Text,
-    transport::{deadline::Deadline, local::Bind, proxy::Proxy, tcp, tls::ServerContext},
+    transport::{
+        deadline::Deadline,
+        local::Bind,
+        proxy::Proxy,
+        tcp,
+        tls::{ServerContext, Trust},
+    },
     url::Protocol,
 };
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
@@ -423,12 +429,14 @@ fn target(handle: &Handle) -> Result<Target> {
     features::check_protocol(Protocol::from_bits(protocol))?;
     let settings = handle.settings();
     let tls = (protocol & RTMP_FEATURE_SSL != 0).then(|| (Text(host).to_string(), trust(&settings.tls)));
+    // Asking for the process's rights takes system calls.
+    let proxy_trust = proxy.as_ref().map_or(Trust::Platform, |_| proxy_trust(&settings.tls));
     Ok(Target {
         host: host.to_vec(),
         port,
         entry: Entry::Name,
         proxy,
-        proxy_trust: proxy_trust(&settings.tls),
+        proxy_trust,
         local: handle.local(),
         tls,
         tunnelled: protocol & RTMP_FEATURE_HTTP != 0,

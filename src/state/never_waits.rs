@@ -40,7 +40,7 @@ impl Handle {
         result
     }
 
-    /// Whether a call has to continue something, or to report an error of sending. Most calls need not look, so that a server
+    /// Whether a call has to continue something, or to report an error of sending. Most calls only read this, so that a server
     /// with many sessions touches less memory.
     pub(crate) fn has_noted(&self) -> bool {
         self.private.noted.load(Ordering::Relaxed)
@@ -89,7 +89,7 @@ pub(crate) unsafe fn forget_progress(r: *mut RTMP) {
     if let Some(handle) = handle.filter(Handle::never_waits) {
         handle.give_up();
         handle.set_never_waits(false);
-        // With options, the end of the handle would leave them on the struct for the next connection.
+        // Otherwise, the options would stay in the struct for the next connection.
         handle.change_settings(|settings| *settings = Settings::default());
     }
 }

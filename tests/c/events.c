@@ -72,7 +72,7 @@ static int event(RTMP *r, const RTMPEvent *e, void *arg)
     return e->e_type != give_up_at;
 }
 
-/* Sends what the system takes, for which it waits: the socket of a session that never waits does not. */
+/* Sends everything: waits for the system, because the socket of a session that never waits is non-blocking. */
 static int send_some(RTMP *r, const char *bytes, int size)
 {
     struct pollfd fd = { .fd = RTMP_Socket(r), .events = POLLOUT };

@@ -1,9 +1,9 @@
-/* Random calls about random sessions that never wait, on one thread, while another looks at all of them and aborts some:
+/* Random calls on random sessions that never wait, on one thread, while another looks at all of them and aborts some:
  * `random_calls SEED MILLISECONDS`.
  *
- * Half of the sessions are clients, the others serve them, so that calls meet every stage of a connection; now and then the
- * bytes of one are nonsense. Nothing is checked but that no call waits, that a call which fails has a reason, and that the
- * answers make sense: the sanitizers look for the rest. */
+ * Half of the sessions are clients and the others serve them, so that calls are made in every stage of a connection.
+ * Sometimes the bytes of a session are random. The program checks only that no call waits, that a call which fails has a
+ * reason, and that the results are possible. The sanitizers check the rest. */
 #include <librtmp/log.h>
 #include <librtmp/loop.h>
 #include <librtmp/rtmp.h>
@@ -114,7 +114,7 @@ static void end(struct session *session)
 
 static AVal text(const char *words) { return (AVal){ (char *)words, (int)strlen(words) }; }
 
-/* A server says what clients wait for, whether they have asked or not. */
+/* The server sends answers that clients wait for, whether they have asked or not. */
 static int say(struct session *session, unsigned what)
 {
     static const char *const codes[] = { "NetConnection.Connect.Success", NULL, "NetStream.Play.Start", "NetStream.Publish.Start",
@@ -235,7 +235,7 @@ static int step(RTMP *r)
     return !(bits & RTMP_STEP_FAILED);
 }
 
-/* Toggles blocking, which works without a connection only. A blocking session is made to never wait again at once. */
+/* Toggles blocking, which works only without a connection. A blocking session is made non-blocking again at once. */
 static int toggle(RTMP *r)
 {
     if (!RTMP_SetNonBlocking(r, 0))
@@ -257,7 +257,7 @@ static void call(struct session *session)
     RTMP *r = session->r;
     int ok = 1;
     unsigned which = dice(60);
-    /* What makes and moves a connection comes often, what ends it seldom. */
+    /* Calls that make or continue a connection are frequent; calls that end it are rare. */
     if (which < 14)
         ok = step(r);
     else if (which < 20)
@@ -303,7 +303,7 @@ static void call(struct session *session)
     }
 }
 
-/* What any thread may do at any time. */
+/* Calls that any thread may make at any time. */
 static void *look_on(void *argument)
 {
     unsigned long long state = *(unsigned long long *)argument;

@@ -12,8 +12,8 @@ use crate::support::{Library, Peer, Program, Server, library};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Runs the program, which has to end well, against a script: with calls that wait, and with calls made of steps, which have
-/// to print the same.
+/// Runs the program against a script, with calls that wait and with calls made of steps. Both have to succeed and to print
+/// the same text.
 fn run(arguments: &[&str], script: impl FnOnce(&TcpListener) + Clone + Send + 'static) -> Option<String> {
     let program = Program::test_of_ours("events")?;
     let mut outputs = Vec::new();

@@ -1,4 +1,4 @@
-//! What the documents say is true.
+//! The statements in the documents are true.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// A row of a table: what the page says, and the constant that it names.
+/// A row of a table: the value in the document, and the name of the constant.
 struct Row<'a> {
     said: &'a str,
     constant: &'a str,
@@ -68,7 +68,7 @@ fn every_limit_matches_its_constant() {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(package.join("SECURITY.md")).expect("SECURITY.md is there");
     let rows = rows(&page);
-    // Every line of a table but the two at its top.
+    // Every line of a table except the first two.
     let lines = page.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| What | "));
     assert_eq!(rows.len(), lines.count(), "a row has another form");
     assert!(rows.len() > 40, "only {} rows", rows.len());

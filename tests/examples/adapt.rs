@@ -1,4 +1,4 @@
-//! The example `adapt`: what it leaves out when the network is slow, and how it continues after a lost connection.
+//! The example `adapt`: the frames that it omits on a slow network, and its recovery from a lost connection.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,7 +14,7 @@ use crate::support::{Library, Peer, Program, Running, Server, TempDir, flv::Tag,
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Two seconds of large pictures, of which each tenth is a key frame, behind metadata and a configuration.
+/// Two seconds of large pictures, every tenth a key frame, after metadata and a configuration.
 fn film(directory: &TempDir) -> PathBuf {
     let mut bytes = b"FLV\x01\x01\0\0\0\x09\0\0\0\0".to_vec();
     let mut add = |kind: u8, timestamp: u32, body: &[u8]| {

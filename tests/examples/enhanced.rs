@@ -39,7 +39,7 @@ fn server_sends_reconnect_requests_on_its_signal() {
         assert!(found, "the stream plays");
         stepper
     };
-    // The second client has not announced that it knows such requests.
+    // The second client has not announced support for such requests.
     let [mut first, mut second] = [streaming("1"), streaming("0")];
     relay.process.signal("USR1");
     let mut request = None;
@@ -151,7 +151,7 @@ fn publish_shows_the_contents_of_a_file() {
                     video track 1: hvc1, 10 frames, 1 key frames, 0.36 s, 70 bytes\n\
                     audio track 0: AAC, 10 frames, 0.36 s, 50 bytes, no configuration\n";
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), expected), "{}", run.stderr);
-    // A file that is cut is shown as far as it goes.
+    // The tool shows the tags of a cut file up to the cut.
     let data = std::fs::read(&file).unwrap();
     std::fs::write(&file, &data[..data.len() - 20]).unwrap();
     let run = need!(info(&["--info", &file.to_string_lossy()]));

@@ -1,4 +1,4 @@
-//! Event loops of others that carry sessions which never wait.
+//! Event loops of other libraries that run sessions which never wait.
 
 use std::fs;
 use std::process::Command;
@@ -18,7 +18,7 @@ fn plays_several(mut command: Command) -> Option<()> {
     for (server, count) in servers.iter().zip(counts) {
         command.arg(format!("{} timeout=20", server.url())).arg(directory.join(count.to_string()));
     }
-    // One that fails leaves the others alone.
+    // A stream that fails does not affect the others.
     command.arg("rtmp://127.0.0.1:1/app/name").arg(directory.join("none"));
     command.env("LD_LIBRARY_PATH", Library::Ours.directory()?);
     let mut running = Running::start(&mut command);
@@ -39,7 +39,7 @@ fn compiled(directory: &TempDir, name: &str, library: &str) -> Option<Command> {
     let (compiler, config) = (require::program("cc")?, require::program("pkg-config")?);
     let flags = Command::new(config).args(["--cflags", "--libs", library]).output().expect("it was found");
     if !flags.status.success() {
-        // Whose package is not installed.
+        // The library's package is not installed.
         return require::file(std::path::Path::new("/usr/include").join(library).as_path()).and(None);
     }
     let flags = String::from_utf8(flags.stdout).expect("options are text");

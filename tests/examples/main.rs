@@ -1,5 +1,5 @@
-//! The example programs `receive`, `publish`, `publish_packets` and `make_flv` as a shell sees them: exit codes, pipes,
-//! full disks, files that others use as well, input that is cut.
+//! The example programs `receive`, `publish`, `publish_packets` and `make_flv` in a shell: exit codes, pipes, full disks, files
+//! that other programs use, cut input.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -42,14 +42,14 @@ fn run(example: &str, library: Library, arguments: &[&str]) -> Option<Run> {
     in_shell("exec \"$@\"", example, library, arguments)
 }
 
-/// Checks the exit code, and that the run has one line to say about it, with these words in it.
+/// Checks the exit code, and that the run prints one line about the failure with these words.
 #[track_caller]
 fn assert_fails(run: &Run, code: i32, words: &str) {
     assert!(!run.timed_out && run.code == Some(code), "{code}, {words}: {run:?}");
     assert!(run.stderr.contains(words) && run.stderr.lines().count() == 1, "{words}: {run:?}");
 }
 
-/// Plays so many sounds of 10,000 bytes, and ends as `end` says.
+/// Plays `count` sounds of 10,000 bytes, and calls `end`.
 fn sounds(count: u32, end: impl FnOnce(&mut Peer) + Send + 'static) -> Server<()> {
     Server::once(move |peer| {
         peer.accept_play();
@@ -61,7 +61,7 @@ fn sounds(count: u32, end: impl FnOnce(&mut Peer) + Send + 'static) -> Server<()
     })
 }
 
-/// The server's word that a stream has ended.
+/// The server's message that a stream has ended.
 fn complete(peer: &mut Peer) {
     peer.status(1, "status", "NetStream.Play.Complete", "");
 }
@@ -88,13 +88,13 @@ fn file_of(tags: &[(u8, u32, &[u8])]) -> Vec<u8> {
 /// Type, time and body of a message or a tag.
 type Medium = (u8, u32, Vec<u8>);
 
-/// What a publisher sent of sound, pictures and script data.
+/// The sound, pictures and script data that a publisher sent.
 fn media(peer: &Peer) -> Vec<Medium> {
     let carried = peer.messages.iter().filter(|message| matches!(message.kind, 8 | 9 | 15 | 18 | 33));
     carried.map(|message| (message.kind, message.timestamp, message.body.clone())).collect()
 }
 
-/// Takes what a publisher sends until it leaves.
+/// Receives from a publisher until it disconnects.
 fn publishing() -> Server<Vec<Medium>> {
     Server::once(|peer| {
         peer.accept_publish();
@@ -241,7 +241,7 @@ fn an_end_differs_from_a_lost_connection() {
     }
 }
 
-/// Some servers close the connection behind a film and say nothing: the film's length decides.
+/// Some servers close the connection after a film without a message, so the film's length decides.
 #[test]
 fn complete_recording_is_not_a_lost_connection() {
     for (seconds, code) in [(0.4, 0), (9.0, 5)] {
@@ -274,7 +274,7 @@ fn usage_errors_and_unknown_hosts_have_their_own_exit_codes() {
             assert_eq!(need!(run(example, library, &["--no-such-option"])).code, Some(2));
             assert_eq!(need!(run(example, library, &[])).code, Some(2));
             assert_eq!(need!(with("nonsense")).code, Some(2));
-            // The library would connect with RTMP.
+            // The library itself would connect with RTMP.
             assert_fails(&need!(with("http://127.0.0.1:1/app/name")), 2, "not an RTMP URL");
             let flag = if example == "receive" { "--stop" } else { "--start" };
             assert_fails(
@@ -287,7 +287,7 @@ fn usage_errors_and_unknown_hosts_have_their_own_exit_codes() {
             assert!(!file.exists(), "nothing came");
         }
     }
-    // The library's log, which has the same, is for those who ask for more.
+    // The library's log contains the same, but is only printed on request.
     assert_fails(
         &need!(run("receive", Library::Ours, &["-o", path(&file), &nobody])),
         3,
@@ -422,7 +422,7 @@ fn amf3_tags_are_sent_and_unknown_tags_are_skipped() {
             assert!(run.stderr.contains("has tags of type 33, which are left out"), "{run:?}");
         }
     }
-    // Messages of several tags bring any type to a receiver.
+    // Messages of several tags can contain tags of any type.
     let server = Server::once(move |peer| {
         peer.accept_play();
         peer.send(&Message::new(4, 20, 8, 1, &[0xAF; 33]));
@@ -450,7 +450,7 @@ fn incomplete_file_is_reported_after_its_complete_tags_are_sent() {
         for cut in 0..=whole.len() {
             fs::write(&clip, &whole[..cut]).expect("the build directory is writable");
             let what = format!("{example}, the first {cut} bytes");
-            // Nobody is asked to take a file that begins like no other.
+            // The program does not connect if the beginning of the file is wrong.
             let server = (cut >= 13).then(publishing);
             let url = server.as_ref().map_or("rtmp://127.0.0.1:1/app/name".to_owned(), Server::url);
             let run = need!(run(example, Library::Ours, &["-q", path(&clip), &url]));
@@ -520,7 +520,7 @@ fn input_can_be_a_pipe() {
             }
         }
     }
-    // A file can be sent twice, from where the shell has read it to; a pipe cannot.
+    // A file can be sent twice, from the position where the shell stopped reading; a pipe cannot.
     fs::write(&clip, [&b"line\n"[..], &file_of(&tags[..1])].concat()).expect("it is writable");
     let script = format!("exec < {}; read line; exec \"$@\"", clip.display());
     let server = publishing();
@@ -531,7 +531,7 @@ fn input_can_be_a_pipe() {
     assert_fails(&need!(in_shell("true | \"$@\"", "publish", Library::Ours, &twice)), 2, "only once");
 }
 
-/// An encoder may stop for a while. The server hears from the publisher meanwhile.
+/// While an encoder pauses, the publisher answers the server.
 #[test]
 fn a_publisher_that_waits_for_its_input_answers_the_server() {
     let mkfifo = need!(require::program("mkfifo"));

@@ -1,5 +1,5 @@
-//! The server example as something that stands in a network: acknowledgements, message streams, names, files, the log,
-//! players that come late or read slowly, floods. Real programs where they differ, scripted clients for the rest.
+//! The server example in a network: acknowledgements, message streams, names, files, the log, players that join late or read
+//! slowly, floods. Tests use real programs where these differ, and scripted clients for everything else.
 #![forbid(unsafe_code)]
 
 mod building;
@@ -12,7 +12,7 @@ mod limits;
 mod names;
 mod programs;
 
-/// What has to be done before a server is built.
+/// The preparations for a server.
 fn prepare() -> Option<()> {
     Some(())
 }

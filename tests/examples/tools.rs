@@ -1,5 +1,4 @@
-//! The example programs as command-line tools: help, versions, JSON, progress, other attempts, segments, and their manual
-//! pages.
+//! The example programs as command-line tools: help, versions, JSON, progress, retries, segments, and their manual pages.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -24,7 +23,7 @@ fn help_and_version_go_to_standard_output() {
     for tool in TOOLS {
         let help = need!(run(tool, Library::Ours, &["--help"])).expect(tool);
         assert!(help.starts_with(&format!("Usage: {tool} ")), "{help}");
-        // Terminals have 100 columns and more, and mails 80.
+        // Terminals usually have 100 columns.
         assert!(help.lines().all(|line| line.len() <= 100), "{help}");
         assert!(help.contains("\nMessages:\n") && help.contains("\nExit codes:\n"), "{help}");
         let version = need!(run(tool, Library::Ours, &["--version"])).expect(tool);
@@ -80,7 +79,7 @@ fn json_reports_the_result_and_the_error() {
     let result: serde_json::Value = serde_json::from_str(&found.stdout).expect("one object");
     assert_eq!(result["code"], 3);
     assert!(result["error"].as_str().expect("a text").contains("/app/a\"b"), "{result}");
-    // With media on standard output, the result is on standard error, and nothing else.
+    // With media on standard output, the result is the only text on standard error.
     let found = need!(run("receive", Library::Ours, &["--json", "-o", "-", &nobody]));
     let result: serde_json::Value = serde_json::from_str(&found.stderr).expect("one object");
     assert_eq!((found.code, &result["code"]), (Some(3), &3.into()));
@@ -100,7 +99,7 @@ fn progress_is_for_terminals_unless_it_is_asked_for() {
     }
 }
 
-/// Plays sound and key frames, so many of 100 ms.
+/// Plays sound and key frames: `count` frames of 100 ms.
 fn play_frames(peer: &mut Peer, count: u32) {
     peer.send(&Message::new(4, 0, 9, 1, b"\x17\0\0\0\0config"));
     for number in 0..count {
@@ -249,7 +248,7 @@ fn ctrl_c_prints_nothing() {
     assert_eq!((running.stderr(), running.stdout()), (String::new(), String::new()));
 }
 
-/// As timeout(1) does: it sends a signal to the program, and to the process group of the program.
+/// Sends signals in the same way as timeout(1): to the program, and to the process group of the program.
 #[test]
 fn two_signals_at_once_end_a_recording_properly() {
     let (sent, seen) = std::sync::mpsc::channel();

@@ -1,7 +1,7 @@
-//! Peers that never stop sending, as fast as they can or a byte now and then, in each loop that takes their bytes. Every call
-//! ends in time and with an error, under a limit to the memory of the process, of which little is used.
+//! Peers that never stop sending, at full speed or a byte from time to time, against each loop that reads their bytes. Every
+//! call ends in time with an error, under a memory limit, and uses little memory.
 //!
-//! Each row runs in a process of its own, which an allocation beyond the limit would end.
+//! Each row runs in its own process, which an allocation beyond the limit would end.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -21,19 +21,19 @@ use support::certs::{Authority, Valid};
 use support::wire::Message;
 use support::{Library, Peer, Program, Running, Server, library, wait_until};
 
-/// Seconds that a call has.
+/// Seconds until a call times out.
 const TIMEOUT: u64 = 1;
 
-/// Milliseconds that a call may take besides: a busy machine may stand still for a while.
+/// Milliseconds that a call may take in addition, because a busy machine may stop for a while.
 const MARGIN: u64 = 8_000;
 
-/// Megabytes of address space that a process may use besides what it has at its start, the stacks of its threads included.
+/// Megabytes of address space that a process may use in addition to its size at the start, including the stacks of its threads.
 const ROOM: u64 = 160;
 
-/// Kilobytes by which a row's memory may grow: all that a session holds besides messages.
+/// Kilobytes by which a row's memory may grow: everything that a session holds except messages.
 const GROWTH: u64 = 12 << 10;
 
-/// The longest that a program may run.
+/// The longest time that a program may run.
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// How fast a peer sends.
@@ -47,7 +47,7 @@ use Pace::{Flood, Trickle};
 
 const BOTH: &[Pace] = &[Flood, Trickle];
 
-/// A peer that begins honestly, and then says the same again and again.
+/// A peer that follows the protocol at first, and then repeats the same bytes.
 struct Row {
     name: &'static str,
     /// What the program under test does, and its URL.
@@ -61,7 +61,7 @@ struct Row {
     growth: u64,
 }
 
-/// How far the peer is honest.
+/// How long the peer follows the protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Nothing,
@@ -97,13 +97,13 @@ impl Row {
         self
     }
 
-    /// Lets the memory grow by as many megabytes more.
+    /// Lets the memory grow by this many megabytes in addition.
     fn grows(mut self, more: u64) -> Self {
         self.growth += more << 10;
         self
     }
 
-    /// What the peer does with a connection.
+    /// Plays the peer on a connection.
     fn talk(&self, pace: Pace, stream: TcpStream) -> io::Result<()> {
         stream.set_write_timeout(Some(LIMIT))?;
         stream.set_nodelay(true)?;
@@ -174,7 +174,7 @@ fn open_tunnel(mut stream: &TcpStream) -> io::Result<()> {
     stream.write_all(&[0; 3072])
 }
 
-/// A call of the program: its name, its result, milliseconds, and why it failed.
+/// A call of the program: its name, its result, its duration in milliseconds, and the reason for a failure.
 #[derive(Clone, Debug)]
 pub struct Call {
     name: String,
@@ -183,7 +183,7 @@ pub struct Call {
     code: i32,
 }
 
-/// The calls of a program that has ended well, and by how much its memory grew.
+/// The calls of a program that has succeeded, and the growth of its memory.
 pub fn calls(stdout: &str, what: &str) -> (Vec<Call>, u64) {
     let mut found = Vec::new();
     for line in stdout.lines() {
@@ -203,7 +203,7 @@ pub fn calls(stdout: &str, what: &str) -> (Vec<Call>, u64) {
     panic!("{what}: no end in {stdout:?}")
 }
 
-/// Starts the program. Its memory is that of one heap, so that a limit to it says something.
+/// Starts the program with a single heap, so that a limit of its memory is meaningful.
 pub fn start(mode: &str, timeout: u64, room: u64, sessions: u64, arguments: &[&str]) -> Option<Running> {
     start_on(Library::Ours, mode, timeout, room, sessions, arguments)
 }

@@ -20,17 +20,17 @@ const SESSION: u64 = 96 << 20;
 /// What a session of an RTMPT server holds besides, with all its connections.
 const TUNNELLED: u64 = 5 << 20;
 
-/// What the sessions of an RTMPT server hold besides, all of a process together.
+/// The memory that all sessions of an RTMPT server share in addition.
 const SHARED: u64 = 64 << 20;
 
-/// What a process holds once: code that has been used, and tables.
+/// The memory that a process uses only once, for code and tables.
 const ONCE: u64 = 8 << 20;
 
-/// Megabytes of address space that suffice for a session and what its thread needs.
+/// Megabytes of address space that are enough for a session and its thread.
 const ROOM: u64 = 220;
 
-/// What a session holds most memory for: a header for each chunk stream, a long message whose memory is kept for the next,
-/// and messages without an end, which are too short to use that.
+/// The input that makes a session use the most memory: a header for each chunk stream, a long message whose memory is kept for
+/// the next one, and incomplete messages that are too short to use that memory.
 fn burden() -> Vec<u8> {
     const SHORT: u32 = 128 << 10;
     let mut bytes = Vec::new();
@@ -52,7 +52,7 @@ fn memory_of_sessions_is_within_the_documented_limit() {
     if is_watched() {
         return;
     }
-    // Making them takes a while, in which no client waits.
+    // They are made before any client waits, because this takes a while.
     let bytes = Arc::new(burden());
     for (mode, sessions) in [("read", 1), ("media", 1), ("media", 3)] {
         let bytes = bytes.clone();
@@ -84,7 +84,7 @@ fn memory_of_sessions_is_within_the_documented_limit() {
         assert!(
             calls.iter().filter(|call| call.name == mode && call.result == 0).count() == sessions as usize
         );
-        // Less would mean that the peers were not as bad as they can be.
+        // A smaller growth would mean that the peers did not cause the worst case.
         assert!(grown << 10 > sessions * SESSION * 2 / 3, "{sessions} × {mode}: {grown} kB\n{calls:?}");
         assert!(grown << 10 <= ONCE + sessions * SESSION, "{sessions} × {mode}: {grown} kB\n{calls:?}");
     }
@@ -124,13 +124,13 @@ fn reply(stream: &mut TcpStream) -> io::Result<Vec<u8>> {
     Ok(content)
 }
 
-/// A request with the beginning of its body.
+/// Sends a request with the beginning of its body.
 fn ask(stream: &mut TcpStream, path: &str, length: usize, body: &[u8]) -> io::Result<()> {
     let head = format!("POST {path} HTTP/1.1\r\nContent-Length: {length}\r\n\r\n");
     stream.write_all(&[head.as_bytes(), body].concat())
 }
 
-/// A session whose RTMP handshake has ended; requests continue with the number 2.
+/// A session after its RTMP handshake; requests continue with the number 2.
 struct Tunnelled {
     id: String,
     stream: TcpStream,
@@ -146,7 +146,7 @@ impl Tunnelled {
         ask(&mut stream, &format!("/send/{id}/0"), hello.len(), &hello)?;
         let mut received = reply(&mut stream)?.len() - 1;
         while received < 3073 {
-            // Without a number: these are not asked again.
+            // Without a number, because these requests are never repeated.
             ask(&mut stream, &format!("/idle/{id}"), 1, &[0])?;
             received += reply(&mut stream)?.len() - 1;
         }
@@ -155,10 +155,10 @@ impl Tunnelled {
         Ok(Self { id, stream })
     }
 
-    /// Says goodbye on another connection, without a number: nothing comes before that.
+    /// Says goodbye on another connection, without a number, so that no request has to come before it.
     fn close(self, port: u16) {
         let mut stream = connect(port);
-        // The session may be over already.
+        // The session may have ended already.
         let _ = ask(&mut stream, &format!("/close/{}", self.id), 1, &[0]);
         let _ = reply(&mut stream);
     }
@@ -168,7 +168,7 @@ impl Tunnelled {
     }
 }
 
-/// A server that is attacked, and what it held before.
+/// A server under attack, and its memory before the attack.
 struct Victim {
     running: Running,
     port: u16,
@@ -184,12 +184,12 @@ impl Victim {
         Some(Self { running, port, memory, descriptors })
     }
 
-    /// Bytes by which its memory has grown at most.
+    /// The largest growth of its memory in bytes.
     fn grown(&self) -> u64 {
         (status(&self.running, "VmHWM:") - self.memory) << 10
     }
 
-    /// Waits until nothing of the attack is left.
+    /// Waits until the server holds nothing more for the attack.
     fn recovers(&mut self) {
         let recovered = wait_until(LIMIT, || {
             descriptors(&self.running) <= self.descriptors && status(&self.running, "Threads:") == 1
@@ -200,7 +200,7 @@ impl Victim {
     }
 }
 
-/// One session, and 30 connections that join it, each with most of a long body and a byte now and then.
+/// One session and 30 connections that join it. Each sends most of a long body, and then a byte from time to time.
 #[test]
 fn bodies_of_one_session_take_little_memory_and_end_with_it() {
     if is_watched() {
@@ -234,7 +234,7 @@ fn bodies_of_one_session_take_little_memory_and_end_with_it() {
     victim.recovers();
 }
 
-/// More connections to one session than the process may have descriptors.
+/// More connections to one session than the process has descriptors.
 #[test]
 fn connections_that_join_one_session_leave_room_for_others() {
     if is_watched() {
@@ -250,7 +250,7 @@ fn connections_that_join_one_session_leave_room_for_others() {
     let mut joined = Vec::new();
     for number in 0..237 {
         let mut stream = connect(victim.port);
-        // Some begin a body, for the end of which others wait, and some wait for nothing.
+        // Some begin a body, and others wait for its end; some do not wait.
         let length = if number % 50 == 0 { 100 } else { 1 };
         let command = if number % 50 == 0 { "send" } else { "idle" };
         let _ = ask(&mut stream, &session.path(command, 2 + number), length, &[0]);
@@ -264,7 +264,7 @@ fn connections_that_join_one_session_leave_room_for_others() {
     drop(joined);
 }
 
-/// Clients that ask and take no reply.
+/// Clients that send requests and never read a reply.
 #[test]
 fn unread_replies_are_limited_for_each_session() {
     if is_watched() {
@@ -296,7 +296,7 @@ fn unread_replies_are_limited_for_each_session() {
     }
 }
 
-/// A server that writes and does not read, while the clients' bodies wait: its bytes have nowhere to go.
+/// A server that writes and does not read, while the clients' bodies wait, so that its bytes cannot be sent.
 #[test]
 fn output_for_clients_with_waiting_bodies_is_limited_in_total() {
     if is_watched() {
@@ -309,7 +309,7 @@ fn output_for_clients_with_waiting_bodies_is_limited_in_total() {
             scope.spawn(|| {
                 let mut session = Tunnelled::open(victim.port)?;
                 let path = session.path("send", 2);
-                // It ends when the server program gives up.
+                // The body ends when the server program gives up.
                 let _ = ask(&mut session.stream, &path, 40 << 20, &vec![0; 4 << 20]);
                 session.close(victim.port);
                 Ok::<_, io::Error>(())
@@ -323,7 +323,7 @@ fn output_for_clients_with_waiting_bodies_is_limited_in_total() {
     victim.recovers();
 }
 
-/// Everything together: sessions in tunnels, with what each holds at its worst.
+/// The sum of all limits: sessions in tunnels, each with the most memory that it can use.
 #[test]
 fn memory_of_tunnelled_sessions_is_within_the_documented_limit() {
     if is_watched() {

@@ -1,4 +1,4 @@
-//! Servers of one connection each, in threads.
+//! Servers for one connection each, in threads.
 
 use std::{
     io::{Read, Write},
@@ -15,7 +15,7 @@ use rtmp_core::{
 
 use crate::pumps;
 
-/// A peer that hangs is an error of the test.
+/// A peer that does not end is an error of the test.
 const GUARD: Duration = Duration::from_secs(60);
 
 /// Runs `script` with the first client; the port, and the script's result.

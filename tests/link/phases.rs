@@ -19,7 +19,7 @@ use super::{
     pump::{exchange, open, pattern, pause, receive_all},
 };
 
-/// A kind of proxy, what it replies to each message of the link, and how it starts to.
+/// A kind of proxy, its reply to each message of the link, and the beginning of that reply.
 struct Kind {
     scheme: &'static str,
     replies: &'static [&'static [u8]],
@@ -77,7 +77,7 @@ fn every_proxy_connects_to_addresses_and_names_however_its_replies_are_split() {
                         client.write_all(part).unwrap();
                     }
                 }
-                // What the server says comes in one piece with the end of the reply, or right behind it.
+                // The server's bytes come in one piece with the end of the reply, or directly after it.
                 client.write_all(&said).unwrap();
                 assert!(read(&mut client, expected.len()) == expected);
             });
@@ -107,7 +107,7 @@ fn bytes_after_the_last_reply_are_not_lost() {
     }
 }
 
-/// A proxy that says `reply` as its first and then what `then` does; its link, which waits for more.
+/// A proxy that sends `reply` first and then runs `then`; returns its link, which waits for more.
 fn halfway<T: Send + 'static>(
     kind: &'static Kind,
     reply: &'static [u8],
@@ -142,7 +142,7 @@ fn a_proxy_that_stops_halfway_is_given_up_at_the_deadline() {
             assert!(error.to_string().ends_with("no answer in time"), "{} {len}: {error}", kind.scheme);
             assert!(link.is_finished());
             drop(link);
-            // Bytes of the link that nobody has read, or none.
+            // Unread bytes of the link, or none.
             let _ = peer.join().unwrap();
         }
     }
@@ -161,7 +161,7 @@ fn a_reply_that_trickles_does_not_move_the_deadline() {
     let error = loop {
         match link.step(clock) {
             Ok(()) => {
-                // What came is read in the next step, a second later.
+                // The received bytes are read in the next step, a second later.
                 next.send(()).unwrap();
                 pause(&link, Wanted::default(), Instant::now() + Duration::from_secs(20));
                 clock += Duration::from_secs(1);

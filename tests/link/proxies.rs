@@ -31,7 +31,7 @@ fn through(target: Target, port: u16, authority: &Authority, user: &str) -> Targ
     Target { proxy: Some(proxy), proxy_trust: Trust::File(authority.certificate()), ..target }
 }
 
-/// Sends back what it hears, until that ends.
+/// Echoes received bytes until the end.
 fn echo(mut client: TcpStream) {
     let mut copy = client.try_clone().unwrap();
     let _ = std::io::copy(&mut copy, &mut client);
@@ -139,7 +139,7 @@ fn first_bytes_of_the_server_are_not_lost_with_the_reply() {
     peer.join().unwrap();
 }
 
-/// How connecting through a proxy in TLS fails.
+/// The error of connecting through a proxy in TLS.
 fn failure(target: &Target) -> String {
     let mut link = Link::connect(target, Instant::now()).unwrap();
     let error = open(&mut link).unwrap_err();
@@ -165,7 +165,7 @@ fn the_certificate_of_the_proxy_is_checked_and_its_refusal_reported() {
     let proxy = pumps::https_proxy(elsewhere, None);
     let text = failure(&through(to(1), proxy, &authority, ""));
     assert!(text.contains("wrong name"), "{text}");
-    // Nobody checks it if that is wanted.
+    // The certificate is not verified if that is requested.
     let (port, peer) = serve(echo);
     let target = Target { proxy_trust: Trust::Anyone, ..through(to(port), proxy, &authority, "") };
     let mut link = Link::connect(&target, Instant::now()).unwrap();

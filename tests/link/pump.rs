@@ -10,7 +10,7 @@ use rtmp_core::{
     net::{Link, Received, Wanted, wait},
 };
 
-/// No test takes longer.
+/// The time limit of every test.
 const GUARD: Duration = Duration::from_secs(60);
 
 /// Waits until the link has something to do.
@@ -44,7 +44,7 @@ pub fn finish(link: &mut Link) {
     until(link, Wanted::default(), Link::is_finished).expect("a goodbye does not fail");
 }
 
-/// What one call receives.
+/// The result of one receive.
 pub fn receive(link: &mut Link, buffer: &mut [u8]) -> Result<Received> {
     let guard = Instant::now() + GUARD;
     loop {
@@ -69,7 +69,7 @@ pub fn receive_all(link: &mut Link) -> Result<Vec<u8>> {
     }
 }
 
-/// Sends `outgoing` while `expected` bytes arrive, both as far as it goes; what arrived.
+/// Sends `outgoing` while `expected` bytes arrive, both as far as possible; returns the received bytes.
 pub fn exchange(link: &mut Link, outgoing: &[u8], expected: usize) -> Result<Vec<u8>> {
     let guard = Instant::now() + GUARD;
     let mut transfer = Transfer::new(outgoing, expected);
@@ -118,7 +118,7 @@ impl<'a> Transfer<'a> {
         Self { outgoing, received: Vec::new(), expected, calls: 0 }
     }
 
-    /// One call each way; whether that moved anything.
+    /// One call each way; whether that moved any bytes.
     fn advance(&mut self, link: &mut Link) -> Result<bool> {
         let now = Instant::now();
         let mut moved = false;
@@ -154,7 +154,7 @@ impl<'a> Transfer<'a> {
     }
 }
 
-/// Bytes of which each part looks different.
+/// Bytes in which each part is different.
 pub fn pattern(len: usize, seed: u32) -> Vec<u8> {
     let mut state = seed;
     let next = || {

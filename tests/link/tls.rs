@@ -35,12 +35,12 @@ pub fn secure(port: u16, name: &str, authority: &Authority) -> Target {
     Target { tls: Some((name.to_owned(), Trust::File(authority.certificate()))), ..to(port) }
 }
 
-/// Shakes hands as a server.
+/// Does the handshake as a server.
 fn shake_hands(client: TcpStream, context: &ServerContext) -> End {
     End::server(client, context, Duration::from_secs(30)).unwrap()
 }
 
-/// A relay to `port`, which hands on every byte from the server, and every byte from the link, by itself.
+/// A relay to `port`, which forwards each byte from the server, and each byte from the link, separately.
 pub fn byte_by_byte(port: u16) -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let own = listener.local_addr().unwrap().port();
@@ -122,7 +122,7 @@ fn a_link_is_a_server_for_another() {
     let (up, down) = (pattern(MUCH, 3), pattern(MUCH + 1, 4));
     let [to_client, to_server] = exchange_between([&mut client, &mut server], [&up, &down]).unwrap();
     assert!(to_client == down && to_server == up);
-    // Both ends say goodbye; neither has to be pushed.
+    // Both ends say goodbye without further calls.
     client.finish(Instant::now());
     assert_eq!(receive(&mut server, &mut [0; 9]).unwrap(), Received::End);
     server.finish(Instant::now());
@@ -177,7 +177,7 @@ fn a_certificate_for_another_name_is_refused() {
     let error = open(&mut link).unwrap_err();
     assert!(error.to_string().contains("wrong name"), "{error}");
     assert!(link.is_finished());
-    // The server is told why.
+    // The server receives the reason.
     let told = peer.join().unwrap().to_string();
     assert!(told.contains("it refuses, bad certificate"), "{told}");
 }
@@ -209,7 +209,7 @@ fn stalled_or_trickling_handshake_ends_at_its_deadline() {
     let authority = need!(Authority::new());
     for trickles in [false, true] {
         let (port, peer) = serve(move |mut client| {
-            // The beginning of a record that never comes to its end.
+            // The beginning of a record that never ends.
             client.write_all(b"\x16\x03\x03\x40\x00").unwrap();
             while trickles && client.write_all(b"\x02").is_ok() {}
             let _ = client.read_to_end(&mut Vec::new());
@@ -227,7 +227,7 @@ fn stalled_or_trickling_handshake_ends_at_its_deadline() {
         };
         match error {
             Error::TimedOut => {}
-            // A byte that is repeated is no handshake, if the record gets that far.
+            // A repeated byte is not a handshake, if the record gets that far.
             Error::Tls(_) if trickles => {}
             error => panic!("{error}"),
         }

@@ -89,7 +89,7 @@ fn a_peer_that_reads_nothing_leaves_no_room_and_memory_does_not_grow() {
     open(&mut link).unwrap();
     let block = pattern(1 << 20, 3);
     let mut sent = 0;
-    // The system takes more for a moment after it has taken nothing.
+    // The system accepts more for a moment after it has accepted nothing.
     let mut full = Instant::now() + Duration::from_millis(200);
     while Instant::now() < full {
         let taken = link.send(&[IoSlice::new(&block)], Instant::now()).unwrap();

@@ -34,7 +34,7 @@ fn tunnel(port: u16) -> Target {
     Target { tunnelled: true, ..to(port) }
 }
 
-/// Says and hears as much, in an order.
+/// Sends and receives equal amounts, in turn.
 fn talk(mut stream: &UnixStream, expected: &[u8], said: &[u8], writes_first: bool) {
     if writes_first {
         stream.write_all(said).unwrap();
@@ -43,7 +43,7 @@ fn talk(mut stream: &UnixStream, expected: &[u8], said: &[u8], writes_first: boo
     if !writes_first {
         stream.write_all(said).unwrap();
     }
-    // Open until the other side has heard everything.
+    // Open until the other side has received everything.
     let _ = stream.read(&mut [0]);
 }
 
@@ -89,13 +89,13 @@ fn end_of_the_session_follows_its_last_bytes() {
     };
     assert_eq!(all, b"all there is");
     assert!(matches!(error, Error::Refused(_) | Error::Closed), "{error:?}");
-    // What else there is to say may still be said.
+    // The rest can still be sent.
     finish(&mut link);
     assert!(link.is_finished());
 }
 
-/// A server whose connections each answer as many requests as `per_connection` says, and then end as `ending` does. It sends
-/// the bytes of `send` requests back with the next reply; the paths it has seen.
+/// A server whose connections each answer `per_connection` requests, and then end with `ending`. It sends the
+/// bytes of `send` requests back with the next reply; returns the requested paths.
 fn restless(
     per_connection: usize,
     ending: impl Fn(TcpStream) + Send + 'static,
@@ -107,7 +107,7 @@ fn restless(
     let connections = Arc::new(AtomicUsize::new(0));
     let (seen, count) = (paths.clone(), connections.clone());
     thread::spawn(move || {
-        // By number, because requests without a reply come again.
+        // By number, because requests without a reply are sent again.
         let mut answered: Vec<(String, Vec<u8>)> = Vec::new();
         for client in listener.incoming() {
             let mut client = client.unwrap();
@@ -137,7 +137,7 @@ fn ended_connection_is_replaced_without_loss_or_duplication() {
     let reset = |client: TcpStream| {
         SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
     };
-    // Everything that has arrived is read first: a reset would take replies with it.
+    // Everything that has arrived is read first: a reset would lose replies.
     let close = |mut client: TcpStream| {
         client.shutdown(Shutdown::Write).unwrap();
         let _ = client.read_to_end(&mut Vec::new());
@@ -156,7 +156,7 @@ fn ended_connection_is_replaced_without_loss_or_duplication() {
     let (port, _, connections) = restless(4, reset, false);
     let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
     open(&mut link).unwrap();
-    // One at a time, so that the reset finds no reply on its way.
+    // One at a time, so that the reset finds no reply in transit.
     for part in said.chunks(5000) {
         assert!(exchange(&mut link, part, part.len()).unwrap() == part);
     }
@@ -207,7 +207,7 @@ fn a_connection_that_was_shut_down_on_this_side_is_not_replaced() {
 
 #[test]
 fn a_connection_that_the_server_has_broken_is_replaced_although_nothing_can_be_sent_on_it() {
-    // Requests that nobody reads make the system of a server that closes break the connection.
+    // Unread requests make the system reset the connection when the server closes.
     for reads_first in [false, true] {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -288,7 +288,7 @@ fn idle_server_is_polled_less_often() {
     let (port, paths, _) = restless(usize::MAX, drop, false);
     let mut link = Link::connect(&tunnel(port), Instant::now()).unwrap();
     open(&mut link).unwrap();
-    // A clock that jumps to whatever comes next: twenty seconds of the session in an instant.
+    // A clock that jumps to the next event: twenty seconds of the session in an instant.
     let mut clock = Instant::now();
     let end = clock + Duration::from_secs(20);
     let mut pauses = 0;
@@ -488,7 +488,7 @@ fn a_refused_request_that_came_with_the_end_of_its_connection_leaves_nothing_to_
         let tunnels = Tunnels::new(1, Duration::from_secs(30));
         let now = Instant::now();
         let mut link = Link::accept(socket, None, &tunnels, Some(Duration::from_secs(30)), now).unwrap();
-        // Time stands still: only the client can end this.
+        // The clock does not move: only the client can end this.
         let text = String::from_utf8_lossy(request);
         while link.step(now).is_ok() {
             let mut interests = Vec::new();

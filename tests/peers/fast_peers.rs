@@ -1,5 +1,5 @@
-//! Streams that come faster than they are read: unread bytes then lie in memory of the library's own, and whatever calls read
-//! them in whatever order, nothing is lost, repeated or out of reach.
+//! Streams that arrive faster than they are read: unread bytes are then in the library's own memory, and
+//! whatever calls read them, in any order, nothing is lost, repeated or unreachable.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -8,12 +8,12 @@ use crate::support::torrent::{End, Torrent};
 use crate::support::{Library, Program, Run, library::ours_is_original};
 
 const LIMIT: Duration = Duration::from_secs(120);
-/// How much less a program has in use when the memory for fast peers is gone.
+/// The difference in used memory when the buffer for fast peers is freed.
 const GIVEN_BACK: u64 = 90_000;
-/// The same, when memory for the message that is late was taken at that time.
+/// The same, if memory for the late message was allocated at that time.
 const GIVEN_BACK_LATE: u64 = GIVEN_BACK - (64 << 10);
 
-/// What the program says about where unread bytes were.
+/// The program's lines about the place of unread bytes.
 #[derive(Debug)]
 struct Seen {
     outside: u64,
@@ -32,7 +32,8 @@ impl Seen {
     }
 }
 
-/// Runs the program against a peer that sends this once for each round, and compares what has arrived with it.
+/// Runs the program against a peer that sends this once for each round, and compares it with the received
+/// bytes.
 fn play(library: Library, torrent: &Torrent, pattern: &str, options: &str, rounds: usize) -> Option<Seen> {
     let program = Program::test("fast_peer")?;
     let server = torrent.clone().serve(rounds);
@@ -52,14 +53,14 @@ fn play(library: Library, torrent: &Torrent, pattern: &str, options: &str, round
     Some(Seen::of(&run))
 }
 
-/// Plays on our library: the memory for fast peers is used, and goes when the stream becomes slow or late.
+/// Plays with our library: the buffer for fast peers is used, and freed when the stream becomes slow or late.
 fn ours(torrent: &Torrent, pattern: &str, options: &str, rounds: usize) -> Option<()> {
     let seen = play(Library::Ours, torrent, pattern, options, rounds)?;
     if ours_is_original() {
         return Some(());
     }
     assert!(seen.outside > 0, "{pattern} {options}: {seen:?}");
-    // Under valgrind and sanitizers nobody knows what is in use.
+    // Under valgrind and sanitizers the used memory is unknown.
     let unknown =
         ["RTMP_TEST_VALGRIND", "RTMP_TEST_CFLAGS"].map(std::env::var_os).iter().any(Option::is_some);
     let given_back = match torrent.end {
@@ -72,7 +73,7 @@ fn ours(torrent: &Torrent, pattern: &str, options: &str, rounds: usize) -> Optio
     Some(())
 }
 
-/// As `ours`, and the original finds the same.
+/// As `ours`, and the result with librtmp 2.4 is the same.
 fn both(torrent: &Torrent, pattern: &str, options: &str) -> Option<()> {
     ours(torrent, pattern, options, 1)?;
     play(Library::Original, torrent, pattern, options, 1).map(drop)
@@ -86,7 +87,7 @@ fn packets_arrive_whole_on_both_libraries() {
 
 #[test]
 fn files_arrive_whole_on_both_libraries() {
-    // Smaller messages have no place in a file.
+    // Smaller messages do not fit into a file.
     let torrent = Torrent::new(2, 6 << 20, 6);
     for pattern in ["k", "r", "R"] {
         need!(both(&torrent, pattern, "w"));
@@ -126,7 +127,7 @@ fn receive_buffer_is_freed_whichever_call_reads() {
 #[test]
 fn moved_session_continues_reading() {
     if ours_is_original() {
-        return; // What is unread stays behind.
+        return; // Unread bytes are lost.
     }
     let torrent = Torrent::new(4, 6 << 20, 6);
     need!(ours(&torrent, "n", "m", 1));
@@ -165,8 +166,8 @@ fn a_stream_that_is_cut_ends_and_the_session_connects_again() {
     }
 }
 
-/// Runs the program with a thread that sends or aborts. What has arrived in each round, at least so many messages, is what
-/// was sent first.
+/// Runs the program with a thread that sends or aborts. The messages received in each round, at least this
+/// many, are the first ones that were sent.
 fn disturbed(torrent: &Torrent, pattern: &str, options: &str, rounds: usize, least: usize) -> Option<()> {
     let program = Program::test("fast_peer")?;
     let server = torrent.clone().serve(rounds);
@@ -206,7 +207,7 @@ fn sending_thread_takes_no_bytes_from_the_reader() {
     }
     for pattern in ["n", "rp"] {
         need!(disturbed(&torrent, pattern, "t", 1, all));
-        // What had not been read when the peer went may be lost.
+        // Bytes that were unread when the peer closed may be lost.
         need!(disturbed(&torrent.with_end(End::Gone), pattern, "t", 3, 1));
     }
 }

@@ -1,7 +1,7 @@
-//! Servers that mean no good: messages shorter than their fields, sizes and counts that lie, numbers at their limits.
-//! Whatever they send, the next honest message arrives, or the call fails, and both with little memory.
+//! Hostile servers: messages shorter than their fields, wrong sizes and counts, numbers at their limits.
+//! Whatever they send, the next valid message arrives, or the call fails, and both need little memory.
 //!
-//! The original crashes, hangs or loses its place in most of this, so it does not run here.
+//! librtmp 2.4 crashes, hangs or loses its position in most of this, so it does not run here.
 #![forbid(unsafe_code)]
 
 mod handshakes;
@@ -17,12 +17,12 @@ use crate::support::wire::{Message, basic_header};
 use crate::support::{Library, Peer, Program, Run, Server, library};
 
 const LIMIT: Duration = Duration::from_secs(60);
-/// For programs that work more than they wait, which sanitizers make slow.
+/// For programs that compute more than they wait, and that sanitizers make slow.
 const AT_WORK: Duration = Duration::from_secs(300);
 const PLAY: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 20\nconnect\nstream 0\n";
 
-/// Runs steps of `session_driver.c` on our library against a server; `None` when that is not possible. Calls that wait and calls
-/// that are made of steps print the same.
+/// Runs steps of `session_driver.c` with our library against a server; `None` if that is not possible. Calls
+/// that wait and calls that are made of steps print the same.
 fn drive(steps: &str, script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Option<Run> {
     if library::ours_is_original() {
         return None;
@@ -53,7 +53,8 @@ fn drive(steps: &str, script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Opt
     Some(waiting)
 }
 
-/// Lines without what depends on how much is read ahead: the memory, and where the last acknowledgement was.
+/// Lines without values that depend on how much is read ahead: the memory, and the position of the last
+/// acknowledgement.
 fn comparable(stdout: &str) -> Vec<String> {
     let words = |line: &str| {
         line.split(' ').filter(|word| !word.starts_with("bytesInSent=")).collect::<Vec<_>>().join(" ")
@@ -105,7 +106,7 @@ fn chunk_sizes_are_followed_from_1_to_the_largest_and_others_are_ignored() {
     assert_eq!(lines(&run, "media").len(), SIZES.len());
 }
 
-/// Every type of message with every length up to what its fields need, of zeros and of ones.
+/// Every type of message with every length up to that of its fields, of zeros and of ones.
 #[test]
 fn messages_shorter_than_their_fields_change_nothing() {
     let steps = PLAY.to_owned() + &"packet\n".repeat(7 * 17 * 2) + "media\n";
@@ -129,7 +130,7 @@ fn messages_shorter_than_their_fields_change_nothing() {
     assert!(lines(&run, "media")[0].starts_with(&honest_line("media", 77)), "{}", run.stdout);
 }
 
-/// RTMP_Read gets aggregates that are cut at every byte, and the frame behind them.
+/// RTMP_Read receives aggregates that are cut at every byte, and the frame after them.
 #[test]
 fn aggregates_cut_at_every_byte_are_read_or_skipped() {
     let mut aggregate = Vec::new();
@@ -150,8 +151,8 @@ fn aggregates_cut_at_every_byte_are_read_or_skipped() {
     assert!(read[cuts + 3].contains("-> 0 |") && !run.stdout.contains("-> -1 |"), "{read:?}");
 }
 
-/// A peer may begin messages on every chunk stream and end none. What they hold is bounded, and so is what their
-/// headers promise.
+/// A peer may begin messages on every chunk stream and finish none. Their memory is limited, and so is the
+/// memory that their headers announce.
 #[test]
 fn messages_without_an_end_hold_bounded_memory() {
     // Half of 16 MB on every chunk stream would be 512 GB; the second kind of message fits on all of them.
@@ -238,7 +239,7 @@ fn amf_nested_100000_deep_is_skipped() {
         }
         peer.send(&honest(9));
     }));
-    // The first packet is the chunk size's.
+    // The first packet sets the chunk size.
     assert!(lines(&run, "packet").iter().all(|line| line.contains("-> 0 |")), "{}", run.stdout);
     // One of the hostile messages is left for this.
     assert!(lines(&run, "media")[0].starts_with(&honest_line("media", 9)), "{}", run.stdout);
@@ -255,7 +256,7 @@ fn failed_allocation_is_an_error() {
     run_c("amf_hostile", &["limits"]);
 }
 
-/// A C program that prints what is not as it should be.
+/// A C program that prints unexpected results.
 fn run_c(name: &str, arguments: &[&str]) {
     if library::ours_is_original() {
         return;
@@ -265,8 +266,8 @@ fn run_c(name: &str, arguments: &[&str]) {
     assert_eq!((run.code, run.stdout.as_str()), (Some(0), ""), "{name} {arguments:?}: {run:?}");
 }
 
-/// Clients and servers of which the peer goes away after each byte of the handshake, whatever the handshake is. Those that
-/// agree on keys take turns: each is cut at every seventh byte, all of them together at every byte.
+/// Clients and servers whose peer closes after each byte of the handshake, for every kind of handshake. Those
+/// that agree on keys take turns: each is cut at every seventh byte, all of them together at every byte.
 #[test]
 fn handshakes_cut_at_every_byte_fail() {
     if library::ours_is_original() {
@@ -291,7 +292,7 @@ fn handshakes_cut_at_every_byte_fail() {
     });
 }
 
-/// Strings in metadata around the 256 bytes in which the original put them, and as long as they can be; the log shows
+/// Strings in metadata around the 256 bytes of librtmp's buffer, and of the maximum length; the log shows
 /// them.
 #[test]
 fn metadata_of_any_length_is_logged() {
@@ -341,7 +342,7 @@ fn names_of_any_length_are_sent_whole() {
     }
 }
 
-/// The application's sequence of rand() is its own, and what we send first is never the same twice.
+/// The application's sequence of rand() is not used, and our first bytes are never the same twice.
 #[test]
 fn random_values_are_unpredictable() {
     let first_blocks: Vec<Vec<u8>> = (0..2)
@@ -469,7 +470,7 @@ fn acknowledgements_continue_past_2_and_4_gib() {
     }
 }
 
-/// The refusal of a publisher with a description that is no challenge, and one that does not end.
+/// The refusal of a publisher with a description that is not a challenge, and with one without an end.
 #[test]
 fn invalid_challenges_end_connect_stream() {
     let long = |text: &str, size: usize| {
@@ -556,7 +557,7 @@ fn log_in_to(program: &Program, what: &str, description: &[u8]) {
     assert!((1..=5).contains(&connections), "{what}: {connections} connections");
 }
 
-/// Refuses what a client wants; `None` when it wants nothing.
+/// Refuses a client's request; `None` if it sends none.
 fn serve_refusal(stream: &mut TcpStream, refusal: &[u8]) -> Option<()> {
     stream.set_read_timeout(Some(LIMIT)).ok()?;
     stream.read_exact(&mut [0; 1537]).ok()?;
@@ -570,7 +571,7 @@ fn serve_refusal(stream: &mut TcpStream, refusal: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// Lengths of HTTP replies that are none, too small or too large, in each reply of an RTMPT session.
+/// Lengths of HTTP replies that are missing, too small or too large, in each reply of an RTMPT session.
 #[test]
 fn tunnel_replies_of_bad_lengths_are_errors() {
     const BODIES: &[&str] = &[
@@ -604,7 +605,7 @@ fn tunnel_replies_of_bad_lengths_are_errors() {
     thread::scope(|scope| {
         for part in BODIES.chunks(6) {
             let program = &program;
-            // In place of the reply to the request that opens the session, and of the first one behind it.
+            // In place of the reply to the request that opens the session, and of the first one after it.
             scope.spawn(move || {
                 part.iter().for_each(|body| (0..2).for_each(|good| tunnel(program, body, good)))
             });
@@ -612,7 +613,8 @@ fn tunnel_replies_of_bad_lengths_are_errors() {
     });
 }
 
-/// An HTTP server that answers so many requests well, and all others with this head and body. Then it closes.
+/// An HTTP server that answers this many requests correctly, and all others with this head and body. Then it
+/// closes.
 fn tunnel(program: &Program, bad: &'static str, good: usize) {
     let server = Server::listen(move |listener| {
         listener.set_nonblocking(false).expect("listening sockets can block");

@@ -1,5 +1,5 @@
-//! Peers that lie, hang up or are faster than the program, and what the library does about them. Those that flood are in
-//! `floods`, a program of its own because it measures time.
+//! Peers that send wrong data, close, or are faster than the program, and the library's reaction. Peers that
+//! flood are in `floods`, a separate program because it measures time.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]

@@ -77,8 +77,8 @@ fn acknowledgements_come_every_tenth_of_the_bandwidth() {
     }
 }
 
-/// A server that announces only Window Acknowledgement Size (type 5) expects acknowledgements within that window. The
-/// original looks at Set Peer Bandwidth (type 6) alone and lets such a server wait.
+/// A server that announces only Window Acknowledgement Size (type 5) expects acknowledgements within that
+/// window. librtmp 2.4 uses only Set Peer Bandwidth (type 6) and makes such a server wait.
 #[test]
 fn ours_acknowledges_within_the_window_of_the_server() {
     if library::ours_is_original() {
@@ -108,8 +108,8 @@ fn ours_acknowledges_within_the_window_of_the_server() {
     );
 }
 
-/// A server that has said everything may be gone before the client has read it. Acknowledgements that nobody takes any more
-/// come due in the middle of that; the original gives up there, and what had arrived is lost.
+/// A server that has sent everything may have closed before the client has read it. Acknowledgements that it
+/// no longer accepts become due in the middle; librtmp 2.4 gives up there, and loses the received bytes.
 #[test]
 fn ours_reads_what_arrived_before_the_connection_broke() {
     if library::ours_is_original() {
@@ -137,8 +137,8 @@ fn ours_reads_what_arrived_before_the_connection_broke() {
     assert!(output.lines().any(|line| line.starts_with("media: -> 0")), "the end: {output}");
 }
 
-/// The messages a client must not trip over: the original hangs, reads behind the body or crashes. Afterwards an audio
-/// message must arrive as usual.
+/// Messages that a client must survive: librtmp 2.4 hangs, reads past the body or crashes. Afterwards an
+/// audio message must arrive as usual.
 #[test]
 fn hostile_messages_are_ignored() {
     if library::ours_is_original() {

@@ -1,5 +1,6 @@
-//! All threads that may use a session at once, against a peer that floods, stalls, resets or waits for an abort. Some
-//! seconds of it are here; the sanitizers run it as well: see `sanitizers.rs` and `thread_sanitizer.rs`.
+//! All threads that may use a session at the same time, against a peer that floods, stalls, resets or waits
+//! for an abort. Some seconds of it run here; the sanitizers run it as well: see `sanitizers.rs` and
+//! `thread_sanitizer.rs`.
 #![forbid(unsafe_code)]
 
 use std::{process::Command, time::Duration};

@@ -14,7 +14,7 @@ use crate::support::{Library, Server, clip, library::ours_is_original, proxy};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// The film arrives whole with every program that plays.
+/// Every program that plays receives the complete film.
 fn all_play(url: &str, stage: &Stage, what: &str) {
     for program in PLAYERS {
         let what = format!("{program:?}, {what}");
@@ -39,7 +39,7 @@ fn programs_play_from_an_ipv6_address() {
     all_play(&url, &stage, "over IPv6");
 }
 
-/// Blocks that end anywhere, the file's header alone among them, crash the original.
+/// Blocks that end anywhere, also after the file's header, crash librtmp 2.4.
 #[test]
 fn python_publishes_in_blocks_that_end_anywhere() {
     if ours_is_original() {
@@ -63,7 +63,7 @@ fn python_publishes_in_blocks_that_end_anywhere() {
     }
 }
 
-/// Over HTTP the original loses what is published before the last request has been answered.
+/// Over HTTP librtmp 2.4 loses messages that are published before the last request has been answered.
 #[test]
 fn programs_publish_over_http_faster_than_replies_arrive() {
     if ours_is_original() {
@@ -88,7 +88,7 @@ fn programs_publish_over_http_faster_than_replies_arrive() {
     }
 }
 
-/// A server that continues only when it has been told that its bytes arrived, and never says what the client's bandwidth is.
+/// A server that continues only when its bytes were acknowledged, and never announces a bandwidth.
 #[test]
 fn rtmpdump_acknowledges_to_a_server_that_sends_only_its_window() {
     if ours_is_original() {
@@ -122,7 +122,7 @@ fn rtmpdump_acknowledges_to_a_server_that_sends_only_its_window() {
     stage.assert_whole(&file, "rtmpdump");
 }
 
-/// An HTTP server that takes requests and never answers.
+/// An HTTP server that accepts requests and never answers.
 #[test]
 fn programs_give_up_an_http_server_that_never_answers() {
     if ours_is_original() {

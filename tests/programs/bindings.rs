@@ -1,5 +1,5 @@
-//! Bindings of other languages read errno behind every call: what they see is the same on both libraries, nothing behind a
-//! success, and the reason behind a failure.
+//! Bindings of other languages read errno after every call. They see the same with both libraries: nothing
+//! after a success, and the reason after a failure.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};

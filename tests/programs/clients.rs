@@ -1,4 +1,4 @@
-//! Unmodified programs with servers that do what none of the matrix does, on both libraries.
+//! Unmodified programs with servers whose behaviour is not in the matrix, on both libraries.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -64,8 +64,8 @@ fn rtmpdump_resumes_a_download() {
     assert_eq!(codes[0], codes[1]);
 }
 
-/// What a server says besides when a stream starts is nothing that curl could get: it waits on for a publisher, for as
-/// long as it was told.
+/// Other messages from the server when a stream starts are not for curl: it continues to wait for a
+/// publisher, as long as it was told to.
 #[test]
 fn curl_waits_for_a_stream_that_has_not_started() {
     let authority = need!(Authority::new());

@@ -1,5 +1,5 @@
-//! Enhanced RTMP with FFmpeg: what it publishes to our server arrives tag for tag at players that come early and late, each
-//! of which can be decoded from its first frame.
+//! Enhanced RTMP with FFmpeg: the stream that it publishes to our server arrives, tag for tag, at early and
+//! late players, each of which can decode it from its first frame.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::support::{Library, Program, Running, TempDir, foreign, library, proce
 
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// What FFmpeg publishes: how it encodes, and the codecs that have to arrive, with the number of the track.
+/// A stream that FFmpeg publishes: the encoder options, and the expected codecs with their track numbers.
 struct Stream {
     name: &'static str,
     options: &'static str,
@@ -105,7 +105,7 @@ fn pictures(file: &Path) -> usize {
     flv::load_part(file).iter().filter(|tag| tag.kind == 9).count()
 }
 
-/// FFmpeg decodes the whole file without a complaint, all of its tracks.
+/// FFmpeg decodes all tracks of the whole file without an error.
 fn assert_decodable(ffmpeg: &Path, file: &Path, what: &str) {
     let mut command = Command::new(ffmpeg);
     command.args(["-hide_banner", "-loglevel", "error", "-xerror", "-i"]).arg(file);
@@ -114,7 +114,7 @@ fn assert_decodable(ffmpeg: &Path, file: &Path, what: &str) {
     assert!(status.success() && running.stderr().is_empty(), "{what}: {}", running.stderr());
 }
 
-/// Each track of a tag that is there as a whole.
+/// Each track of a complete tag.
 fn tracks(tag: &Tag) -> Vec<media::Track<'_>> {
     let Some(kind) = Kind::of(MessageType(tag.kind)) else { return Vec::new() };
     let media = media::parse(kind, &tag.body).expect("FFmpeg writes what can be read");
@@ -143,7 +143,7 @@ fn assert_contents(stream: &Stream, tags: &[Tag], what: &str) {
     }
 }
 
-/// What a late player gets: the state of each track, then the stream from a key frame of the track on.
+/// The stream of a late player: the state of each track, then the stream from a key frame of the track on.
 fn assert_late(all: &[Tag], late: &[Tag], what: &str) {
     let is_state = |tag: &Tag| tag.kind == 18 || tracks(tag).iter().all(|track| track.packet.is_state());
     let first = late.iter().position(|tag| !is_state(tag)).unwrap_or_else(|| panic!("{what}: no frames"));
@@ -162,7 +162,7 @@ fn assert_late(all: &[Tag], late: &[Tag], what: &str) {
         }
     }
     let rest: Vec<&Tag> = late[first..].iter().collect();
-    // Nothing is missing from there on, apart from frames of tracks that have not begun.
+    // From there on nothing is missing, except frames of tracks that have not begun.
     let mut expected = all.iter().skip_while(|tag| tag.body != rest[0].body || tag.kind != rest[0].kind);
     for tag in &rest {
         assert!(expected.any(|sent| sent.kind == tag.kind && sent.body == tag.body), "{what}: out of order");
@@ -277,7 +277,7 @@ fn make(ffmpeg: &Path, options: &str, file: &Path) {
     assert!(running.wait(LIMIT).is_some_and(|status| status.success()), "{}", running.stderr());
 }
 
-/// Runs an example, and returns what the server has recorded of its stream.
+/// Runs an example, and returns the server's recording of its stream.
 fn published(relay: &Relay, folder: &Path, example: &str, arguments: &[&str]) -> Option<PathBuf> {
     let url = relay.url(example);
     let arguments: Vec<&str> = arguments.iter().copied().chain([&*url]).collect();
@@ -343,7 +343,7 @@ fn ffmpeg_decodes_the_streams_of_the_examples() {
     let printed = need!(program.run(Library::Ours, &[&relay.url("a")], "", LIMIT)).expect("capabilities");
     let expected = "features: reconnect multitrack modex nanoseconds\nvideo avc1: decodes forwards\n";
     assert!(printed.contains(expected), "{printed}");
-    // A server that announces nothing, and one that is not there.
+    // A server without an announcement, and one that does not run.
     let server = rtmp_core::Server::bind("127.0.0.1:0").unwrap();
     let url = format!("rtmp://{}/live/a", server.local_addr().unwrap());
     let serving = std::thread::spawn(move || {
@@ -398,12 +398,12 @@ fn node_media_server_relays_published_streams() {
     assert_decodable(&ffmpeg, &received, "node-media-server");
 }
 
-/// What `make` is told for two seconds of two tracks of H.265 and one of Opus.
+/// The arguments of `make` for two seconds of two tracks of H.265 and one of Opus.
 const TWO_TRACKS: &str = "-f lavfi -i testsrc=size=128x96:rate=20 -f lavfi -i sine=r=48000 -t 2 -g 10 -map 0:v -map 0:v -map 1:a \
     -c:v libx265 -preset ultrafast -x265-params log-level=error -s:v:1 64x48 -c:a libopus";
 
-/// GStreamer has elements that use this library, rtmpsrc and rtmpsink, and some of its own. They pass on what they do not
-/// know; flvmux, from which rtmp2sink takes its tags, does not write it.
+/// GStreamer has elements that use librtmp, rtmpsrc and rtmpsink, and some of its own. They pass on unknown
+/// data, but flvmux, which makes the tags for rtmp2sink, does not write it.
 #[test]
 fn gstreamer_carries_several_tracks_both_ways() {
     let ffmpeg = need!(foreign::ffmpeg());
@@ -482,7 +482,7 @@ fn ffmpeg_as_a_server_takes_several_tracks() {
     }
 }
 
-/// A file that ends behind so many of its tags.
+/// A file that ends after this share of its tags.
 fn cut(file: &Path, part: &Path, percent: usize) -> usize {
     let data = fs::read(file).expect("it was received");
     let tags = flv::load(file);
@@ -492,8 +492,8 @@ fn cut(file: &Path, part: &Path, percent: usize) -> usize {
     end
 }
 
-/// Files of FFmpeg, broken off anywhere, are continued behind their last key frame, and are then what they would be without
-/// the interruption. rtmpdump looks for that frame itself, and does not know it if it has a FourCC.
+/// Files of FFmpeg, cut anywhere, are continued after their last key frame, and are then the same as without
+/// the interruption. rtmpdump looks for that frame itself, and does not recognise it if it has a FourCC.
 #[test]
 fn recordings_of_any_codec_and_of_several_tracks_are_resumed() {
     let ffmpeg = need!(foreign::ffmpeg());
@@ -548,7 +548,7 @@ fn recordings_of_any_codec_and_of_several_tracks_are_resumed() {
         need!(receive(&part, &["--resume"])).expect(name);
         assert!(fs::read(&part).is_ok_and(|found| found == expected), "{name}, from the beginning");
 
-        // rtmpdump decides by itself.
+        // rtmpdump decides itself.
         let size = cut(&whole, &part, 60);
         let mut command = need!(on_library(&need!(require::program("rtmpdump")), Library::Ours));
         command.args(["-m", "20", "-r", &url, "--resume", "-o"]).arg(&part);
@@ -569,7 +569,7 @@ fn recordings_of_any_codec_and_of_several_tracks_are_resumed() {
     }
 }
 
-/// A server of another make, by its name in `tests/rust-servers`.
+/// A server from another project, by its name in `tests/rust-servers`.
 struct RustServer {
     process: Running,
     port: u16,
@@ -591,10 +591,10 @@ impl RustServer {
         format!("rtmp://127.0.0.1:{}/live/{stream}", self.port)
     }
 
-    /// The lines that it has printed which begin with one of these words.
+    /// The printed lines that begin with one of these words.
     fn lines(&self, words: &[&str]) -> Vec<String> {
         let printed = self.process.stdout();
-        // A line that is not complete may become longer.
+        // An incomplete line may become longer.
         let complete = printed.rfind('\n').map_or("", |end| &printed[..end]);
         let lines = complete.lines().filter(|line| words.iter().any(|word| line.starts_with(word)));
         lines.map(str::to_owned).collect()
@@ -607,15 +607,15 @@ impl RustServer {
     }
 }
 
-/// What a server of another make announces, as a client of ours has to see it.
+/// The announcement of such a server, as our client must see it.
 struct Answer {
     video: &'static [(FourCc, u32)],
     audio: &'static [(FourCc, u32)],
     features: u32,
 }
 
-/// Publishes two tracks of H.265 and one of Opus, and announces: both ends know what the other one has said, and all
-/// messages arrive as they are in the file.
+/// Publishes two tracks of H.265 and one of Opus, and announces them: both ends have the other's
+/// announcement, and all messages arrive unchanged.
 fn publishes_to(name: &str, connect: [&str; 2], answer: &Answer) {
     use rtmp_core::session::{Capabilities, ability, feature};
 
@@ -658,7 +658,7 @@ fn publishes_to(name: &str, connect: [&str; 2], answer: &Answer) {
         }
     }
     assert_eq!(peer.features, Some(answer.features), "{name}");
-    // It takes what it has announced.
+    // It accepts the codecs that it has announced.
     let track = media::Track::new(FourCc::HEVC, Packet::Config, b"configuration");
     let mut publisher = publisher;
     publisher.send_media(0, &media::Message::new(Kind::Video, &[track])).unwrap();
@@ -667,7 +667,7 @@ fn publishes_to(name: &str, connect: [&str; 2], answer: &Answer) {
     assert_eq!(received.len(), 1, "{name}");
 }
 
-/// This server shows what both ends can do, of the maps that for video only.
+/// This server shows the capabilities of both ends, of the maps only that for video.
 #[test]
 fn librtmp2_receives_announcements_and_streams() {
     let connect =

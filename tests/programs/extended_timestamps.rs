@@ -1,5 +1,5 @@
-//! Times past 24 bits, 4 hours and 40 minutes into a stream: as real programs send them, and as odd ones do. The rules are
-//! in `src/chunk/decoder.rs`.
+//! Timestamps of more than 24 bits, 4 hours and 40 minutes into a stream, as sent by real programs and by odd
+//! ones. The rules are in `src/chunk/decoder.rs`.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -91,7 +91,7 @@ fn large_timestamps_of_publishers_are_kept() {
     }
 }
 
-/// The one recording, as soon as it is whole.
+/// The only recording, when it is complete.
 fn recording_in(folder: &Path) -> Option<Vec<Tag>> {
     let files: Vec<PathBuf> = fs::read_dir(folder).ok()?.map(|entry| entry.unwrap().path()).collect();
     let [file] = files.as_slice() else { return None };
@@ -125,7 +125,7 @@ fn large_timestamps_from_nginx_are_kept() {
     flv::assert_equal(&sounds, &flv::media(&flv::load(&live)), "relayed");
 }
 
-/// How a sender writes the chunks behind the first of a message, and what the messages are.
+/// A sender's way of writing the chunks after the first of a message, and the messages.
 struct Odd {
     name: &'static str,
     /// Headers of the first and of the further chunks of each message; video of 1000 bytes.
@@ -172,7 +172,7 @@ const ODD: [Odd; 6] = [
     },
 ];
 
-/// Bodies that are of no kind in particular, or look like timestamps wherever a chunk begins.
+/// Arbitrary bodies, and bodies that look like timestamps wherever a chunk begins.
 fn bodies() -> [Vec<u8>; 3] {
     [[0x27, 0x01, 0x60, 0x61], [0; 4], TIME.to_be_bytes()].map(|pattern| pattern.repeat(250))
 }

@@ -141,7 +141,7 @@ fn go_plays_and_publishes_with_cgo() {
     let binary = directory.join("rtmp");
     let library = Library::Ours.directory().expect("ours is always there");
     let include = library::package().join("include");
-    // Go's cache does not notice when this file says something else, unlike the variables below.
+    // Go's cache does not notice a change of this file, unlike changes of the variables below.
     let text = "Name: librtmp\nDescription: built here\nVersion: 2.4\nLibs: -lrtmp\n";
     fs::write(directory.join("librtmp.pc"), text).expect("the build directory is writable");
     // Go compiles its own standard library once, and keeps it.
@@ -168,7 +168,7 @@ fn java_plays_and_publishes_with_jna() {
     let path = format!("{}:{}", jna.display(), directory.path().display());
     plays_and_publishes("Java", || {
         let mut command = Command::new(&java);
-        // The classes are few: a large heap and an optimising compiler cost more than they bring.
+        // There are few classes: a large heap and an optimising compiler cost more than they save.
         command.args(["-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp", &path, "Rtmp"]);
         command
     });

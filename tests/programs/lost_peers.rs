@@ -1,4 +1,4 @@
-//! Unmodified programs whose peer goes away in mid-stream, or was never there: each says so and ends.
+//! Unmodified programs whose peer closes in mid-stream, or does not exist: each reports that and ends.
 #![forbid(unsafe_code)]
 
 use crate::matrix::programs::PUBLISHERS;
@@ -9,12 +9,12 @@ use crate::support::program::{self, Run};
 use crate::support::stage::Stage;
 use crate::support::{Library, clip, library::ours_is_original, require};
 
-/// Ended by itself, with a code that tells of a failure: a signal leaves none.
+/// It has ended with a code for a failure; a signal leaves no code.
 fn assert_failed(run: &Run, what: &str) {
     assert!(!run.timed_out && matches!(run.code, Some(1..)), "{what}: {run:?}");
 }
 
-/// GStreamer and C programs that leave SIGPIPE as it is are ended by it on the original.
+/// librtmp 2.4 lets SIGPIPE end GStreamer and C programs that do not ignore it.
 #[test]
 fn publishers_survive_a_lost_peer() {
     if ours_is_original() {
@@ -22,7 +22,7 @@ fn publishers_survive_a_lost_peer() {
     }
     let stage = need!(Stage::set());
     let server = need!(ExampleServer::start(Library::Ours, stage.folder.path()));
-    // More than the buffers of all sockets on the way take.
+    // More than the buffers of all sockets on the way can hold.
     let long = need!(clip::repeated(&stage.folder.join("long.flv"), 200));
     for protocol in ["rtmp", "rtmpt"] {
         let network = BadNetwork::in_front_of(server.port());
@@ -50,7 +50,7 @@ fn publishers_survive_a_lost_peer() {
     }
 }
 
-/// The original leaves it to the kernel, which tries for minutes.
+/// librtmp 2.4 leaves it to the kernel, which tries for minutes.
 #[test]
 fn programs_give_up_an_address_that_does_not_answer() {
     if ours_is_original() {

@@ -1,5 +1,5 @@
-//! Unmodified programs and servers of several makes, each with each and on both libraries: a table of what is asked of a
-//! program, and what it gets from each server.
+//! Unmodified programs with servers from several projects, each with each and with both libraries: a table of
+//! the tasks of a program, and the result from each server.
 //!
 //! rtmpsuck and rtmpsrv, which are servers themselves, are in `more_clients.rs`.
 
@@ -122,7 +122,7 @@ fn check(players: Vec<[Playing; 2]>, place: &Place, sent: &[Tag], live: bool) {
     }
 }
 
-/// Players receive a film, as many of them at once as the server can bear.
+/// Players receive a film, as many of them at once as the server supports.
 fn film(make: Make) {
     let place = need!(Place::open(make));
     for cells in column(FILMS, make).chunks(make.most_players() / BOTH.len()) {
@@ -132,7 +132,7 @@ fn film(make: Make) {
     assert!(place.player.requests() >= BOTH.len(), "the SWF file was not asked for");
 }
 
-/// Players receive a live stream. Those that may wait for its beginning do, and get all of it.
+/// Players receive a live stream. Players that can wait for its beginning do so, and receive all of it.
 fn live(make: Make) {
     if make == Make::Ours && ours_is_original() {
         return; // it refuses ffmpeg, which publishes

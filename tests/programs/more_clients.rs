@@ -1,5 +1,5 @@
-//! More unmodified programs on our library: rtmpdump's proxy, stub server and gateway, GStreamer and python-librtmp. What
-//! each of them does is the same as what it does on the original.
+//! More unmodified programs with our library: rtmpdump's proxy, stub server and gateway, GStreamer and
+//! python-librtmp. Each does the same as with librtmp 2.4.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -18,7 +18,7 @@ use crate::support::{
 
 const LIMIT: Duration = Duration::from_secs(60);
 const BOTH: [Library; 2] = [Library::Original, Library::Ours];
-/// Where rtmpsuck and rtmpsrv listen, whatever they are told.
+/// The port of rtmpsuck and rtmpsrv, which cannot be changed.
 const PORT: u16 = 1935;
 
 /// Starts one of rtmpdump's servers.
@@ -42,7 +42,7 @@ fn start_server(
     Some(Running::start(&mut command))
 }
 
-/// Waits until a server listens, which must not be tried by connecting: it takes every connection for a client.
+/// Waits until a server listens. A connection would be treated as a client, so the test does not connect.
 fn wait_for_port(server: &mut Running, port: u16) {
     let table = format!("/proc/{}/net/tcp", server.id());
     let ready = wait_until(LIMIT, || process::listens_in(&table, port) || server.ended().is_some());
@@ -66,7 +66,7 @@ fn run(mut command: Command, library: Library, what: &str) -> Option<String> {
     Some(running.stdout())
 }
 
-/// The film as librtmp hands it on.
+/// The film as librtmp returns it.
 fn film() -> Option<(PathBuf, Vec<Tag>)> {
     let clip = clip::flv()?;
     let tags = flv::readable(&flv::media(&flv::load(&clip)));
@@ -136,8 +136,8 @@ fn pass_on(
     let mut player = Running::start(&mut command);
     publish();
     assert!(player.wait(LIMIT).is_some(), "{library:?}: {}", proxy.stderr());
-    // The proxy closes its file when it has seen the end of the connection.
-    // It makes a name of its own of what servers call the stream.
+    // The proxy closes its file when it has seen the end of the connection. It derives the file's name from
+    // the stream's name.
     let saved = directory.join(name.replace(':', "_"));
     wait_until(LIMIT, || complete(&flv::load_part(&saved)));
     Some([flv::load(&file), flv::load_part(&saved)])
@@ -212,11 +212,11 @@ fn rtmpsuck_relays_and_saves_a_live_stream() {
 /// Makes the command that runs a client in a network.
 type Client<'a> = dyn Fn(&Network) -> Option<Command> + 'a;
 
-/// What rtmpsrv says of one client.
+/// rtmpsrv's output about one client.
 fn ask_rtmpsrv(library: Library, client: &Client<'_>) -> Option<String> {
     let network = Network::new(PORT)?;
     let directory = TempDir::new("rtmpsrv");
-    // It starts rtmpdump with what it has found out, which would be its next client.
+    // It starts rtmpdump with the options that it has found, which would be its next client.
     let stub = directory.join("rtmpdump");
     fs::write(&stub, "#!/bin/sh\n").expect("the build directory is writable");
     process::output("chmod", &["+x", &stub.to_string_lossy()], LIMIT);

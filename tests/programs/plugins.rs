@@ -1,5 +1,5 @@
-//! Libraries that bring librtmp into programs which do not know of it: Kodi's add-on, driven as Kodi does, and each libcurl
-//! of Debian, which differ in the TLS library they bring along.
+//! Libraries that load librtmp into programs: Kodi's add-on, used as Kodi does, and each libcurl of Debian;
+//! these differ in their TLS library.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -14,7 +14,7 @@ use crate::support::{Library, Program, Run, Server, TempDir, foreign, require};
 
 const BOTH: [Library; 2] = [Library::Original, Library::Ours];
 
-/// The add-on, and a program that is Kodi to it.
+/// The add-on, and a program in the role of Kodi.
 struct Kodi {
     host: Program,
     addon: PathBuf,
@@ -59,8 +59,8 @@ fn kodi_add_on_plays_complete_files() {
     }
 }
 
-/// The add-on pauses the stream when Kodi has not read for a while, in a thread of its own, and passes on what the list
-/// item says.
+/// The add-on pauses the stream in its own thread when Kodi has not read for a while, and passes on the
+/// properties of the list item.
 #[test]
 fn kodi_add_on_pauses_seeks_and_forwards_properties() {
     let (kodi, folder) = (need!(Kodi::install()), TempDir::new("kodi"));
@@ -105,7 +105,7 @@ fn kodi_add_on_pauses_seeks_and_forwards_properties() {
     }
 }
 
-/// An address where nobody listens, and a film that there is not: the add-on says so to Kodi.
+/// An address without a server, and a film that does not exist: the add-on reports the failure to Kodi.
 #[test]
 fn kodi_add_on_reports_failures() {
     let (kodi, folder) = (need!(Kodi::install()), TempDir::new("kodi"));
@@ -127,7 +127,7 @@ fn kodi_add_on_reports_failures() {
     }
 }
 
-/// The original is known to play with curl, which then sits there until the server hangs up.
+/// librtmp 2.4 plays with curl, which then waits until the server closes.
 #[test]
 fn every_libcurl_plays_complete_files() {
     let (program, stage) = (need!(Program::test("libcurl")), need!(Stage::set()));

@@ -37,7 +37,7 @@ fn run(name: &str, library: Library, arguments: &[&str]) -> Option<Run> {
     Some(Run { code, stdout: running.stdout(), stderr: running.stderr(), timed_out: status.is_none() })
 }
 
-/// All frames of the film, from the first to the last, are in what was recorded.
+/// The recording contains all frames of the film, from the first to the last.
 fn assert_complete(film: &[Tag], file: &Path, what: &str) {
     let frames =
         |tags: &[Tag]| tags.iter().filter(|tag| tag.kind != 0x12 && !tag.is_sequence_header()).count();
@@ -56,7 +56,8 @@ fn publishes_to_nginx(example: &str) {
         assert_eq!(run.code, Some(0), "{example} on {library:?}: {}", run.stderr);
         let recording = nginx.recording(&name);
         let file = || fs::metadata(&recording).map_or(0, |data| data.len());
-        // nginx writes the recording as the publisher goes; its last tag is there once it noticed that it has left.
+        // nginx writes the recording during the stream; it writes the last tag when it notices that the
+        // publisher has left.
         wait_until(Duration::from_secs(5), || file() >= fs::metadata(&clip).map_or(0, |data| data.len()) / 2);
         nginx.wait_for_disconnects(1 + usize::from(library == Library::Ours));
         assert_complete(&film, &recording, &format!("{example} on {library:?} to nginx"));
@@ -149,8 +150,8 @@ fn receive_records_a_live_stream_from_nginx() {
 
 /// A film is published to our server; others play it from there, and the server records it.
 ///
-/// On our library ffmpeg publishes and plays: it uses the signed handshake. The original refuses that ("Client not
-/// genuine Adobe!", RTMP_Serve), so on it only librtmp's own programs take part.
+/// With our library ffmpeg publishes and plays: it uses the signed handshake. librtmp 2.4 refuses that
+/// ("Client not genuine Adobe!", RTMP_Serve), so only librtmp's own programs take part with it.
 fn relays(library: Library) {
     let (clip, film) = need!(film());
     let with_ffmpeg = library == Library::Ours && !library::ours_is_original();
@@ -232,7 +233,7 @@ fn the_server_plays_files() {
         let relay = need!(Relay::start(library, &["-d", &directory.path().to_string_lossy()]));
         let file = directory.join(format!("{library:?}.out"));
         let output = file.to_string_lossy();
-        // A client of the other make: both must be able to talk to each other.
+        // A client with the other library: both must be able to talk to each other.
         let other = if library == Library::Ours { Library::Original } else { Library::Ours };
         let run = need!(run("receive", other, &["-t", "10", "-o", &output, &relay.url("film")]));
         assert_eq!(run.code, Some(0), "receive on {other:?} from {library:?}: {}", run.stderr);
@@ -241,7 +242,8 @@ fn the_server_plays_files() {
     }
 }
 
-/// Programs end with an error and say why when their file cannot be written or read, or nobody listens.
+/// Programs end with an error and its reason if their file cannot be written or read, or if there is no
+/// server.
 #[test]
 fn examples_print_the_error() {
     let directory = TempDir::new("example-errors");

@@ -1,4 +1,4 @@
-//! Servers that say no, and servers that ask who is there first.
+//! Servers that refuse, and servers that require a login.
 //!
 //! A refusal ends `RTMP_ConnectStream` at once and the log names its code and description. The original waits for its
 //! timeout, and crashes on some of these servers (session.md, "Known defects"): most of this does not run on it.
@@ -113,8 +113,8 @@ fn refuse_by_error(peer: &mut Peer, command: &str, code: &str) {
     peer.invoke(1, &[s("_error"), values[1].clone(), Value::Null, status("error", code, DESCRIPTION)]);
 }
 
-/// A server that a publisher has to log in to. It gives these answers, one per connection, and then lets it publish; its
-/// result is the app of each connect message.
+/// A server that requires a login of a publisher. It sends these answers, one per connection, and then
+/// accepts; its result is the app of each connect message.
 fn lock(answers: &'static [&'static str]) -> Server<Vec<String>> {
     Server::listen(move |listener| {
         let mut apps = Vec::new();
@@ -143,7 +143,8 @@ fn lock(answers: &'static [&'static str]) -> Server<Vec<String>> {
     })
 }
 
-/// What the driver and the server say when it logs in to publish to app/inst as foo with the password bar.
+/// The output of the driver and the server for a login that publishes to app/inst as foo with the password
+/// bar.
 fn log_in(library: Library, answers: &'static [&'static str]) -> Option<(String, Vec<String>)> {
     let program = Program::test("session_driver")?;
     let server = lock(answers);
@@ -255,8 +256,8 @@ fn base64(bytes: &[u8]) -> String {
     text
 }
 
-/// Logins that cannot succeed end RTMP_ConnectStream: a wrong password, no description at all (the original crashes),
-/// a server that asks again and again (the original recurses without bound).
+/// Logins that cannot succeed end RTMP_ConnectStream: a wrong password, no description at all (librtmp 2.4
+/// crashes), a server that always asks again (librtmp 2.4 recurses without limit).
 #[test]
 fn failed_logins_end_connect_stream() {
     if library::ours_is_original() {

@@ -1,5 +1,5 @@
-//! Downloads that continue at servers which do not go where they are told: they start from the beginning, with the times that
-//! the file has.
+//! Downloads that continue at servers that do not seek as requested: they start from the beginning, with the
+//! times of the file.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -30,7 +30,7 @@ fn rtmpdump(library: Library, url: &str, file: &Path, option: &str) -> Option<Ru
     Some(Client::installed("rtmpdump", library, &arguments)?.finish())
 }
 
-/// nginx cannot go anywhere in a file without an index. The original gives up after 50 frames.
+/// nginx cannot seek in a file without an index. librtmp 2.4 gives up after 50 frames.
 #[test]
 fn rtmpdump_resumes_at_a_server_that_starts_from_the_beginning() {
     let (nginx, folder) = (need!(Nginx::start()), TempDir::new("resume"));
@@ -65,7 +65,7 @@ fn rtmpdump_resumes_at_a_server_that_starts_from_the_beginning() {
     }
 }
 
-/// The place to resume at is a frame at one second.
+/// The position to resume at is a frame at one second.
 const RESUME: &str = "setup rtmp://127.0.0.1:PORT/app/stream\nset timeout 2\nconnect\nstream 0\n\
                       resume 9 1000 1701aabbccdd\nread 65536\nread 65536\n";
 

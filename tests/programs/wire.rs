@@ -1,5 +1,6 @@
-//! What both libraries say on the wire, as tshark sees it: every message dissects, and the commands with their fields, the
-//! control messages, the media, their chunk streams, message streams and times are the same.
+//! The bytes of both libraries on the wire, as dissected by tshark: every message dissects, and the commands
+//! with their fields, the control messages, the media, their chunk streams, message streams and times are the
+//! same.
 #![forbid(unsafe_code)]
 
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use crate::support::{Library, Program, Server, wait_until};
 const LIMIT: Duration = Duration::from_secs(40);
 const BOTH: [Library; 2] = [Library::Original, Library::Ours];
 
-/// Runs a client on both libraries, one after the other, and compares what it says and what it is told.
+/// Runs a client with both libraries, one after the other, and compares the messages in both directions.
 ///
 /// `run` gets the address of the capture instead of this machine's.
 fn compare(port: u16, run: impl Fn(Library, &str) -> Option<()>) -> Option<()> {
@@ -48,8 +49,8 @@ fn compare(port: u16, run: impl Fn(Library, &str) -> Option<()>) -> Option<()> {
     Some(())
 }
 
-/// One side's messages. What the server says behind the client's goodbye arrives or not, and acknowledgements depend on
-/// when they are read.
+/// One side's messages. Messages that the server sends after the client's goodbye may or may not arrive, and
+/// acknowledgements depend on the time of reading.
 fn said(connection: &Connection, from_client: bool) -> Vec<&Dissected> {
     let goodbye = ["AMF0 Command deleteStream()", "AMF0 Command FCUnpublish("];
     let end = connection.messages.iter().position(|message| {
@@ -65,14 +66,14 @@ fn said(connection: &Connection, from_client: bool) -> Vec<&Dissected> {
     .collect()
 }
 
-/// A message of a type that nobody knows means that the dissector has lost its way between the chunks.
+/// A message of an unknown type means that the dissector has lost its position between the chunks.
 fn assert_known(message: &Dissected) {
     assert!(!message.title.starts_with("Unknown ("), "{message:?}");
 }
 
 fn rtmpdump(library: Library, arguments: &[&str]) -> Option<()> {
     let run = Client::installed("rtmpdump", library, arguments)?.finish();
-    // 2: the film has no length, or has not come to its end.
+    // 2: the film has no length, or was not received to its end.
     assert!(matches!(run.code, Some(0 | 2)), "rtmpdump {arguments:?} on {library:?}: {run:?}");
     Some(())
 }
@@ -208,12 +209,12 @@ fn every_message_of_a_session_dissects() {
     }
 }
 
-/// A session that has been.
+/// A session that has ended.
 struct Session {
     name: &'static str,
     /// The server's.
     port: u16,
-    /// How many the server has had.
+    /// The number of the server's messages.
     messages: usize,
 }
 
@@ -242,9 +243,9 @@ fn run_sessions(library: Library, capture: &Capture) -> Option<Vec<Session>> {
     threads.into_iter().map(|thread| thread.join().expect("see above")).collect()
 }
 
-/// What the clients have said, session by session.
+/// The clients' messages, session by session.
 fn dissect(finished: &Finished, address: std::net::Ipv4Addr, sessions: &[Session]) -> Vec<Vec<String>> {
-    // Some scripts send what is malformed on purpose.
+    // Some scripts send malformed messages on purpose.
     assert_eq!(finished.complaints(&format!("ip.dst == {address}")), "");
     let ports = sessions.iter().map(|session| session.port).collect();
     let connections = finished.connections(&ports);

@@ -1,7 +1,7 @@
-//! `tests/c/threads.c`, `stress.c`, `random_calls.c` and the library under ThreadSanitizer, which sees every access to memory and whether it is in order.
+//! `tests/c/threads.c`, `stress.c`, `random_calls.c` and the library under ThreadSanitizer, which reports data races.
 //!
-//! The compiler calls this unstable, and the standard library, which is not compiled for it, keeps its slow paths out of
-//! sight: `tests/c/tsan_locks.c` tells of the locks, and what is left is suppressed below.
+//! This option of the compiler is unstable. The standard library is not compiled with it, so the sanitizer does not see its
+//! slow paths: `tests/c/tsan_locks.c` reports the locks to it, and the remaining false reports are suppressed below.
 #![cfg(target_os = "linux")]
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! Sessions that are far along: their byte counters pass 2 and 4 GiB, where signed and unsigned numbers of 32 bits end.
-//! The server continues only while it is told, with the right numbers, that its bytes arrive.
+//! Sessions whose byte counters pass 2 and 4 GiB, the limits of signed and unsigned 32-bit numbers. The server continues only
+//! while the client acknowledges its bytes with the right numbers.
 //!
-//! Counters usually start shortly before; `make soak` has the bytes really sent.
+//! Counters usually start shortly before a limit; `make soak` really sends the bytes.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -11,18 +11,18 @@ use crate::support::{Library, Peer, Program, Server, library::ours_is_original};
 
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// Payload of the messages, and what one is in an FLV file and on the wire, with the largest chunks there are.
+/// The payload of a message, and its size in an FLV file and on the wire with the largest chunks.
 const BODY: usize = 60_000;
 const TAG: usize = 11 + BODY + 4;
 const FILE_HEADER: usize = 13;
 
-/// What the client is told of its bandwidth: a tenth of it is acknowledged at once.
+/// The bandwidth that the server announces. The client acknowledges each tenth of it at once.
 const BANDWIDTH: u32 = 1_000_000;
-/// How far the server goes without an acknowledgement.
+/// The bytes that the server sends without an acknowledgement.
 const WINDOW: u64 = 600_000;
 
-/// A server of so many messages to a client whose counter began at `start`. Returns what was acknowledged, and how many
-/// bytes it sent.
+/// A server that sends `messages` messages to a client whose counter began at `start`. Returns the acknowledged bytes and the
+/// sent bytes.
 fn cautious_server(start: u32, messages: u32) -> Server<(Vec<u64>, u64)> {
     Server::once(move |peer| {
         peer.accept_play();
@@ -48,7 +48,7 @@ fn cautious_server(start: u32, messages: u32) -> Server<(Vec<u64>, u64)> {
     })
 }
 
-/// How many bytes the client says it got since its counter began. Panics if it does not say anything.
+/// The number of bytes that the client acknowledges since its counter began. Panics without an acknowledgement.
 fn next_acknowledgement(peer: &mut Peer, start: u32, last: Option<u64>) -> u64 {
     loop {
         let message = peer.next(crate::support::peer::PATIENCE);
@@ -59,15 +59,15 @@ fn next_acknowledgement(peer: &mut Peer, start: u32, last: Option<u64>) -> u64 {
     }
 }
 
-/// The number in an acknowledgement goes round; the bytes do not.
+/// The number in an acknowledgement wraps around; the number of bytes does not.
 fn distance(message: &Message, start: u32, last: Option<u64>) -> u64 {
     let body = message.body.as_slice().try_into().expect("an acknowledgement has four bytes");
     let last = last.unwrap_or_default();
     last + u64::from(u32::from_be_bytes(body).wrapping_sub(start).wrapping_sub(last as u32))
 }
 
-/// Plays `messages` messages with counters that begin at `start`; returns what was acknowledged. `None` when `library` is
-/// not installed.
+/// Plays `messages` messages with counters that begin at `start`; returns the acknowledged bytes. `None` when `library` is not
+/// installed.
 fn play(library: Library, how: &str, start: u32, messages: u32) -> Option<Vec<u64>> {
     let program = Program::test("far")?;
     let mut command = program.command(library)?;
@@ -83,7 +83,7 @@ fn play(library: Library, how: &str, start: u32, messages: u32) -> Option<Vec<u6
     let printed = run.expect(&what);
     let (acknowledged, sent) = server.join();
     assert_eq!(printed, format!("{wanted}\n"), "{what}");
-    // None is lost, none comes early, and none comes for every message.
+    // No acknowledgement is lost or too early, and not every message is acknowledged.
     let threshold = u64::from(BANDWIDTH / 10);
     assert!(acknowledged.last().is_some_and(|last| *last <= sent), "{what}: {acknowledged:?} of {sent}");
     assert!(
@@ -94,7 +94,7 @@ fn play(library: Library, how: &str, start: u32, messages: u32) -> Option<Vec<u6
     Some(acknowledged)
 }
 
-/// Half a megabyte below, so that the first acknowledgements are from before the end of the field.
+/// Half a megabyte below the end of the field, so that the first acknowledgements are before it.
 const BELOW: u32 = 500_000;
 
 #[test]
@@ -116,7 +116,7 @@ fn players_on_the_original_acknowledge_past_4_gib_as_well() {
     }
 }
 
-/// Somewhat more than 4 GiB of messages.
+/// Slightly more than 4 GiB of messages.
 const MANY: u32 = 73_000;
 
 #[test]
@@ -141,7 +141,7 @@ fn more_than_4_gib_are_sent() {
     let printed = run.expect("a publisher of more than 4 GiB").trim().parse::<u64>();
     let written = printed.expect("it prints a number");
     assert!(written >= wanted);
-    // Every frame loses its tag's header and trailer, and gets a header for each chunk of 128 bytes.
+    // Every frame has no tag header and trailer on the wire, but a header for each chunk of 128 bytes.
     let frames = written / BODY as u64;
     let (body, chunks) = (BODY as u64 - 15, (BODY as u64 - 15).div_ceil(128));
     let (least, most) = (frames * (body + chunks), frames * (body + chunks + 11) + 10_000);

@@ -1,5 +1,5 @@
-//! Streams that last: timestamps and byte counters that pass the ends of their fields, from `RTMP_Write` through our
-//! server to `RTMP_Read`, with every tag compared.
+//! Long streams: timestamps and byte counters that pass the ends of their fields, from `RTMP_Write` through our server to
+//! `RTMP_Read`. Every tag is compared.
 #![forbid(unsafe_code)]
 
 use std::thread;
@@ -10,7 +10,7 @@ use crate::support::examples::{ExampleServer, LIMIT};
 use crate::support::numbered::{Numbered, Outcome, Worker};
 use crate::support::{Library, TempDir, library::ours_is_original};
 
-/// A server, and what its clients need.
+/// A server, and the options of its clients.
 struct Site {
     server: ExampleServer,
     trust: String,
@@ -32,7 +32,7 @@ impl Site {
         self.server.url(protocol, &format!("live/{name}")) + trust
     }
 
-    /// Publishes a stream, which has to reach the player whole.
+    /// Publishes a stream, which the player has to receive completely.
     fn travel(&self, stream: &Numbered, protocol: &str, [publisher, player]: [&mut Worker; 2]) {
         let what = format!("{protocol}, {stream:?}");
         let url = self.url(protocol, &format!("{protocol}-{}", stream.id));
@@ -45,7 +45,7 @@ impl Site {
     }
 }
 
-/// 4 hours, 39 minutes and 36 seconds: from here on chunks have extended timestamps.
+/// 4 hours, 39 minutes and 36 seconds: chunks have extended timestamps from this time.
 const EXTENDED: u32 = 0xff_ffff;
 
 /// Timestamps that pass the ends of 24, 31 and 32 bits in small and in large steps.
@@ -56,7 +56,7 @@ const TIMES: [(u32, u32); 9] = [
     (0x7fff_ff00, 13),
     (u32::MAX - 500, 13),
     (u32::MAX - 2, 1),
-    // Differences that need the extended field themselves, or just do not.
+    // Differences that need the extended field themselves, and differences that are just below.
     (0, EXTENDED - 1),
     (5, EXTENDED),
     (u32::MAX - 3 * (EXTENDED + 1), EXTENDED + 1),

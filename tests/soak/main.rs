@@ -1,7 +1,7 @@
-//! Sessions through a bad network, again and again: a publisher, our server and players of all protocols, every byte
-//! compared with what was sent, and what the processes hold compared with what they held at first.
+//! Many sessions through a bad network: a publisher, our server and players of all protocols. Every byte is compared with the
+//! sent one, and the memory and descriptors of the processes with those at the start.
 //!
-//! `make soak TIME=600` runs it for ten minutes; with `SEED=` it makes the choices of an earlier run again.
+//! `make soak TIME=600` runs it for ten minutes; `SEED=` repeats the random choices of an earlier run.
 #![forbid(unsafe_code)]
 
 #[path = "../support/mod.rs"]
@@ -27,22 +27,22 @@ use support::{Library, Program, TempDir, library::ours_is_original, wait_until};
 
 const PROTOCOLS: [&str; 6] = ["rtmp", "rtmpe", "rtmpt", "rtmpte", "rtmps", "rtmpts"];
 
-/// Sessions at the same time, each with a publisher and so many players.
+/// Sessions at the same time, each with one publisher and several players.
 const LANES: u64 = 6;
 const PLAYERS: usize = 3;
 
-/// How much more a process may hold at the end than after the warm-up, in kilobytes: of what it has allocated, and of what
-/// it has in memory, in which that has holes.
+/// Kilobytes by which a process may grow between the warm-up and the end: the allocated memory, and the resident memory, which
+/// has gaps.
 const HEAP_TOLERANCE: u64 = 64;
 const MEMORY_TOLERANCE: u64 = 1024;
 
-/// Timeouts of the server and the clients, in seconds. Nothing that the network does lasts nearly as long, but a machine
-/// that has other things to do stands still for longer than one would think.
+/// Timeouts of the server and the clients in seconds. No fault of the network lasts nearly as long, but a busy machine may stop
+/// for a surprisingly long time.
 const TIMEOUT: u32 = 30;
-/// The longest that a client may take for anything: a player continues after several timeouts.
+/// The longest time that an action of a client may take: a player continues after several timeouts.
 const LIMIT: Duration = Duration::from_secs(300);
 
-/// How often memory is looked at; before the first look that counts, caches fill.
+/// How often memory is measured. Caches fill before the first measurement that counts.
 const ROUNDS: u32 = 6;
 const WARM_UP: u32 = 2;
 
@@ -60,7 +60,7 @@ fn sessions_through_a_bad_network() {
     soak(&Plan { time: Duration::from_secs(seconds), seed, cuts_http: true });
 }
 
-/// 5,000 players of one server, and their peers, on one thread; as many as the limit of descriptors allows.
+/// 5,000 players of one server, and their peers, on one thread, or as many as the limit of descriptors allows.
 #[test]
 #[ignore = "`make soak` runs it"]
 fn thousands_of_sessions_on_one_thread() {
@@ -78,7 +78,7 @@ fn thousands_of_sessions_on_one_thread() {
     ] {
         let run = need!(program.run(Library::Ours, &[players, "30", "1000", how], "", LIMIT));
         println!("{}", run.stdout.trim_end());
-        // Too few descriptors are no failure.
+        // A lack of descriptors is not a failure.
         assert!(matches!(run.code, Some(0 | 3)), "{run:?}");
     }
 }
@@ -116,11 +116,12 @@ fn seed() -> Option<u64> {
     std::env::var("SEED").ok()?.parse().ok()
 }
 
-/// What to do.
+/// The plan of a run.
 struct Plan {
     time: Duration,
     seed: u64,
-    /// Whether HTTP connections are cut, too. A server keeps their sessions for half a minute: the client may come back.
+    /// Whether HTTP connections are cut, too. A server keeps their sessions for half a minute, because the client may connect
+    /// again.
     cuts_http: bool,
 }
 
@@ -181,7 +182,7 @@ fn soak(plan: &Plan) {
     assert!(all.is_empty(), "seed {seed}:\n{all:#?}\n{}", tail(&site.server.log()));
 }
 
-/// How long the machine lets threads wait that want to run, which explains timeouts that nothing else does.
+/// How long the machine delays threads that are ready to run, which explains otherwise unexplained timeouts.
 struct Pauses(Arc<AtomicU64>);
 
 impl Pauses {
@@ -203,7 +204,7 @@ impl Pauses {
     }
 }
 
-/// What all sessions share.
+/// Data that all sessions share.
 struct Site {
     server: ExampleServer,
     /// The option that makes clients trust the server.
@@ -217,7 +218,7 @@ impl Site {
     }
 }
 
-/// What a client is called.
+/// The name of a client.
 fn seat_name(lane: u64, place: usize) -> String {
     let role = if place == 0 { "publisher".to_owned() } else { format!("player {place}") };
     format!("{role} of lane {lane}")
@@ -235,7 +236,7 @@ struct Seat {
     network: BadNetwork,
 }
 
-/// One session after another.
+/// Sessions that run one after another.
 struct Lane {
     number: u64,
     dice: Dice,
@@ -261,7 +262,7 @@ impl Lane {
     fn new(number: u64, dice: &mut Dice, reporter: &Reporter) -> Option<Self> {
         let mut seats = Vec::new();
         for place in 0..=PLAYERS {
-            // Every other one has calls that are made of steps.
+            // Every second client makes its calls in steps.
             let library = if (number as usize + place) % 2 == 0 { Library::Ours } else { Library::Stepping };
             let mut command = Program::test("numbered")?.command(library)?;
             command.envs(reporter.environment(&seat_name(number, place)));
@@ -272,10 +273,10 @@ impl Lane {
         Some(Self { number, dice: dice.fork(), sessions: 0, seats })
     }
 
-    /// A stream that is published and played, and what came of it.
+    /// A stream that is published and played, and its result.
     fn session(&mut self, site: &Site, report: &Report) {
         self.sessions += 1;
-        // Each session has a series of its own: how the ones before it went does not change it.
+        // Each session has its own series, so that the results of earlier sessions do not change it.
         let mut dice = Dice::new(self.dice.clone().roll() ^ self.sessions);
         let stream = Numbered {
             id: dice.roll() as u32,
@@ -286,7 +287,7 @@ impl Lane {
         let pace = Duration::from_micros(dice.choose(&[0, 0, 300, 2000]));
         let likely_bytes = u64::from(stream.tags) * 3000;
         let name = format!("live/{}-{}", self.number, self.sessions);
-        // Six sessions of six lanes have all pairs of protocols; what else plays is left to chance.
+        // Six sessions of six lanes have all pairs of protocols; the other players are random.
         let [publishers, first_players] =
             [1, 2].map(|turns| Some(PROTOCOLS[((self.number + turns * self.sessions) % 6) as usize]));
         let wanted = [publishers, first_players, None, None];
@@ -306,7 +307,7 @@ impl Lane {
         let published = publisher.worker.outcome(LIMIT);
         let mut whole = !publisher.network.has_cut();
         if published == Outcome::Refused {
-            // Players wait for a publisher as long as it takes.
+            // Players wait for a publisher without a limit.
             publisher.network.change(site.port(parts[0].protocol), Faults::default(), dice.fork());
             publisher.worker.publish(&stream, Duration::ZERO, &parts[0].url);
             let again = publisher.worker.outcome(LIMIT);
@@ -319,7 +320,7 @@ impl Lane {
             .zip(outcomes)
             .map(|(seat, early)| early.unwrap_or_else(|| seat.worker.outcome(LIMIT)))
             .collect();
-        // A publisher tells before it closes, which may be when the connection is cut.
+        // A publisher reports before it closes, and the connection may be cut while it closes.
         whole &= !publisher.network.has_cut();
 
         let mut wrong = Vec::new();
@@ -340,7 +341,7 @@ impl Lane {
 }
 
 impl Seat {
-    /// Chooses the way of a client.
+    /// Chooses the protocol and the network of a client.
     fn set(
         &self,
         dice: &mut Dice,
@@ -362,8 +363,8 @@ impl Seat {
     }
 }
 
-/// Whether everything that the publisher sent has arrived, which nobody knows of one whose connection was cut (not `whole`);
-/// `None` if it did not send everything and should have.
+/// Whether everything that the publisher sent has arrived; unknown if its connection was cut (not `whole`). `None` if it did
+/// not send everything although it should have.
 fn sent(outcome: &Outcome, stream: &Numbered, whole: bool) -> Option<bool> {
     match outcome {
         Outcome::Published { tags, complete: true } if *tags == stream.tags => Some(whole),
@@ -372,8 +373,8 @@ fn sent(outcome: &Outcome, stream: &Numbered, whole: bool) -> Option<bool> {
     }
 }
 
-/// Whether a player has got what it must. `sent`: everything has reached the server; `whole`: the player's connection
-/// was not cut.
+/// Whether a player has received the required bytes. `sent`: everything has reached the server; `whole`: the player's
+/// connection was not cut.
 fn is_right(outcome: &Outcome, stream: &Numbered, sent: bool, whole: bool) -> bool {
     match *outcome {
         Outcome::Played { tags, timed_out } if sent && whole => tags == stream.tags && !timed_out,
@@ -384,7 +385,7 @@ fn is_right(outcome: &Outcome, stream: &Numbered, sent: bool, whole: bool) -> bo
     }
 }
 
-/// What has happened.
+/// The results of a run.
 #[derive(Default)]
 struct Report {
     numbers: Mutex<Numbers>,
@@ -412,7 +413,7 @@ impl Report {
         self.enough.store(numbers.failures.len() >= 10, Ordering::Relaxed);
     }
 
-    /// So much has gone wrong that the rest of the time would tell nothing.
+    /// Whether there are so many failures that the rest of the run would give no information.
     fn is_enough(&self) -> bool {
         self.enough.load(Ordering::Relaxed)
     }
@@ -477,9 +478,9 @@ impl Report {
 struct Watched {
     name: String,
     reports: Reports,
-    /// Before the first session.
+    /// Its holdings before the first session.
     idle: Holdings,
-    /// After each round.
+    /// Its holdings after each round.
     seen: Vec<Holdings>,
 }
 
@@ -488,7 +489,7 @@ impl Watched {
         Self { name: name.to_owned(), idle: reports.holdings(), reports, seen: Vec::new() }
     }
 
-    /// Notes what the process holds; `rest`: after it has freed everything that belongs to a session.
+    /// Records the holdings of the process; `rest`: after it has freed everything that belongs to a session.
     fn look(&mut self, rest: bool) {
         if rest {
             wait_until(Duration::from_secs(90), || self.reports.descriptors() == self.idle.descriptors);
@@ -496,7 +497,7 @@ impl Watched {
         self.seen.push(self.reports.holdings());
     }
 
-    /// What is wrong with it.
+    /// A description of a growth or a leak; `None` without one.
     fn judge(&self) -> Option<String> {
         let [warm, last] = [WARM_UP, ROUNDS].map(|round| self.seen[round as usize - 1]);
         let grows = last.heap > warm.heap + HEAP_TOLERANCE || last.memory > warm.memory + MEMORY_TOLERANCE;

@@ -1,4 +1,4 @@
-//! AMF0 as the tests need it: values to send, and a readable text of what arrives.
+//! AMF0 for tests: values to send, and a readable text of received values.
 
 use std::fmt::{self, Write};
 
@@ -13,7 +13,7 @@ pub enum Value {
     Strict(Vec<Value>),
     Null,
     Undefined,
-    /// A string that is not text.
+    /// A string that is not UTF-8.
     Bytes(Vec<u8>),
 }
 
@@ -42,7 +42,7 @@ pub fn status(level: &str, code: &str, description: &str) -> Value {
     object(&[("level", s(level)), ("code", s(code)), ("description", s(description))])
 }
 
-/// The values one after another.
+/// Encodes the values one after another.
 pub fn encode(values: &[Value]) -> Vec<u8> {
     let mut out = Vec::new();
     values.iter().for_each(|value| value.write(&mut out));
@@ -114,7 +114,7 @@ fn short_string(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend(bytes);
 }
 
-/// Reads all values of a body; `None` when it is not AMF0 through and through.
+/// Reads all values of a body; `None` if it is not entirely AMF0.
 pub fn decode(mut body: &[u8]) -> Option<Vec<Value>> {
     let mut values = Vec::new();
     while !body.is_empty() {
@@ -123,8 +123,8 @@ pub fn decode(mut body: &[u8]) -> Option<Vec<Value>> {
     Some(values)
 }
 
-/// The values of a body as text, in the notation of the specification: `s("play") n(4) null`. A rest that is not AMF0
-/// follows as hexadecimal digits.
+/// The values of a body as text, in the notation of the specification: `s("play") n(4) null`. A rest that is
+/// not AMF0 follows as hexadecimal digits.
 pub fn describe(mut body: &[u8]) -> String {
     let mut words = Vec::new();
     while !body.is_empty() {

@@ -7,8 +7,8 @@ use std::process::Command;
 
 use super::process::TempDir;
 
-/// Makes the loader write down every name it looks up. Functions are looked up when they are called for the first
-/// time: [`super::Program`] links its programs that way.
+/// Makes the loader log every name that it looks up. Functions are looked up at their first call:
+/// [`super::Program`] links its programs that way.
 pub struct CallLog(TempDir);
 
 impl CallLog {
@@ -18,7 +18,7 @@ impl CallLog {
         Self(directory)
     }
 
-    /// The names that the program itself has used; what the library calls on its own does not count.
+    /// The names that the program itself has used, without the calls of the library.
     pub fn used_by(&self, program: &Path) -> BTreeSet<String> {
         let logs = fs::read_dir(self.0.path()).expect("the directory is ours").flatten();
         let text: String = logs.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();

@@ -1,4 +1,4 @@
-//! tshark on the loopback interface, and what its dissector of RTMP sees.
+//! tshark on the loopback interface, and the output of its dissector for RTMP.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -13,7 +13,7 @@ use super::require;
 
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A capture of everything that goes to and from one loopback address, on which nothing else talks.
+/// A capture of all bytes to and from one loopback address that nothing else uses.
 pub struct Capture {
     pub address: Ipv4Addr,
     tshark: PathBuf,
@@ -25,13 +25,13 @@ pub struct Capture {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dissected {
     pub from_client: bool,
-    /// What it is, in one line: `AMF0 Command connect('app')`.
+    /// Its summary in one line: `AMF0 Command connect('app')`.
     pub title: String,
     /// The fields of the body, one a line.
     pub fields: Vec<String>,
     /// The fields of the header.
     header: Vec<String>,
-    /// Message stream and time, as the sender means them.
+    /// Message stream and time, as the sender meant them.
     means: (u32, u32),
 }
 
@@ -44,7 +44,7 @@ pub struct Connection {
 }
 
 impl Capture {
-    /// Starts tshark and waits until it sees packets. `None` when it is missing or not allowed to capture.
+    /// Starts tshark and waits until it captures packets. `None` when it is missing or not allowed to capture.
     pub fn start() -> Option<Self> {
         static NEXT: AtomicU8 = AtomicU8::new(1);
         let tshark = require::program("tshark")?;
@@ -68,7 +68,7 @@ impl Capture {
         Some(Self { address, tshark, process, directory })
     }
 
-    /// Ends the capture once everything up to now is in it, and dissects it.
+    /// Ends the capture when it contains everything up to now, and dissects it.
     pub fn finish(mut self) -> Finished {
         let complete = wait_until(PATIENCE, || seen(&self.directory, self.address, "end"));
         assert!(complete, "tshark has lost its way: {}", self.process.stderr());
@@ -79,7 +79,8 @@ impl Capture {
     }
 }
 
-/// Sends a datagram to the address; true once one like it is in the file, where packets are in the order of their time.
+/// Sends a datagram to the address; returns true once the file contains such a datagram. The packets in the file are ordered by
+/// time.
 fn seen(directory: &TempDir, address: Ipv4Addr, word: &str) -> bool {
     let probe = format!("probe of the capture: {word}");
     let socket = UdpSocket::bind((address, 0)).expect("every address of 127.0.0.0/8 is this machine's");
@@ -89,7 +90,7 @@ fn seen(directory: &TempDir, address: Ipv4Addr, word: &str) -> bool {
     file.windows(probe.len()).any(|window| window == probe.as_bytes())
 }
 
-/// The packets of a capture that has ended.
+/// The packets of a finished capture.
 pub struct Finished {
     tshark: PathBuf,
     directory: TempDir,
@@ -99,7 +100,7 @@ impl Finished {
     fn read(&self, arguments: &[&str]) -> String {
         let file = self.directory.join("packets");
         let mut all = vec!["-n", "-r", file.to_str().expect("the build directory is text")];
-        // Every port but the well-known ones has RTMP on it, in chunks of more than tshark expects.
+        // Every port except the well-known ones carries RTMP, in chunks that are larger than tshark expects.
         all.extend(["-d", "tcp.port==1024-65535,rtmpt", "-o", "rtmpt.max_packet_size:16777216"]);
         all.extend(arguments);
         let output = process::output(&self.tshark, &all, PATIENCE);
@@ -162,8 +163,8 @@ impl Finished {
 }
 
 impl Connection {
-    /// Finds out what headers that leave something out mean: the message stream of the last full one, and a time that
-    /// follows the one before. The original's format 3 means the same time; ours never says anything else with it.
+    /// Resolves headers that omit fields: the message stream of the last full one, and a time that follows
+    /// the last one. librtmp's format 3 means the same time; ours never uses it for anything else.
     fn resolve(&mut self) {
         let mut known = HashMap::new();
         for message in self.messages.iter_mut().filter(|message| !message.header.is_empty()) {
@@ -185,15 +186,15 @@ impl Dissected {
     /// A number in the header.
     fn number(&self, name: &str) -> Option<u32> {
         self.header.iter().find_map(|field| {
-            // Bits are shown in front of the name.
+            // Bits are shown before the name.
             let (before, value) = field.split_once(": ")?;
             let value = value.split(' ').next()?;
             (before == name || before.ends_with(&format!("= {name}"))).then(|| value.parse().ok())?
         })
     }
 
-    /// Where it travels and what it says, without how its header is written, and without what is another each time: the
-    /// server's port and address, the numbers of frames, the random bytes of the handshake.
+    /// Its direction and contents, without the form of its header, and without values that differ each time:
+    /// the server's port and address, the numbers of frames, the random bytes of the handshake.
     pub fn content(&self, address: Ipv4Addr, port: u16) -> String {
         let (stream, time) = self.means;
         let mut out = format!("{}\nstream {stream} time {time}\n", self.title);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::process::{TempDir, output};
 use super::require;
 
-/// A private authority, in a directory of its own with everything it issues.
+/// A private authority, in its own directory with everything that it issues.
 pub struct Authority {
     openssl: PathBuf,
     directory: TempDir,
@@ -82,7 +82,7 @@ impl Authority {
         self.certify(file, "ca", "CA:FALSE", names, valid)
     }
 
-    /// A certificate that nothing else has signed.
+    /// A certificate that no authority has signed.
     pub fn self_signed(&self, file: &str, names: &str, constraints: &str, valid: Valid) -> Certificate {
         self.certify(file, file, constraints, names, valid)
     }

@@ -15,12 +15,12 @@ pub fn flv() -> Option<PathBuf> {
     make("clip", SECONDS, "add_keyframe_index")
 }
 
-/// A film of the same kind that lasts longer than players need to join it: it is for who ends it before its time.
+/// A film of the same kind for tests that end it early. It is longer than the time that players need to join it.
 pub fn long() -> Option<PathBuf> {
     make("long", 45, "no_metadata")
 }
 
-/// A film in a file of that name.
+/// Makes a film in a file of that name.
 fn make(name: &str, seconds: u32, flags: &str) -> Option<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let ffmpeg = require::program("ffmpeg")?;
@@ -42,7 +42,7 @@ fn make(name: &str, seconds: u32, flags: &str) -> Option<PathBuf> {
     Some(file)
 }
 
-/// The same film with plain metadata, without an index of key frames, which some servers trip over.
+/// The same film with plain metadata, without an index of key frames, which some servers do not support.
 pub fn without_index() -> Option<PathBuf> {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let (ffmpeg, clip) = (require::program("ffmpeg")?, flv()?);
@@ -58,7 +58,7 @@ pub fn without_index() -> Option<PathBuf> {
     Some(file)
 }
 
-/// A film of so many repetitions, in a file.
+/// A film that is repeated `times` times, in a file.
 pub fn repeated(file: &Path, times: u32) -> Option<PathBuf> {
     let (ffmpeg, clip) = (require::program("ffmpeg")?, without_index()?);
     let (times, [from, to]) = ((times - 1).to_string(), [&clip, file].map(|path| path.to_string_lossy()));

@@ -1,11 +1,11 @@
-//! The reviewed list of what ours does differently on purpose: the names in `docs/src/differences.md`.
+//! The reviewed list of intended differences: the names in `docs/src/differences.md`.
 
 use std::collections::BTreeMap;
 use std::fs;
 
 use super::library;
 
-/// What ours does instead, by name. Panics when a row of the list has not three columns, each of them filled.
+/// Our behaviour, by name. Panics if a row of the list does not have three columns, each of them filled.
 pub fn reasons() -> BTreeMap<String, String> {
     let file = library::package().join("docs/src/differences.md");
     let text = fs::read_to_string(file).expect("the list is part of the package");

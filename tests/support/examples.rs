@@ -1,4 +1,4 @@
-//! The example programs: the server on free ports, and runs of the others that prove which library they used.
+//! The example programs: the server on free ports, and runs of the other programs that prove which library they used.
 
 use std::path::Path;
 use std::process::Command;
@@ -10,7 +10,7 @@ use super::process::{Running, wait_until};
 use super::program::{LoaderLog, Program, Run, on_library};
 use super::require;
 
-/// The longest that any program may take.
+/// The longest time that a program may run.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 /// The server example.
@@ -31,7 +31,7 @@ impl ExampleServer {
         Self::start_with(library, folder, Some(certificate), &[], &[])
     }
 
-    /// As `start`, for clients that come to another address of this machine.
+    /// As `start`, for clients that connect to another address of this machine.
     pub fn start_for_all(library: Library, folder: &Path) -> Option<Self> {
         Self::start_with(library, folder, None, &["-b", "0.0.0.0"], &[])
     }
@@ -57,7 +57,7 @@ impl ExampleServer {
         });
         assert!(ready && process.ended().is_none(), "the server did not start: {}", process.stderr());
         let directory = library.directory()?;
-        // Where the file behind the link is depends on which of the two was mapped.
+        // The file behind the link determines which of the two was mapped.
         let file = std::fs::canonicalize(directory.join("librtmp.so.1")).ok()?;
         assert_eq!(process.mapped_librtmp(), [file], "the server must run on {library:?}");
         let said = process.stdout();
@@ -91,7 +91,7 @@ impl ExampleServer {
         assert!(ready, "the server never said {what:?}:\n{}", self.process.stderr());
     }
 
-    /// What it has printed on standard output.
+    /// Its output on standard output.
     pub fn printed(&self) -> String {
         self.process.stdout()
     }
@@ -100,7 +100,7 @@ impl ExampleServer {
         self.process.stderr()
     }
 
-    /// Asks it to end, and waits for that.
+    /// Asks it to end, and waits.
     pub fn finish(mut self) -> Run {
         self.process.signal("TERM");
         let status = self.process.wait(LIMIT);
@@ -113,7 +113,7 @@ impl ExampleServer {
     }
 }
 
-/// A test that fails shows what the server said.
+/// A failing test shows the server's output.
 impl Drop for ExampleServer {
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -123,7 +123,7 @@ impl Drop for ExampleServer {
     }
 }
 
-/// A program on its way, on a library.
+/// A running program, with a library.
 pub struct Client {
     pub running: Running,
     library: Library,
@@ -145,7 +145,7 @@ impl Client {
         Some(Self::start(command, library))
     }
 
-    /// Starts a command that was made for the library. What the caller's environment says about TLS does not count.
+    /// Starts a command that was made for the library, without the TLS settings of the caller's environment.
     pub fn start(mut command: Command, library: Library) -> Self {
         let own: Vec<_> = command.get_envs().map(|(name, _)| name.to_owned()).collect();
         for name in ["SSL_CERT_FILE", "SSL_CERT_DIR", "RTMP_TLS_VERIFY"] {
@@ -188,7 +188,7 @@ pub fn publish(library: Library, clip: &Path, url: &str) -> Option<()> {
     Some(())
 }
 
-/// Runs rtmpdump, which calls a film of unknown length incomplete.
+/// Runs rtmpdump, which reports a film of unknown length as incomplete.
 pub fn rtmpdump(library: Library, url: &str, file: &Path) -> Option<()> {
     let arguments = ["-r", url, "-o", &file.to_string_lossy(), "-m", "10"];
     let run = Client::installed("rtmpdump", library, &arguments)?.finish();

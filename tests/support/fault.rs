@@ -1,7 +1,7 @@
-//! A bad network: a relay that splits, joins, delays and cuts what passes, as a seed says.
+//! A bad network: a relay that splits, joins, delays and cuts the bytes, as determined by a seed.
 //!
-//! It is still TCP: the bytes of one direction stay in their order, and none are lost unless the connection is. What can
-//! come in another order is what passes in the two directions, and the HTTP requests of two connections.
+//! The connection is still TCP: the bytes of one direction keep their order, and are lost only with the connection. Only the
+//! order between the two directions may change, and the order of HTTP requests on two connections.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use socket2::SockRef;
 
-/// Numbers that look random and follow from a seed (SplitMix64).
+/// A pseudo-random number generator with a seed (SplitMix64).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
@@ -39,7 +39,7 @@ impl Dice {
         self.below(n) == 0
     }
 
-    /// A number from 1 to 2^`bits`, small ones as often as large ones.
+    /// A number from 1 to 2^`bits`. Small numbers are as frequent as large ones.
     pub fn any_size(&mut self, bits: u64) -> usize {
         let highest = 1 << self.below(bits + 1);
         (1 + self.below(highest)) as usize
@@ -50,43 +50,43 @@ impl Dice {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// Another series that follows from this one.
+    /// Another series that this one determines.
     pub fn fork(&mut self) -> Self {
         Self(self.roll())
     }
 }
 
-/// What happens to the connections through a relay.
+/// The faults of the connections through a relay.
 #[derive(Clone, Debug, Default)]
 pub struct Faults {
     /// Forwarded in pieces of any size, most of them small.
     pub splits: bool,
-    /// Held back until much has come or nothing more comes, and forwarded at once.
+    /// Delayed until many bytes have arrived or no more arrive, and forwarded at once.
     pub joins: bool,
-    /// Held back for some milliseconds, now and then for longer.
+    /// Delayed by some milliseconds, sometimes longer.
     pub delays: bool,
-    /// Only one direction moves at a time, so that questions and answers pass in another order.
+    /// Only one direction moves at a time, so that requests and answers pass in another order.
     pub turns: bool,
-    /// Nothing is read for a while: the sender's window closes.
+    /// Nothing is read for a while, so that the sender's window closes.
     pub stalls: bool,
-    /// The connection ends in the middle.
+    /// The connection ends early.
     pub cut: Option<Cut>,
-    /// After so many bytes, once: the client's connection ends, and what had been received from it continues its way later,
-    /// when the client may be on its next connection and further. Only HTTP has that.
+    /// After this many bytes, once: the client's connection ends, and the bytes received from it are
+    /// forwarded later, when the client may already use its next connection. Only for HTTP.
     pub overtakes: Option<u64>,
 }
 
-/// An end in the middle.
+/// An early end of a connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Cut {
-    /// How many bytes pass before, both directions together, over all connections since the faults were set.
+    /// The number of bytes that pass before, in both directions, over all connections since the faults were set.
     pub after: u64,
-    /// With a reset, which destroys what is on the way, or an orderly close.
+    /// With a reset, which destroys bytes in transit, or an orderly close.
     pub reset: bool,
 }
 
 impl Faults {
-    /// A mixture; `likely_bytes` is how many a session has, and where cuts fall.
+    /// A random mixture; `likely_bytes` is the length of a session, in which cuts happen.
     pub fn choose(dice: &mut Dice, likely_bytes: u64) -> Self {
         Self {
             splits: dice.one_in(3),
@@ -99,7 +99,7 @@ impl Faults {
         }
     }
 
-    /// The names of what is chosen.
+    /// The names of the chosen faults.
     pub fn kinds(&self) -> Vec<&'static str> {
         let cut = self.cut.map_or("", |cut| if cut.reset { "resets" } else { "closes" });
         [
@@ -124,7 +124,7 @@ pub struct BadNetwork {
     passed: Arc<AtomicU64>,
 }
 
-/// What new connections meet.
+/// The faults for new connections.
 struct Weather {
     behind: u16,
     faults: Faults,
@@ -132,7 +132,7 @@ struct Weather {
     state: Arc<State>,
 }
 
-/// What the connections since the last change of faults share.
+/// Shared by the connections since the last change of faults.
 #[derive(Default)]
 struct State {
     passed: AtomicU64,
@@ -141,7 +141,7 @@ struct State {
 }
 
 impl BadNetwork {
-    /// Relays to a port of this machine, as long as the process lives; at first without faults.
+    /// Relays to a port of this machine, as long as the process runs; at first without faults.
     pub fn in_front_of(behind: u16) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
         let port = listener.local_addr().expect("a bound socket has an address").port();
@@ -168,7 +168,7 @@ impl BadNetwork {
         Self { port, weather, passed }
     }
 
-    /// What the next connections meet, and where they lead.
+    /// Sets the faults and the target of the next connections.
     pub fn change(&self, behind: u16, faults: Faults, dice: Dice) {
         let mut weather = self.weather.lock().expect("nobody panics holding this lock");
         *weather = Weather { behind, faults, dice, state: Arc::default() };
@@ -180,7 +180,7 @@ impl BadNetwork {
         weather.state.was_cut.load(Ordering::SeqCst) || weather.state.was_overtaken.load(Ordering::SeqCst)
     }
 
-    /// The names of what has happened since the last change, as far as it is known, or may have.
+    /// The names of the faults since the last change, as far as they are known.
     pub fn kinds(&self) -> Vec<&'static str> {
         let weather = self.weather.lock().expect("nobody panics holding this lock");
         let mut faults = weather.faults.clone();
@@ -189,7 +189,7 @@ impl BadNetwork {
         faults.kinds()
     }
 
-    /// How many bytes have passed in all.
+    /// The total number of forwarded bytes.
     pub fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
@@ -227,7 +227,7 @@ impl Link {
         });
     }
 
-    /// Forwards up to the end; an error when it came too early.
+    /// Forwards up to the end; fails if the end came too early.
     fn run(
         &self,
         from: &mut TcpStream,
@@ -260,7 +260,7 @@ impl Link {
                         thread::sleep(Duration::from_millis(20 + dice.below(400)));
                         return to.write_all(rest);
                     }
-                    // Nobody waits for the replies.
+                    // Nothing waits for the replies.
                     while from.read(&mut block)? > 0 {}
                     return Ok(());
                 }
@@ -281,7 +281,7 @@ impl Link {
         self.overtaken.load(Ordering::SeqCst)
     }
 
-    /// Reads what is there, or waits for more of it.
+    /// Reads the available bytes, or waits for more.
     fn collect(&self, from: &mut TcpStream, block: &mut [u8]) -> std::io::Result<usize> {
         let mut count = from.read(block)?;
         if self.faults.joins && count > 0 {
@@ -294,7 +294,7 @@ impl Link {
         Ok(count)
     }
 
-    /// How much of a piece may pass before the cut; an error when that was made.
+    /// The number of bytes of a piece that may pass before the cut; an error after the cut.
     fn cut(&self, piece: usize, from: &TcpStream, to: &TcpStream) -> std::io::Result<usize> {
         let before = self.state.passed.fetch_add(piece as u64, Ordering::SeqCst);
         let Some(cut) = self.faults.cut else { return Ok(piece) };
@@ -312,10 +312,10 @@ impl Link {
     }
 }
 
-/// Whose turn it is.
+/// The direction that may move.
 struct Turn {
     began: Instant,
-    /// Milliseconds of a turn.
+    /// The length of a turn in milliseconds.
     length: u64,
 }
 

@@ -1,4 +1,4 @@
-//! FLV files: taken apart, and compared tag for tag with a difference one can read.
+//! FLV files: parsed, and compared tag by tag with a readable difference.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ pub struct Tag {
 }
 
 impl Tag {
-    /// True for the configuration records in front of AVC video and AAC audio.
+    /// True for the configuration records before AVC video and AAC audio.
     pub fn is_sequence_header(&self) -> bool {
         match self.kind {
             9 => self.body.len() > 1 && self.body[0] & 0x0f == 7 && self.body[1] == 0,
@@ -31,7 +31,7 @@ impl Tag {
     }
 }
 
-/// Takes a file apart. Everything about its structure must be right.
+/// Parses a file, whose structure must be correct.
 pub fn parse(data: &[u8]) -> Result<Vec<Tag>, String> {
     if data.len() < 13 || &data[..3] != b"FLV" || data[5..9] != [0, 0, 0, 9] || data[9..13] != [0; 4] {
         return Err(format!("no FLV header in {} bytes", data.len()));
@@ -54,8 +54,8 @@ pub fn parse(data: &[u8]) -> Result<Vec<Tag>, String> {
     Ok(tags)
 }
 
-/// Takes a file apart that a recorder may have left unfinished: a last tag that is cut off is dropped, and so is what
-/// follows if it began once more.
+/// Parses a file that a recorder may have left unfinished: drops a last tag that is cut, and everything after a second
+/// beginning.
 pub fn load_part(file: &Path) -> Vec<Tag> {
     let data = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     let mut end = 13.min(data.len());
@@ -69,7 +69,7 @@ pub fn load_part(file: &Path) -> Vec<Tag> {
     parse(&data[..end]).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
-/// Takes a whole file apart.
+/// Parses a whole file.
 pub fn load(file: &Path) -> Vec<Tag> {
     let data = fs::read(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
     parse(&data).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
@@ -85,13 +85,13 @@ pub fn cut_in_half(file: &Path) -> Vec<Tag> {
     tags
 }
 
-/// The tags that carry sound or pictures.
+/// The tags with sound or pictures.
 pub fn media(tags: &[Tag]) -> Vec<Tag> {
     tags.iter().filter(|tag| tag.kind != 0x12).cloned().collect()
 }
 
-/// What RTMP_Read returns of a stream: video of at most 5 bytes (such as the end of an AVC sequence) and audio of at
-/// most 1 byte are left out.
+/// The tags that RTMP_Read returns for a stream: it omits video of at most 5 bytes (such as the end of an AVC sequence) and
+/// audio of at most 1 byte.
 pub fn readable(tags: &[Tag]) -> Vec<Tag> {
     let ignored = |tag: &Tag| match tag.kind {
         8 => tag.body.len() <= 1,
@@ -101,7 +101,7 @@ pub fn readable(tags: &[Tag]) -> Vec<Tag> {
     tags.iter().filter(|tag| !ignored(tag)).cloned().collect()
 }
 
-/// Panics at the first difference and shows what surrounds it.
+/// Panics at the first difference, and shows the tags around it.
 pub fn assert_equal(expected: &[Tag], found: &[Tag], what: &str) {
     let differs = expected.iter().zip(found).position(|(a, b)| a != b);
     let at = match differs {

@@ -1,5 +1,5 @@
-//! Programs of other makes that `tests/install.sh` puts into the build directory: a server and an ffmpeg that speak
-//! the encrypted protocols.
+//! Other programs, which `tests/install.sh` puts into the build directory: a server and an ffmpeg that support the encrypted
+//! protocols.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use super::process::{self, Running, TempDir, free_port, wait_until};
 use super::program::{Program, Run};
 use super::{Library, clip, library, require};
 
-/// Where `tests/install.sh` puts them.
+/// The place where `tests/install.sh` puts a program.
 pub fn tool(name: &str) -> Option<PathBuf> {
     require::file(&library::scratch().parent()?.join("test-tools").join(name))
 }
@@ -22,8 +22,8 @@ pub fn ffmpeg() -> Option<PathBuf> {
     tool("ffmpeg-0.8.1")
 }
 
-/// Plays from `url` into `file` with an ffmpeg, which must succeed. Certificates are not checked; over rtmpts that needs Debian's,
-/// which does not know how to.
+/// Plays from `url` into `file` with an ffmpeg, which must succeed. Certificates are not checked. For rtmpts this needs
+/// Debian's ffmpeg, which cannot check them.
 pub fn play_with(ffmpeg: &Path, url: &str, file: &Path) {
     let file = file.to_string_lossy();
     let mut arguments = vec!["-hide_banner", "-loglevel", "error", "-y", "-rw_timeout", "20000000"];
@@ -49,7 +49,7 @@ impl NodeServer {
         Self::start_by(|command| command)
     }
 
-    /// Starts it by a command that is made of the usual one.
+    /// Starts it with a command that `make` makes of the usual one.
     pub fn start_by(make: impl Fn(Command) -> Command) -> Option<Self> {
         let node = require::program("node")?;
         let modules = tool("node/node_modules")?;
@@ -83,8 +83,8 @@ impl NodeServer {
     }
 }
 
-/// The sample clip as a file that the server understands: it takes whatever follows the decoder's configuration for
-/// bit rates, so the shape of the pixels has to go.
+/// The sample clip as a file that the server understands. The server reads everything after the decoder's configuration as bit
+/// rates, so the pixel aspect ratio has to be removed.
 fn make_film(file: &Path) -> Option<()> {
     let (ffmpeg, clip) = (require::program("ffmpeg")?, clip::flv()?);
     let [clip, target] = [&clip, file].map(|path| path.to_string_lossy());
@@ -98,8 +98,8 @@ fn make_film(file: &Path) -> Option<()> {
     Some(())
 }
 
-/// The frames of one kind as the server passes them on: it writes tags and times of its own around them, and sometimes
-/// makes a frame of the decoder's parameters (NAL unit type 7).
+/// The frames of one kind as the server sends them. It writes its own tags and times around them, and sometimes makes a frame
+/// of the decoder's parameters (NAL unit type 7).
 pub fn frames(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
     let header = if kind == 9 { 5 } else { 2 };
     tags.iter()
@@ -109,7 +109,7 @@ pub fn frames(tags: &[Tag], kind: u8) -> Vec<&[u8]> {
         .collect()
 }
 
-/// Checks that sound and pictures of a file are one uninterrupted part of what was sent, at least so many frames.
+/// Checks that the sound and pictures of a file are one uninterrupted part of the sent ones, with at least `least` frames.
 pub fn assert_part(sent: &[Tag], file: &Path, least: usize, what: &str) {
     assert_frames(sent, &flv::load(file), least, what);
 }
@@ -131,12 +131,12 @@ pub fn assert_frames(sent: &[Tag], found: &[Tag], least: usize, what: &str) {
 }
 
 impl NodeServer {
-    /// Plays, pauses, seeks and publishes on the server, with the examples on a library.
+    /// Plays, pauses, seeks and publishes on the server, with the examples and a library.
     pub fn exercise(&self, protocol: &str, library: Library) -> Option<()> {
         self.exercise_at(protocol, |path| self.url(protocol, path), library)
     }
 
-    /// The same under other URLs, made of the part after the host.
+    /// The same with other URLs, which `url` makes of the part after the host.
     pub fn exercise_at(&self, protocol: &str, url: impl Fn(&str) -> String, library: Library) -> Option<()> {
         let what = format!("{protocol} with node-rtsp-rtmp-server");
         let folder = TempDir::new("node-client");
@@ -167,7 +167,7 @@ impl NodeServer {
     }
 }
 
-/// Runs a client again if it failed: the server's key agreement fails once in some hundred times.
+/// Runs a client again if it failed: the server's key agreement fails about once in several hundred attempts.
 fn twice(mut run: impl FnMut() -> Option<Run>) -> Option<Run> {
     let first = run()?;
     if first.code == Some(0) { Some(first) } else { run() }

@@ -1,4 +1,4 @@
-//! Programs that speak TLS in front of a server that does not.
+//! Programs that add TLS to a server without it.
 
 use std::fs;
 use std::path::Path;
@@ -43,7 +43,7 @@ impl Front {
         Self::stunnel_with(certificate, protocol, behind, "")
     }
 
-    /// stunnel that lets in nobody but clients with a certificate of this authority.
+    /// stunnel that accepts only clients with a certificate of this authority.
     pub fn stunnel_for_clients_of(
         authority: &Path,
         certificate: &Certificate,

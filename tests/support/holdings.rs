@@ -1,4 +1,4 @@
-//! What a process holds: memory and descriptors.
+//! The memory and descriptors of a process.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use super::{TempDir, library, require, wait_until};
 
-/// What a process holds.
+/// The memory and the open descriptors of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
-    /// What the program has allocated and not freed, in kilobytes.
+    /// Memory that the program has allocated and not freed, in kilobytes.
     pub heap: u64,
-    /// Resident memory of its own, in kilobytes, after what is free has been given back as far as that is possible. How
-    /// far it is depends on where the blocks in use lie, so this goes up and down by megabytes.
+    /// Its own resident memory in kilobytes, after free memory has been returned as far as possible. This depends on the places
+    /// of the blocks in use, so the value changes by megabytes.
     pub memory: u64,
     pub descriptors: usize,
 }
@@ -45,12 +45,12 @@ impl Reporter {
         Some(Self { folder, preloaded })
     }
 
-    /// What a program's environment has to have; `name` is unlike those of the others.
+    /// The variables for the environment of a program; every program needs another `name`.
     pub fn environment(&self, name: &str) -> [(&'static str, String); 4] {
         [
             ("LD_PRELOAD", self.preloaded.display().to_string()),
             ("HEAP_REPORT", self.folder.join(name).display().to_string()),
-            // Only one arena can be made to give back all that is free, and what threads put aside counts as used.
+            // Only a single arena can return all free memory, and memory in caches of threads counts as used.
             ("MALLOC_ARENA_MAX", "1".to_owned()),
             ("GLIBC_TUNABLES", "glibc.malloc.tcache_count=0".to_owned()),
         ]
@@ -63,7 +63,7 @@ impl Reporter {
 }
 
 impl Reports {
-    /// What it holds now. Zero for a process that has died.
+    /// Its current memory. Zero for a process that has ended.
     pub fn holdings(&self) -> Holdings {
         let _ = fs::remove_file(&self.file);
         let _ = Command::new("kill").args(["-USR2", &self.process.to_string()]).status();
@@ -80,7 +80,7 @@ impl Reports {
         Holdings { heap: bytes.unwrap_or_default() / 1024, memory, descriptors: self.descriptors() }
     }
 
-    /// How many descriptors it has open.
+    /// The number of its open descriptors.
     pub fn descriptors(&self) -> usize {
         fs::read_dir(format!("/proc/{}/fd", self.process)).map_or(0, Iterator::count)
     }

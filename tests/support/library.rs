@@ -1,6 +1,6 @@
-//! The two libraries under test: ours, and the original that Debian ships as `librtmp1`.
+//! The two libraries under test: this library, and the original, which Debian ships as `librtmp1`.
 //!
-//! `RTMP_TEST_LIBRARY=<file>` puts another file in our place, which checks the tests themselves on the original.
+//! `RTMP_TEST_LIBRARY=<file>` replaces this library with another file, for example to check the tests with the original.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,14 +9,14 @@ use std::sync::OnceLock;
 
 use super::require;
 
-/// Which implementation a program is run on.
+/// The library that a program uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Library {
-    /// The one this package builds.
+    /// The library of this package.
     Ours,
-    /// Ours, with every call that waits made of steps that do not (`tests/c/stepping.c`).
+    /// The same, with every call that waits replaced by steps that do not wait (`tests/c/stepping.c`).
     Stepping,
-    /// The one the distribution ships.
+    /// The library of the distribution.
     Original,
 }
 
@@ -46,8 +46,8 @@ impl Library {
         cell.get_or_init(|| library.file().map(|file| library.link(&file))).clone()
     }
 
-    /// Symbolic links, so that a program finds exactly this file under the name it was linked with. One directory per
-    /// process: test binaries may run side by side.
+    /// Symbolic links, so that a program finds exactly this file under the name that it was linked with. There is one directory
+    /// for each process, because test binaries may run at the same time.
     fn link(self, file: &Path) -> PathBuf {
         sweep();
         let directory = scratch().join(format!("{self:?}-{}", std::process::id()).to_lowercase());
@@ -60,7 +60,7 @@ impl Library {
     }
 }
 
-/// Our library, and the same with calls made of steps, which only ours can do.
+/// This library, with its usual calls and with calls made of steps, which the original does not have.
 pub fn both_ways() -> &'static [Library] {
     if ours_is_original() { &[Library::Ours] } else { &[Library::Ours, Library::Stepping] }
 }
@@ -80,7 +80,7 @@ pub fn scratch() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
-/// Removes the directories of test processes that are gone: their names end with the process id.
+/// Removes the directories of test processes that have ended: their names end with the process id.
 fn sweep() {
     for entry in fs::read_dir(scratch()).into_iter().flatten().flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();

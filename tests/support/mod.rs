@@ -1,6 +1,6 @@
-//! What the integration tests share: the two libraries, C programs, scripted peers, real servers and FLV files.
+//! The shared parts of the integration tests: the two libraries, C programs, scripted peers, real servers and FLV files.
 //!
-//! Knows nothing of the crate's Rust code: the tests look at the library from outside, as a C program or a peer does.
+//! Nothing here uses the crate's Rust code: the tests use the library from outside, as a C program or a peer does.
 #![allow(dead_code)] // every test binary uses a part of this module
 
 pub mod amf;

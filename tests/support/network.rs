@@ -1,4 +1,4 @@
-//! A place for programs that insist on a port.
+//! Networks for programs that need a certain port.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,19 +8,19 @@ use std::time::Duration;
 use super::process::{Running, wait_until};
 use super::require;
 
-/// A network of our own, entered by `nsenter`: a process that waits in it keeps it alive.
+/// A network that only the test uses, entered with `nsenter`. A waiting process keeps it alive.
 pub struct Network(Option<Running>);
 
-/// A network that leads nowhere, and mounts of its own.
+/// A network without connections, and with its own mounts.
 pub struct Nowhere(Running);
 
-/// A cable with nobody at its other end, and a neighbour there who therefore never answers: 192.0.2.9.
+/// A cable without a machine at its other end, and an address that therefore never answers: 192.0.2.9.
 pub const BLACK_HOLE: &str = "ip link add hole type veth peer name bottom; ip addr add 192.0.2.1/24 dev hole; \
     ip link set hole up; ip link set bottom up; \
     ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev hole; ip route add default via 192.0.2.9";
 
 impl Nowhere {
-    /// `commands` set it up, by a shell. `None` without the right to do so.
+    /// A network that a shell sets up with `commands`. `None` without the permission.
     pub fn new(commands: &str) -> Option<Self> {
         let (unshare, _) = (require::program("unshare")?, require::program("ip")?);
         let script = format!("set -e; ip link set lo up; {commands}\necho ready; exec sleep 300");
@@ -36,12 +36,12 @@ impl Nowhere {
         Some(Self(process))
     }
 
-    /// The process that keeps it.
+    /// The id of the process that keeps it.
     pub fn id(&self) -> u32 {
         self.0.id()
     }
 
-    /// The command, made to run in it.
+    /// The command, changed to run in the network.
     pub fn enter(&self, command: &Command) -> Command {
         let mut inside = Command::new("nsenter");
         inside.args(["-t", &self.id().to_string(), "-n", "-m"]).arg(command.get_program());
@@ -55,7 +55,7 @@ impl Nowhere {
         inside
     }
 
-    /// Runs a shell command in it, which must succeed.
+    /// Runs a shell command in the network; panics if it fails.
     pub fn run(&self, script: &str) {
         let mut running = Running::start(&mut self.enter(Command::new("sh").args(["-c", script])));
         let status = running.wait(Duration::from_secs(20));
@@ -64,7 +64,7 @@ impl Nowhere {
 }
 
 impl Network {
-    /// `None` when neither a namespace nor this port can be had.
+    /// `None` when neither a namespace nor this port is available.
     pub fn new(port: u16) -> Option<Self> {
         let own = require::program("unshare").and_then(|unshare| {
             let mut command = Command::new(unshare);
@@ -85,7 +85,7 @@ impl Network {
         Some(Self(None))
     }
 
-    /// What to put in front of a program so that it runs in this network.
+    /// Arguments before a program that make it run in this network.
     pub fn prefix(&self) -> Vec<String> {
         let Some(process) = &self.0 else { return Vec::new() };
         ["nsenter", "-t", &process.id().to_string(), "-n"].map(str::to_owned).to_vec()

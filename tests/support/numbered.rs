@@ -1,4 +1,4 @@
-//! `tests/c/numbered.c`: processes that publish and play streams of numbered tags, one after the other.
+//! `tests/c/numbered.c`: processes that publish and play streams of numbered tags, one after another.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use super::{Library, Program};
 
-/// A stream: what is in it follows from these.
+/// A stream whose content is computed from these values.
 #[derive(Clone, Copy, Debug)]
 pub struct Numbered {
     pub id: u32,
     pub tags: u32,
-    /// The first tag's timestamp and the distance of the others.
+    /// The first tag's timestamp, and the distance between tags.
     pub start: u32,
     pub step: u32,
 }
@@ -26,14 +26,14 @@ pub struct Worker {
     last: String,
 }
 
-/// What a worker says in the end.
+/// The result of a worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// There was no connection, or not the stream.
+    /// There was no connection, or the server refused the stream.
     Refused,
-    /// How many tags were sent, and whether these are all.
+    /// The number of sent tags, and whether these are all tags.
     Published { tags: u32, complete: bool },
-    /// How many tags arrived, each as it was sent and from the first one on; whether they ended with a timeout.
+    /// The number of tags that arrived, unchanged and from the first one on; and whether a timeout ended them.
     Played { tags: u32, timed_out: bool },
     /// Something else, such as a tag that was never sent.
     Wrong(String),
@@ -72,12 +72,12 @@ impl Worker {
         self.child.id()
     }
 
-    /// Sets `Link.timeout` of the sessions that follow.
+    /// Sets `Link.timeout` of the next sessions.
     pub fn set_timeout(&mut self, seconds: u32) {
         self.set(&format!("timeout {seconds}"));
     }
 
-    /// Makes the sessions that follow look as if so much had arrived before.
+    /// Makes the next sessions begin with a counter of received bytes.
     pub fn count_from(&mut self, bytes: u64) {
         self.set(&format!("count {bytes}"));
     }
@@ -93,7 +93,7 @@ impl Worker {
         self.order(&format!("publish {id} {tags} {start} {step} {} {url}", pace.as_micros()));
     }
 
-    /// Begins to play, and waits until the server has said yes; what it says instead otherwise.
+    /// Begins to play, and waits until the server has accepted; returns any other result.
     pub fn play(&mut self, stream: &Numbered, url: &str, limit: Duration) -> Result<(), Outcome> {
         let Numbered { id, start, step, .. } = stream;
         self.order(&format!("play {id} {start} {step} {url}"));
@@ -104,19 +104,19 @@ impl Worker {
         }
     }
 
-    /// How what was begun has ended.
+    /// The result of the current stream.
     pub fn outcome(&mut self, limit: Duration) -> Outcome {
         self.answer(limit).map_or(Outcome::Hangs, |line| Outcome::parse(&line))
     }
 
-    /// How often the last session that played waited too long and went on.
+    /// How often the last player reached a timeout and continued.
     pub fn time_outs(&self) -> u32 {
         let count = self.last.split(' ').find_map(|word| word.strip_prefix("timeouts=")?.parse().ok());
         count.unwrap_or_default()
     }
 
     fn order(&mut self, line: &str) {
-        // A process that has died does not answer either, which is where it shows.
+        // If a process has ended, its missing answer shows this.
         let _ = writeln!(self.orders, "{line}");
     }
 

@@ -22,7 +22,7 @@ pub struct Server<T> {
 }
 
 impl<T: Send + 'static> Server<T> {
-    /// Accepts one connection and hands it to `script`.
+    /// Accepts one connection and passes it to `script`.
     pub fn once(script: impl FnOnce(&mut Peer) -> T + Send + 'static) -> Self {
         Self::listen(move |listener| script(&mut Peer::accept(listener)))
     }
@@ -51,7 +51,7 @@ impl<T: Send + 'static> Server<T> {
 }
 
 impl Server<()> {
-    /// Plays a stream of so many short sounds to one client, and waits for it to leave.
+    /// Plays a stream of `messages` short sounds to one client, and waits until it disconnects.
     pub fn of_sounds(messages: u32) -> Self {
         Self::once(move |peer| {
             peer.accept_play();
@@ -72,7 +72,7 @@ pub fn bytes_of_sounds(messages: u32) -> u32 {
 
 /// What carries the bytes of a connection: a socket, or something around one.
 pub trait Carriage: Send {
-    /// Reads what is there within `limit`; 0 at the end of the connection.
+    /// Reads available bytes within `limit`; 0 at the end of the connection.
     fn receive(&mut self, buffer: &mut [u8], limit: Duration) -> io::Result<usize>;
 
     /// Sends bytes, or keeps them until it is this side's turn.
@@ -81,7 +81,7 @@ pub trait Carriage: Send {
     /// Ends one direction, or both.
     fn end(&mut self, how: Shutdown);
 
-    /// Lets what follows travel apart from what was sent so far, where the carriage decides about that.
+    /// Separates the next bytes from those sent before, if the carriage can do this.
     fn part(&mut self) {}
 
     /// What the client did, apart from the bytes that it sent.
@@ -120,7 +120,7 @@ pub struct Peer {
     taken: usize,
     /// The client's C1.
     pub c1: Vec<u8>,
-    /// The chunk size for what this side sends.
+    /// The chunk size of this side's messages.
     pub chunk_size: usize,
 }
 
@@ -138,7 +138,7 @@ impl Peer {
         }
     }
 
-    /// A connection that is there already. The listener does not block.
+    /// An existing connection. The listener does not block.
     pub fn try_accept(listener: &TcpListener) -> Option<Self> {
         match listener.accept() {
             Ok((stream, _)) => {
@@ -151,7 +151,7 @@ impl Peer {
         }
     }
 
-    /// A peer on a connection that is there already.
+    /// A peer on an existing connection.
     pub fn over(carriage: Box<dyn Carriage>) -> Self {
         Self {
             carriage,
@@ -185,7 +185,7 @@ impl Peer {
         String::from_utf8_lossy(&head).into_owned()
     }
 
-    /// The simple handshake, with an S1 of zeros, unless there was another one already.
+    /// The simple handshake with an S1 of zeros, unless there was a handshake already.
     pub fn handshake(&mut self) {
         if !self.c1.is_empty() {
             return;
@@ -201,7 +201,7 @@ impl Peer {
         assert!(c2.iter().all(|byte| *byte == 0), "C2 must repeat S1");
     }
 
-    /// Sends bytes as they are. A client that is gone is not an error: what it received is judged elsewhere.
+    /// Sends bytes without a change. A disconnected client is not an error: other checks compare what it received.
     pub fn send_raw(&mut self, bytes: &[u8]) {
         let _ = self.carriage.send(bytes);
     }
@@ -223,7 +223,7 @@ impl Peer {
         self.chunk_size = size as usize;
     }
 
-    /// Reads what is there within `limit`; false at the end of the connection or of the time.
+    /// Reads available bytes within `limit`; false at the end of the connection or of the time.
     fn fill(&mut self, limit: Duration) -> bool {
         if limit.is_zero() {
             return false;
@@ -268,7 +268,7 @@ impl Peer {
         Instant::now() < deadline
     }
 
-    /// Reads and forgets everything until the client closes; tells how many bytes that were.
+    /// Reads and ignores everything until the client closes; returns the number of bytes.
     pub fn swallow(&mut self, limit: Duration) -> u64 {
         let (mut part, mut total) = (vec![0; 1 << 20], 0);
         while let Ok(n @ 1..) = self.carriage.receive(&mut part, limit) {
@@ -287,7 +287,7 @@ impl Peer {
         self.carriage.end(Shutdown::Both);
     }
 
-    /// Lets what follows travel apart from what was sent so far: in an HTTP tunnel, in the next reply.
+    /// Separates the next bytes from those sent before: in an HTTP tunnel, they are in the next reply.
     pub fn part(&mut self) {
         self.carriage.part();
     }
@@ -358,7 +358,7 @@ impl Peer {
         &self.reader.violations
     }
 
-    /// What the client did as lines: what carries its messages, and these.
+    /// The client's actions as lines: the carriage of its messages, and the messages.
     pub fn transcript(&self) -> String {
         let messages: String = self.messages.iter().map(|message| message.describe() + "\n").collect();
         self.carriage.transcript() + &messages

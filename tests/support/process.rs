@@ -49,8 +49,7 @@ pub fn listens(port: u16) -> bool {
     TcpStream::connect_timeout(&([127, 0, 0, 1], port).into(), Duration::from_secs(1)).is_ok()
 }
 
-/// True when a socket of this machine listens on the port, found without connecting to it (for servers that take one
-/// connection only).
+/// True when a socket of this machine listens on the port. Does not connect to it, for servers that accept only one connection.
 pub fn listens_unseen(port: u16) -> bool {
     ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| listens_in(table, port))
 }
@@ -92,12 +91,12 @@ impl Drop for TempDir {
     }
 }
 
-/// What a shell has to run so that a program does not outlive the test, not even one that was killed and could not end it.
-/// For programs that take commands from standard input and spin at its end: `$0` is a FIFO that they hold open themselves,
-/// the program and its arguments follow. They end with the thread that starts them.
+/// A shell command that runs a program which ends with the test, even if the test is killed. For programs that read commands
+/// from standard input and loop at its end: `$0` is a FIFO that they hold open themselves, and the program and its arguments
+/// follow. They end with the thread that starts them.
 pub const HOLDING_INPUT: &str = "exec setpriv --pdeathsig KILL \"$@\" <>\"$0\"";
 
-/// A running program: its output is collected as it comes, and it is killed when the value is dropped.
+/// A running program: its output is collected while it runs, and it is killed when the value is dropped.
 pub struct Running {
     child: Child,
     stdout: Arc<Mutex<Vec<u8>>>,
@@ -115,7 +114,7 @@ impl Running {
             .spawn()
             .unwrap_or_else(|error| panic!("cannot start {:?}: {error}", command.get_program()));
         if let Some(mut stdin) = child.stdin.take() {
-            // A thread of its own: the program may write before it has read everything.
+            // On another thread, because the program may write before it has read everything.
             thread::spawn(move || {
                 let _ = std::io::Write::write_all(&mut stdin, &input);
             });
@@ -136,17 +135,17 @@ impl Running {
         self.child.id()
     }
 
-    /// What the program has printed so far.
+    /// The standard output of the program up to now.
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.stdout.lock().expect("readers do not panic")).into_owned()
     }
 
-    /// What the program has complained about so far.
+    /// The error output of the program up to now.
     pub fn stderr(&self) -> String {
         String::from_utf8_lossy(&self.stderr.lock().expect("readers do not panic")).into_owned()
     }
 
-    /// What the program has printed so far, as bytes.
+    /// The standard output of the program up to now, as bytes.
     pub fn stdout_bytes(&self) -> Vec<u8> {
         self.stdout.lock().expect("readers do not panic").clone()
     }
@@ -172,7 +171,7 @@ impl Running {
         status
     }
 
-    /// Asks the program to end with SIGTERM (SIGINT for programs that finish their file on it).
+    /// Sends SIGTERM to the program (SIGINT to programs that finish their file then).
     pub fn signal(&self, name: &str) {
         let _ = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
     }
@@ -211,8 +210,8 @@ fn collect(mut pipe: impl Read + Send + 'static, into: Arc<Mutex<Vec<u8>>>) -> J
     })
 }
 
-/// Takes from a command's environment what cargo put there for this test: another cargo would take it for a change, and
-/// build some dependencies again.
+/// Removes the variables that cargo set for this test. Otherwise, another cargo would see a change, and build some dependencies
+/// again.
 pub fn leave_cargo(command: &mut Command) {
     const ADDED: [&str; 6] =
         ["CARGO_BIN_", "CARGO_CRATE_", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_", "OUT_DIR"];

@@ -1,4 +1,4 @@
-//! C programs of `tests/c` and `c-examples`, compiled once and run on either library.
+//! C programs of `tests/c` and `c-examples`, compiled once and run with either library.
 
 use std::collections::HashMap;
 use std::fs;
@@ -16,7 +16,7 @@ use super::require;
 #[derive(Clone)]
 pub struct Program(PathBuf);
 
-/// How a run ended and what it printed.
+/// The result of a run, and its output.
 #[derive(Debug)]
 pub struct Run {
     /// The exit status; `None` when a signal ended it.
@@ -28,7 +28,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The standard output of a run that must have ended well.
+    /// The standard output of a run that must have succeeded.
     pub fn expect(self, what: &str) -> String {
         assert!(
             self.code == Some(0) && !self.timed_out,
@@ -47,11 +47,11 @@ const SANITIZERS: &str = "-fsanitize=address,undefined -fno-sanitize-recover=all
 
 static SANITIZED: AtomicBool = AtomicBool::new(false);
 
-/// Compiles everything in this process with the sanitizers, which end a program that they find fault with. `None` when the
+/// Compiles everything in this process with the sanitizers, which end a program when they find an error. `None` when the
 /// compiler has none.
 pub fn sanitize() -> Option<()> {
     let compiler = require::program("cc")?;
-    // The name comes back as it was if there is no such library.
+    // The compiler returns the name without a change if there is no such library.
     let runtime = super::process::output(compiler, &["-print-file-name=libasan.so"], Duration::from_secs(10));
     require::file(Path::new(String::from_utf8_lossy(&runtime).trim()))?;
     SANITIZED.store(true, Ordering::Relaxed);
@@ -66,23 +66,23 @@ fn more_flags() -> Vec<String> {
     sanitizers.split_whitespace().chain(own.split_whitespace()).map(str::to_owned).collect()
 }
 
-/// The C compiler: that of another system if the environment variable `RTMP_TEST_CC` names one.
+/// The C compiler; one for another system if the environment variable `RTMP_TEST_CC` names one.
 fn compiler() -> Option<PathBuf> {
     require::program(&std::env::var("RTMP_TEST_CC").unwrap_or_else(|_| "cc".to_owned()))
 }
 
 impl Program {
-    /// Compiles `tests/c/<name>.c`. `None` when there is no C compiler or nothing to link with.
+    /// Compiles `tests/c/<name>.c`. `None` without a C compiler or a library to link with.
     pub fn test(name: &str) -> Option<Self> {
         Self::compile(&library::package().join("tests/c").join(format!("{name}.c")))
     }
 
-    /// As `test`, for a program that uses what the original does not have.
+    /// As `test`, for a program that uses functions which the original does not have.
     pub fn test_of_ours(name: &str) -> Option<Self> {
         Self::of_ours(&library::package().join("tests/c").join(format!("{name}.c")))
     }
 
-    /// As `compile`, for a program that uses what the original does not have.
+    /// As `compile`, for a program that uses functions which the original does not have.
     pub fn of_ours(source: &Path) -> Option<Self> {
         let directory = Library::Ours.directory().expect("ours is always there");
         Self::compile_with(source, &directory, None)
@@ -95,7 +95,7 @@ impl Program {
         Self::compile_with(&source, &directory, None)
     }
 
-    /// As `test`, for a program that uses headers of others.
+    /// As `test`, for a program that uses headers of other packages.
     pub fn test_with_headers(name: &str, headers: &Path) -> Option<Self> {
         let source = library::package().join("tests/c").join(format!("{name}.c"));
         Self::compile_with(&source, &link_directory(), Some(headers))
@@ -128,7 +128,7 @@ impl Program {
         Some(Self(directory.join(name)))
     }
 
-    /// A program of `c-examples`, in one file, that uses what the original does not have.
+    /// A program of `c-examples`, in one file, that uses functions which the original does not have.
     pub fn example_of_ours(name: &str) -> Option<Self> {
         let directory = Library::Ours.directory().expect("ours is always there");
         let source = library::package().join("c-examples").join(format!("{name}.c"));
@@ -211,7 +211,7 @@ impl Program {
     }
 }
 
-/// What makes a program's calls loops of steps, compiled once per process.
+/// The library that replaces calls with loops of steps, compiled once for each process.
 fn stepping() -> Option<PathBuf> {
     static BUILT: OnceLock<Option<PathBuf>> = OnceLock::new();
     let build = || {
@@ -231,7 +231,7 @@ fn stepping() -> Option<PathBuf> {
     BUILT.get_or_init(build).clone()
 }
 
-/// Makes the dynamic loader write down what it does.
+/// Makes the dynamic loader log its work.
 pub struct LoaderLog(TempDir);
 
 impl LoaderLog {
@@ -241,7 +241,7 @@ impl LoaderLog {
         Self(directory)
     }
 
-    /// The files called librtmp that the program has loaded, and those that it started.
+    /// The files called librtmp that the program and its child processes have loaded.
     pub fn loaded(&self) -> Vec<PathBuf> {
         let logs = fs::read_dir(self.0.path()).expect("the directory is ours").flatten();
         let text: String = logs.filter_map(|file| fs::read_to_string(file.path()).ok()).collect();
@@ -259,9 +259,10 @@ impl LoaderLog {
     }
 }
 
-/// A command for any program that loads `librtmp.so.1`, made to load `library`. With the environment variable
-/// `RTMP_TEST_VALGRIND`, programs on our library run under valgrind, which ends them with status 99 if it finds fault. With
-/// `RTMP_TEST_STEPPING`, they run as on [`Library::Stepping`]. `RTMP_TEST_RUNNER` is what runs programs of another system.
+/// A command for any program that loads `librtmp.so.1`, changed to load `library`. With the environment variable
+/// `RTMP_TEST_VALGRIND`, programs with this library run under valgrind, which ends them with status 99 if it finds an error.
+/// With `RTMP_TEST_STEPPING`, they run as with [`Library::Stepping`]. `RTMP_TEST_RUNNER` is a program that runs programs of
+/// another system.
 pub fn on_library(program: &Path, library: Library) -> Option<Command> {
     let mut command = match std::env::var_os("RTMP_TEST_VALGRIND") {
         Some(_) if library != Library::Original => {
@@ -286,7 +287,7 @@ pub fn on_library(program: &Path, library: Library) -> Option<Command> {
         command.env("LD_PRELOAD", stepping()?);
     }
     if library == Library::Original {
-        // What it does not free is no fault of a program that was compiled with sanitizers.
+        // Memory that it does not free is not an error of a program that was compiled with sanitizers.
         command.env("ASAN_OPTIONS", "detect_leaks=0");
     }
     Some(command)
@@ -304,14 +305,14 @@ pub fn run(command: &mut Command, input: &str, limit: Duration) -> Run {
     }
 }
 
-/// Our headers, or the installed ones while there are none of ours.
+/// The headers of this library, or the installed ones if there are none.
 pub fn include_arguments() -> Vec<String> {
     let ours = library::package().join("include");
     if ours.join("librtmp/rtmp.h").exists() { vec![format!("-I{}", ours.display())] } else { Vec::new() }
 }
 
-/// What programs are linked with. They load whatever `LD_LIBRARY_PATH` says when they run; linking with the original
-/// proves that a program built for it needs no new build.
+/// The directory of the library to link with. A program loads the library in `LD_LIBRARY_PATH` when it runs; linking with the
+/// original proves that programs built for it need no new build.
 pub fn link_directory() -> PathBuf {
     let original = if library::has_original() { Library::Original.directory() } else { None };
     original.or_else(|| Library::Ours.directory()).expect("our library always has a directory")

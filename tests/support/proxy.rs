@@ -1,10 +1,10 @@
-//! What stands between a client and a server and passes connections on.
+//! Proxies between a client and a server.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-/// Passes connections on, each after `open` has talked to the client and said where to.
+/// Passes connections on. Before that, `open` talks to each client, and returns the address to connect to.
 pub fn relay(
     listener: TcpListener,
     open: impl Fn(&mut TcpStream) -> io::Result<SocketAddr> + Send + Copy + 'static,
@@ -25,7 +25,7 @@ pub fn relay(
     });
 }
 
-/// Talks SOCKS4 until it is known where to connect to.
+/// Talks SOCKS4, and returns the address to connect to.
 pub fn socks4(client: &mut TcpStream) -> io::Result<SocketAddr> {
     let mut request = [0; 8];
     client.read_exact(&mut request)?;

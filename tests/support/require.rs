@@ -1,20 +1,20 @@
-//! What to do when a test needs a program that is not installed.
+//! Tests that need a program which is not installed.
 //!
-//! Locally such a test says so and passes; with `CI=true` in the environment it fails, since CI installs everything
-//! first (`tests/install.sh`).
+//! On a developer's machine, such a test prints this and passes. With `CI=true` in the environment it fails, because CI
+//! installs everything first (`tests/install.sh`).
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-/// Says that the test is skipped because `what` is missing. Panics in CI.
+/// Prints that the test is skipped because `what` is missing. Panics in CI.
 pub fn missing(what: &str) {
     let ci = std::env::var("CI").is_ok_and(|value| value == "true");
     assert!(!ci, "{what} is not installed: CI must install it (tests/install.sh)");
     skipped(&format!("{what} is not installed"));
 }
 
-/// Says that the test is skipped: in its output, which the test runner hides, and in the file for `tests/run.sh`.
+/// Reports that the test is skipped: in its output, which the test runner hides, and in the file for `tests/run.sh`.
 pub fn skipped(why: &str) {
     eprintln!("skipped: {why}");
     let Some(file) = std::env::var_os("RTMP_TEST_SKIPPED") else { return };
@@ -51,7 +51,7 @@ pub fn file(file: &Path) -> Option<PathBuf> {
     None
 }
 
-/// Returns from the test when the expression is `None` (which has said why).
+/// Returns from the test when the expression is `None` (the reason was printed before).
 #[macro_export]
 macro_rules! need {
     ($found:expr) => {

@@ -1,4 +1,4 @@
-//! Real programs to talk to: nginx with its RTMP module, and ffmpeg and ffprobe.
+//! Real programs as peers: nginx with its RTMP module, and ffmpeg and ffprobe.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::process::{self, Running, TempDir, free_port, listens, wait_until};
 use super::{certs::Certificate, require};
 
-/// nginx with an app `live`, an app `vod` that plays the files of a directory and an app `record` that writes what is
-/// published.
+/// nginx with an app `live`, an app `vod` that plays the files of a directory, and an app `record` that writes published
+/// streams into files.
 pub struct Nginx {
     pub port: u16,
     process: Running,
@@ -22,7 +22,7 @@ impl Nginx {
         Self::start_on(free_port(), None)
     }
 
-    /// Starts nginx on a given port, by a given program in front of it (`unshare`, say).
+    /// Starts nginx on a given port, with a given command before it (for example `unshare`).
     pub fn start_on(port: u16, before: Option<&[&str]>) -> Option<Self> {
         let nginx = require::program("nginx")?;
         let module = require::file(Path::new("/usr/lib/nginx/modules/ngx_rtmp_module.so"))?;
@@ -63,30 +63,30 @@ impl Nginx {
         format!("rtmp://127.0.0.1:{}/{app}/{name}", self.port)
     }
 
-    /// Puts a file where the app `vod` finds it.
+    /// Copies a file to the place where the app `vod` finds it.
     pub fn offer(&self, file: &Path, name: &str) {
         fs::copy(file, self.directory.join("vod").join(name)).expect("the build directory is writable");
     }
 
-    /// What the app `record` writes for a stream.
+    /// The file that the app `record` writes for a stream.
     pub fn recording(&self, name: &str) -> PathBuf {
         self.directory.join("rec").join(format!("{name}.flv"))
     }
 
-    /// Waits until nginx listens, found out without connecting: it may be in another network.
+    /// Waits until nginx listens. Does not connect, because nginx may be in another network.
     pub fn wait_until_it_listens(&self) {
         let table = format!("/proc/{}/net/tcp", self.process.id());
         let ready = wait_until(Duration::from_secs(10), || process::listens_in(&table, self.port));
         assert!(ready, "nginx does not listen: {}", self.process.stderr());
     }
 
-    /// Waits until so many players have asked for a stream; a stream published afterwards reaches them from its start.
+    /// Waits until `count` players have requested a stream, so that they receive a stream published afterwards from its start.
     pub fn wait_for_players(&self, count: usize) {
         let ready = wait_until(Duration::from_secs(15), || self.log_lines("play: name=") >= count);
         assert!(ready, "fewer than {count} players came:\n{}", self.process.stderr());
     }
 
-    /// Waits until so many publishers have left.
+    /// Waits until `count` publishers have disconnected.
     pub fn wait_for_disconnects(&self, count: usize) {
         let ready = wait_until(Duration::from_secs(15), || self.log_lines("disconnect, client") >= count);
         assert!(ready, "fewer than {count} clients left:\n{}", self.process.stderr());
@@ -101,7 +101,7 @@ impl Nginx {
     }
 }
 
-/// ffmpeg publishing a file in real time.
+/// ffmpeg, which publishes a file in real time.
 pub fn publish_with_ffmpeg(file: &Path, url: &str) -> Option<Running> {
     let mut command = Command::new(require::program("ffmpeg")?);
     command.args(["-hide_banner", "-loglevel", "error", "-re", "-i"]).arg(file);
@@ -109,7 +109,7 @@ pub fn publish_with_ffmpeg(file: &Path, url: &str) -> Option<Running> {
     Some(Running::start(&mut command))
 }
 
-/// ffmpeg as a server for one publisher, writing what it gets into a file.
+/// ffmpeg as a server for one publisher, whose stream it writes into a file.
 pub fn ffmpeg_listening(port: u16, file: &Path) -> Option<Running> {
     let mut command = Command::new(require::program("ffmpeg")?);
     let url = format!("rtmp://127.0.0.1:{port}/live/stream");
@@ -122,7 +122,7 @@ pub fn ffmpeg_listening(port: u16, file: &Path) -> Option<Running> {
     Some(process)
 }
 
-/// The names of the codecs ffprobe finds in a file, which it must accept without complaint.
+/// The names of the codecs that ffprobe finds in a file. ffprobe must accept it without a warning.
 pub fn probe(file: &Path) -> Option<Vec<String>> {
     let ffprobe = require::program("ffprobe")?;
     let file = file.to_string_lossy();
@@ -131,7 +131,7 @@ pub fn probe(file: &Path) -> Option<Vec<String>> {
     Some(String::from_utf8_lossy(&text).lines().map(str::to_owned).collect())
 }
 
-/// `openssl s_server` sending the files of a folder, each a whole HTTP response, over TLS.
+/// `openssl s_server`, which sends the files of a folder over TLS. Each file is a whole HTTP response.
 pub fn https_server(folder: &Path, certificate: &Certificate) -> Option<(Running, u16)> {
     let port = free_port();
     let mut command = Command::new(require::program("openssl")?);

@@ -1,4 +1,4 @@
-//! The servers that programs are tried with, all used in the same way.
+//! The servers that programs are tested with, all used in the same way.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,13 +13,13 @@ use super::servers::Nginx;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A running server, of any make.
+/// A running server of any kind.
 pub struct Site {
     pub make: Make,
     server: Server,
 }
 
-/// Who made a server.
+/// The kinds of servers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Make {
     Nginx,
@@ -39,7 +39,7 @@ enum Server {
 }
 
 impl Make {
-    /// Starts the server; what can be played is in `folder`, as far as it plays files.
+    /// Starts the server. If it plays files, they are in `folder`.
     pub fn start(self, folder: &Path) -> Option<Site> {
         let server = match self {
             Self::Nginx => {
@@ -54,8 +54,8 @@ impl Make {
         Some(Site { make: self, server })
     }
 
-    /// Whether a player may come before the publisher, and then gets the stream from its start. `live` tells that it says
-    /// that it wants a live stream.
+    /// Whether a player may connect before the publisher, and then gets the stream from its start. `live`: the player requests
+    /// a live stream.
     pub fn lets_wait(self, live: bool) -> bool {
         match self {
             Self::Nginx | Self::NodeMediaServer => true,
@@ -64,8 +64,8 @@ impl Make {
         }
     }
 
-    /// How many players may come at once. The slowest of the servers needs so long for the handshakes of many that some give
-    /// up, and leaves frames out.
+    /// The number of players that may connect at the same time. The slowest of the servers needs so much time for the
+    /// handshakes of many players that some of them time out.
     pub fn most_players(self) -> usize {
         if self == Self::NodeRtspRtmpServer { 10 } else { 60 }
     }
@@ -91,7 +91,7 @@ impl Site {
         }
     }
 
-    /// Where the server itself speaks RTMPT.
+    /// The port on which the server itself supports RTMPT.
     pub fn http_port(&self) -> Option<u16> {
         match &self.server {
             Server::Nginx(_) | Server::Media(_) => None,

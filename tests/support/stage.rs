@@ -14,7 +14,7 @@ pub struct Stage {
     pub folder: TempDir,
     /// The same film where it is kept.
     pub clip: PathBuf,
-    /// Its tags as librtmp hands them on.
+    /// Its tags in the form that librtmp returns.
     pub film: Vec<Tag>,
 }
 

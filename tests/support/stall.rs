@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// What a peer does once so many bytes of its own are sent.
+/// The behaviour of a peer after it has sent a certain number of its own bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
     /// Says nothing more, and continues reading.
@@ -49,7 +49,7 @@ impl Stalling {
         Self::start(behind, after, then, u64::MAX)
     }
 
-    /// As `in_front_of`, and freezes after so many bytes of the clients.
+    /// As `in_front_of`, and freezes after this number of bytes from the clients.
     pub fn deaf_after(behind: u16, takes: u64) -> Self {
         Self::start(behind, u64::MAX, Then::Freeze, takes)
     }

@@ -20,7 +20,7 @@ pub enum End {
     Gone,
 }
 
-/// What is sent, and what arrives.
+/// The sent and the received messages.
 #[derive(Clone)]
 pub struct Torrent {
     pub end: End,
@@ -29,7 +29,7 @@ pub struct Torrent {
 
 /// What comes fast.
 struct Fast {
-    /// The last message of each piece is a ping; what follows is sent when the client has answered all there were.
+    /// The last message of each piece is a ping. The next piece is sent when the client has answered all pings.
     pieces: Vec<Piece>,
     /// What the program prints.
     lines: Vec<String>,
@@ -120,7 +120,7 @@ impl Torrent {
         Self { end, fast: self.fast.clone() }
     }
 
-    /// Starts a server for so many connections, one after the other.
+    /// Starts a server for several connections, one after another.
     pub fn serve(self, connections: usize) -> Server<()> {
         Server::listen(move |listener| {
             for _ in 0..connections {
@@ -153,7 +153,7 @@ impl Torrent {
                 peer.set_chunk_size(LATE.0 as u32);
                 let chunks = self.late().chunks(LATE.0);
                 peer.send_raw(&chunks[..LATE.1]);
-                // The length of its buffer is what the program sends when time was up.
+                // After a timeout, the program sends the length of its buffer.
                 while !is_event(&peer.next(PATIENCE).expect("the program notices"), 3) {}
                 peer.send_raw(&chunks[LATE.1..]);
             }
@@ -201,7 +201,7 @@ fn wait_for_pongs(peer: &mut Peer, pings: usize) -> bool {
     true
 }
 
-/// Compares what the client has acknowledged with what it has read, which is all of `total` bytes and a few before.
+/// Compares the acknowledged bytes with the bytes that the client has read, which are all of `total` bytes and a few before.
 fn check_acknowledgements(peer: &Peer, total: usize) {
     let acknowledgements = peer.messages.iter().filter(|message| message.kind == 3);
     let counts: Vec<u32> = acknowledgements

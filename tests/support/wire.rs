@@ -1,4 +1,4 @@
-//! Messages and chunks, written from RTMP 1.0 and shared with nothing in the crate: this is what checks the crate.
+//! Messages and chunks, written from the RTMP 1.0 specification. They share no code with the crate, because they check it.
 
 use std::collections::HashMap;
 
@@ -39,7 +39,7 @@ impl Message {
         self.header.first().map_or(0, |byte| byte >> 6)
     }
 
-    /// One line: where it travelled, what it says. Header formats and timestamps are left to tests of their own.
+    /// One line with the chunk stream and the content. Other tests check header formats and timestamps.
     pub fn describe(&self) -> String {
         let content = match self.kind {
             0x12 | 0x14 => amf::describe(&self.body),
@@ -90,7 +90,7 @@ pub fn basic_header(format: u8, chunk_stream: u32) -> Vec<u8> {
 pub struct Reader {
     /// Bytes of a message per chunk; set by the peer's chunk size message, or by a test that knows better.
     pub chunk_size: usize,
-    /// What the sender did against the protocol; reading continues as well as it can.
+    /// The sender's violations of the protocol; reading continues as far as possible.
     pub violations: Vec<String>,
     pending: Vec<u8>,
     streams: HashMap<u32, Stream>,
@@ -216,7 +216,7 @@ pub struct Sent {
     pub message_stream: u32,
 }
 
-/// Says which headers our library may put in front of a message where the original used `original`.
+/// Returns the headers that our library may send for a message where the original used `original`.
 ///
 /// The deliberate differences, each of which lets every conforming receiver see the right time and type:
 /// * the first message of a kind (commands, metadata, audio, video, control) on a chunk stream has a full header;
@@ -232,7 +232,7 @@ pub struct Improved {
 /// What was last sent on a chunk stream.
 struct History {
     last: Sent,
-    /// The last transmitted timestamp field: what format 3 would repeat.
+    /// The last transmitted timestamp field, which format 3 would repeat.
     field: u32,
     /// The kinds that have been sent.
     groups: Vec<u8>,
@@ -268,7 +268,7 @@ impl Improved {
                 (true, true) => 3,
             };
             history.field = delta;
-            // What the original sends stays as it is while it is right.
+            // A correct header of the original is not changed.
             let chosen = header(format.min(smallest), &sent, delta);
             // A kind without a group (such as aggregates) or another message stream may have a full header as well.
             let free = group.is_none() || sent.message_stream != history.last.message_stream;

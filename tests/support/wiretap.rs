@@ -1,11 +1,11 @@
-//! A relay that keeps every byte that passes, to show what can be read on the wire.
+//! A relay that keeps every byte, to show what is readable on the wire.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// A relay on a port of its own.
+/// A relay with its own port.
 pub struct Wiretap {
     pub port: u16,
     connections: Arc<Mutex<Vec<Recording>>>,

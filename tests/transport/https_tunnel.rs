@@ -1,5 +1,5 @@
-//! RTMPTS with an HTTP server whose replies are longer than what the library receives at a time: what TLS has decrypted
-//! beyond that belongs to the tunnel.
+//! RTMPTS with an HTTP server whose replies are longer than the library's buffer: the rest of the decrypted bytes belongs to
+//! the tunnel.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -57,7 +57,8 @@ impl Client {
     }
 }
 
-/// Passes a tunnel's stream on to a server of plain RTMP, and everything it says within a moment in one reply.
+/// Passes the tunnel's stream to a server of plain RTMP. Each reply contains everything that the server sends within a short
+/// time.
 fn tunnel(mut client: Client, rtmp_port: u16) -> Result<(), Error> {
     let mut server = TcpStream::connect(("127.0.0.1", rtmp_port))?;
     while let Some((path, body)) = client.request()? {
@@ -93,7 +94,7 @@ fn replies_of_any_length_arrive_whole() {
         peer.accept_play();
         for (time, size) in (0..).zip(SIZES) {
             peer.send(&Message::new(6, time, 9, 1, &vec![0x17; size]));
-            // Each in a reply of its own.
+            // Waits, so that each has its own reply.
             thread::sleep(Duration::from_millis(120));
         }
         peer.drain(LIMIT);
@@ -117,7 +118,7 @@ fn replies_of_any_length_arrive_whole() {
         assert!(line.starts_with(&expected), "{}\n{}", run.stdout, run.stderr);
     }
     assert_eq!(media.len(), SIZES.len());
-    // The client may be gone before it has heard the last reply.
+    // The client may close before it has read the last reply.
     let _ = front.join().expect("the front does not panic");
     server.join();
 }

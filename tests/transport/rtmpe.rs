@@ -1,4 +1,4 @@
-//! RTMPE with foreign peers: librtmp in both roles, ffmpeg, and a server that nobody here wrote.
+//! RTMPE with foreign peers: librtmp in both roles, ffmpeg, and an independent server.
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::support::stage::Stage;
 use crate::support::wiretap::Wiretap;
 use crate::support::{Library, Program, library::ours_is_original};
 
-/// Plays, with two programs, and publishes, through a wire that shows nothing of it.
+/// Plays with two programs, and publishes. The media must not be visible in the captured bytes.
 fn films_travel(server_on: Library, clients_on: Library) {
     let stage = need!(Stage::set());
     let server = need!(ExampleServer::start(server_on, stage.folder.path()));

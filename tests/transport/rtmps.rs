@@ -1,5 +1,5 @@
-//! RTMPS and RTMPTS with the examples: our server with clients of other makes, our clients behind nginx and stunnel, and
-//! all the ways to say whom to trust.
+//! RTMPS and RTMPTS with the examples: our server with other clients, our clients behind nginx and stunnel, and all ways to set
+//! trusted certificates.
 #![forbid(unsafe_code)]
 
 use std::path::Path;
@@ -15,14 +15,14 @@ use crate::support::{Library, Program, Run, foreign, library::ours_is_original, 
 
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1";
 
-/// A film, and an authority for certificates.
+/// A film and a certificate authority.
 struct Trusted {
     stage: Stage,
     authority: Authority,
 }
 
 impl Trusted {
-    /// `None` also when the original is tested, which checks no certificates.
+    /// Also `None` when the original is tested, which checks no certificates.
     fn set() -> Option<Self> {
         if ours_is_original() {
             return None;
@@ -85,7 +85,7 @@ fn ffmpeg_plays_from_our_server() {
         foreign::play_with(&ffmpeg, &server.url(protocol, "vod/film"), &file);
         stage.assert_most(&file, protocol);
     }
-    // Checked by ffmpeg, too.
+    // ffmpeg checks it, too.
     let (ca, file) = (trusted.authority.certificate(), file.to_string_lossy());
     let url = server.url("rtmps", "vod/film");
     let arguments = ["-loglevel", "error", "-y", "-tls_verify", "1", "-ca_file", &ca.to_string_lossy()];
@@ -197,7 +197,7 @@ fn invalid_certificate_is_refused_unless_checks_are_off() {
         assert!(run.stderr.contains(reason), "{reason}: {}", run.stderr);
         need!(play(stage, front, " tlsVerify=0", &[])).expect(reason);
         need!(play(stage, front, "", &[("RTMP_TLS_VERIFY", zero)])).expect(reason);
-        // What the option says counts.
+        // The option overrides the environment.
         let run = need!(play(stage, front, " tlsVerify=1", &[("RTMP_TLS_VERIFY", zero)]));
         assert_eq!(run.code, Some(3), "{reason}: {run:?}");
     }

@@ -1,4 +1,4 @@
-//! RTMPT and RTMPTE with foreign peers: librtmp's clients, ffmpeg, a server that nobody here wrote, and odd HTTP servers.
+//! RTMPT and RTMPTE with foreign peers: librtmp's clients, ffmpeg, an independent server, and unusual HTTP servers.
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -14,7 +14,7 @@ use crate::support::{
 };
 use crate::tunnel::{front, gateway};
 
-/// A film, and our server with it. `None` as well when the original is tested, which has no RTMPT server.
+/// A film and our server with it. Also `None` when the original is tested, which has no RTMPT server.
 fn stage() -> Option<(Stage, ExampleServer)> {
     if ours_is_original() {
         return None;
@@ -24,7 +24,7 @@ fn stage() -> Option<(Stage, ExampleServer)> {
     Some((stage, server))
 }
 
-/// Plays and publishes with our examples; all that passes is HTTP.
+/// Plays and publishes with our examples. All bytes must be HTTP.
 fn films_travel(protocol: &str) {
     let (stage, server) = need!(stage());
     let tap = Wiretap::in_front_of(server.port());
@@ -150,7 +150,7 @@ fn stopped_player_ends_at_once_with_a_complete_file() {
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     assert!(!flv::media(&flv::load(&file)).is_empty());
 
-    // A publisher as well.
+    // A publisher polls as well.
     publisher.running.signal("TERM");
     let start = Instant::now();
     publisher.finish();
@@ -158,7 +158,7 @@ fn stopped_player_ends_at_once_with_a_complete_file() {
     server.wait_for_log("ends show");
 }
 
-/// It waits for its socket, on which nothing comes unless the server was asked; and it made the connection itself.
+/// curl waits for its socket, on which bytes arrive only after a request; and it has opened the connection itself.
 #[test]
 fn curl_plays_files_through_odd_http_servers() {
     let (stage, server) = need!(stage());
@@ -198,7 +198,7 @@ fn polling_program_does_not_ask_an_idle_http_server_more_often() {
     let mut command = need!(program::on_library(&need!(require::program("curl")), Library::Ours));
     command.args(["-sS", "-o", "/dev/null", &tap.url("rtmpt", "app/name")]);
     let mut client = Client::start(command, Library::Ours);
-    // The gateway lets clients wait longer with each empty reply, up to half a second.
+    // With each empty reply, the gateway lets clients wait longer, up to half a second.
     assert!(wait_until(examples::LIMIT, || polls() > 5));
     let (start, before) = (Instant::now(), polls());
     assert!(wait_until(examples::LIMIT, || polls() >= before + 6), "nobody asks any more");

@@ -1,5 +1,5 @@
-//! TLS: whose certificates are accepted, that bytes arrive however records and waits are cut, and that other
-//! implementations understand it.
+//! TLS: which certificates are accepted, that bytes arrive for all sizes of records and all interruptions, and that other
+//! implementations are compatible.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -102,7 +102,7 @@ fn certificate_must_be_trusted_valid_and_for_the_host() {
         (authority.issue("old", NAMES, Valid::Before), "localhost", "it expired", "RTMP_TLS_VERIFY=0"),
         (authority.issue("new", NAMES, Valid::Later), "localhost", "not valid yet", "RTMP_TLS_VERIFY=0"),
         (broken, "localhost", "unknown issuer", "tlsCA"),
-        // Its issuer has the name of the trusted one.
+        // Its issuer has the same name as the trusted authority.
         (other.issue("foreign", NAMES, Valid::Now), "localhost", "unknown issuer", "tlsCA"),
     ];
     for (certificate, host, why, way_out) in cases {
@@ -131,7 +131,7 @@ fn named_self_signed_certificate_is_accepted_after_all_other_checks() {
         assert!(text.contains("wrong name"), "{constraints}: {text}");
         let text = verdict(&old, "localhost", &Trust::File(old.chain.clone()));
         assert!(text.contains("it expired"), "{constraints}: {text}");
-        // Same names and constraints, another key: trusting one says nothing about the other.
+        // Same names and constraints, but another key: trust in one must not include the other.
         let impostor = authority.self_signed("impostor", NAMES, constraints, Valid::Now);
         assert!(verdict(&impostor, "localhost", &trust).contains("unknown issuer"), "{constraints}");
     }
@@ -180,7 +180,7 @@ fn every_form_of_key_is_read() {
     let trust = Trust::File(authority.certificate());
     let rsa = ["genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"];
     let rsa = authority.issue_for("rsa", &rsa, NAMES);
-    // With a section of parameters in front of the key, as this command writes it.
+    // With a section of parameters before the key, as this command writes it.
     let sec1 = authority.issue_for("sec1", &["ecparam", "-name", "prime256v1", "-genkey"], NAMES);
     let ed25519 = authority.issue_for("ed25519", &["genpkey", "-algorithm", "ED25519"], NAMES);
     let pkcs1 = Certificate {
@@ -248,12 +248,12 @@ fn bytes_arrive_in_order_however_large_the_pieces_and_the_buffer_are() {
 #[test]
 fn decrypted_bytes_are_returned_without_waiting() {
     let (client, server) = need!(pair());
-    // More than one record, so that what is received at a time ends in the middle of one.
+    // More than one record, so that a receive call ends in the middle of a record.
     let bytes = noise(100_000, 2);
     client.send(&bytes).unwrap();
     let mut received = Vec::new();
     while received.len() < bytes.len() {
-        // A buffer one byte shorter than a record: the worst that callers of the C library can have.
+        // A buffer that is one byte shorter than a record, the worst case for callers of the C library.
         let mut buffer = [0; 16_383];
         let count = server.receive(&mut buffer).unwrap();
         received.extend_from_slice(&buffer[..count]);
@@ -271,7 +271,7 @@ fn a_timeout_anywhere_in_a_record_loses_nothing() {
     const ALL: usize = 2 * LEN;
     let (near, relay_near) = sockets();
     let (relay_far, far) = sockets();
-    // From server to client, bytes pass only when the test says how many; the other way they pass freely.
+    // From server to client, bytes pass only when the test says how many. In the other direction they pass freely.
     let (allow, allowed) = mpsc::channel::<usize>();
     let (mut from, mut to) = (relay_far.try_clone().unwrap(), relay_near.try_clone().unwrap());
     thread::spawn(move || {
@@ -295,7 +295,7 @@ fn a_timeout_anywhere_in_a_record_loses_nothing() {
     }
     let (client, server) = need!(handshake.join().unwrap());
     client.socket.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
-    // More of the handshake may have been allowed than there was: let a record eat that up.
+    // More bytes than the handshake has may have been allowed: a record uses them up.
     server.send(&noise(LEN, 3)).unwrap_or_else(|error| panic!("{error}"));
     let mut received = Vec::new();
     let mut buffer = [0; 16_383];
@@ -410,7 +410,7 @@ fn a_handshake_that_trickles_ends_in_time() {
     let (near, mut far) = sockets();
     let (stop, stopped) = mpsc::channel::<()>();
     let peer = thread::spawn(move || {
-        // A record of the handshake, as long as can be, a byte at a time.
+        // A record of the handshake with the greatest length, one byte at a time.
         far.write_all(&[22, 3, 3, 0x40, 0]).unwrap();
         far.write_all(&[2, 0, 0x3F, 0xF0]).unwrap();
         while matches!(stopped.recv_timeout(Duration::from_millis(20)), Err(mpsc::RecvTimeoutError::Timeout))
@@ -491,7 +491,7 @@ fn openssl_understands_the_client_in_both_versions_with_and_without_tickets() {
         let (_server, port) = need!(openssl_server(&certificate, arguments));
         let socket = TcpStream::connect(("127.0.0.1", port)).unwrap();
         let end = End::client(socket, "localhost", &trust, PATIENCE).unwrap();
-        // The tickets are on their way, and nothing else: silence is a timeout, not an end and not an error.
+        // Only the tickets are being sent. Silence is a timeout, not an end and not another error.
         end.socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         assert!(matches!(end.receive(&mut [0; 10]), Err(Error::TimedOut)), "{arguments:?}");
         end.socket.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -563,7 +563,7 @@ fn gnutls_understands_the_server_in_both_versions() {
     }
 }
 
-/// What a server is told that is not ours.
+/// The data that a foreign server receives.
 fn foreign_server(
     certificate: &Certificate,
     versions: &[&'static rustls::SupportedProtocolVersion],
@@ -588,14 +588,14 @@ fn a_client_resumes_its_session_only_with_a_server_that_it_would_accept() {
         let config = Arc::new(foreign_server(&certificate, &[version]));
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        // What kind of handshake there was, or that it failed.
+        // The kind of the handshake, or `None` if it failed.
         let connect = |trust: &Trust| {
             thread::scope(|scope| {
                 let server = scope.spawn(|| {
                     let connection = rustls::ServerConnection::new(config.clone()).unwrap();
                     let mut tls = rustls::StreamOwned::new(connection, patient(listener.accept().unwrap().0));
                     tls.write_all(b"hello").and_then(|()| tls.flush()).ok()?;
-                    // The client has read the tickets in front of this, and sends something last.
+                    // The client has read the tickets before this, and sends a last byte.
                     tls.read_exact(&mut [0]).ok()?;
                     tls.conn.handshake_kind()
                 });
@@ -610,14 +610,14 @@ fn a_client_resumes_its_session_only_with_a_server_that_it_would_accept() {
         let trust = Trust::File(authority.certificate());
         assert_eq!(connect(&trust), Some(Full), "{version:?}");
         assert_eq!(connect(&trust), Some(Resumed), "{version:?}");
-        // Nothing of a session that nobody checked, or that another authority vouched for, is used.
+        // A session that was not checked, or that another authority certified, is not used.
         assert_eq!(connect(&Trust::Anyone), Some(Full), "{version:?}");
         assert_eq!(connect(&Trust::File(other.certificate())), None, "{version:?}");
         assert_eq!(connect(&trust), Some(Resumed), "{version:?}");
     }
 }
 
-/// A server may send tickets as long as it likes, which are nothing to read.
+/// A server may send tickets for any length of time, but they contain nothing to read.
 #[test]
 fn records_without_content_do_not_extend_a_wait() {
     let authority = need!(Authority::new());
@@ -628,7 +628,7 @@ fn records_without_content_do_not_extend_a_wait() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut far, _) = listener.accept().unwrap();
-    // What the server says behind its handshake stays here.
+    // Bytes that the server sends after its handshake stay here.
     let server = thread::spawn(move || {
         let mut connection = rustls::ServerConnection::new(Arc::new(config)).unwrap();
         while connection.is_handshaking() {

@@ -1,4 +1,4 @@
-//! TLS from C: servers and clients of the exported functions, and every way to say whom to trust.
+//! TLS from C: servers and clients of the exported functions, and every way to set trusted certificates.
 
 use std::process::Command;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::support::{Library, Program, library::ours_is_original, program, requi
 const PATIENCE: Duration = Duration::from_secs(20);
 const NAMES: &str = "DNS:localhost,IP:127.0.0.1";
 
-/// A server's certificate, the options and the environment of its client, and what comes of it.
+/// A server's certificate, the options and the environment of its client, and the expected result.
 type Case<'a> = (&'a Certificate, &'a str, &'a [(&'a str, &'a str)], &'a str);
 
 /// The C program, with the server's files as its first arguments.
@@ -59,7 +59,7 @@ fn c_programs_leak_no_memory_over_tls() {
     let plain =
         need!(c_program("echo", &certificate, &[ca.to_str().expect("a path that is text"), "2", "200"]));
     let mut command = Command::new(valgrind);
-    // Valgrind takes the tags of AES-GCM, which vector instructions compute, for uninitialised.
+    // Valgrind reports the tags of AES-GCM as uninitialised, because vector instructions compute them.
     command.args([
         "-q",
         "--undef-value-errors=no",
@@ -108,7 +108,7 @@ fn c_programs_get_tls_reasons_and_each_option_works() {
         let run = program::run(&mut command, "", PATIENCE);
         let log = run.stderr.clone();
         assert_eq!(run.expect(options).trim(), expected, "{options} {environment:?}\n{log}");
-        // Connecting without a check is never silent.
+        // A connection without a check is always logged.
         let unchecked = log.contains("nobody checks that the server is localhost");
         let is_off = options.starts_with("tlsVerify=0") || options.starts_with("tlsVerify=n");
         let is_off = is_off || (options.is_empty() && environment == [("RTMP_TLS_VERIFY", "0")]);

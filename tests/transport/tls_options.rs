@@ -25,7 +25,7 @@ fn assert_refused(run: &Run, why: &str) {
     assert!(run.code != Some(0) && run.stderr.contains(why), "{why}: {run:?}");
 }
 
-/// The pin of a certificate, as `openssl` has it.
+/// The pin of a certificate, computed by `openssl`.
 fn pin(certificate: &Certificate) -> String {
     let command = format!(
         "openssl x509 -in '{}' -pubkey -noout | openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | \
@@ -57,7 +57,7 @@ fn server_that_requests_a_certificate_gets_it() {
                 protocol,
                 server.port
             ));
-            // Without one it lets nobody in, and the server behind it never knows.
+            // Without a certificate, stunnel refuses the client, and the server behind it never sees a connection.
             let run = need!(play(&front, &trust));
             assert!(run.code != Some(0), "{protocol}: {run:?}");
             let run = need!(play(&front, &format!("{trust} {identity}")));
@@ -99,10 +99,10 @@ fn only_a_server_with_a_pinned_key_is_accepted() {
             (&trust[..], right.clone(), true),
             (&trust, format!("{wrong};{right}"), true),
             (&trust, wrong.clone(), false),
-            // Nothing but the key is checked, and that the server has it.
+            // Only the key is checked, and that the server has it.
             ("tlsVerify=0", right.clone(), true),
             ("tlsVerify=0", wrong.clone(), false),
-            // A pin is a check more, not one less.
+            // A pin is an additional check, never a replacement for one.
             ("tlsVerify=1", right.clone(), false),
         ] {
             let server = Server::of_sounds(20);
@@ -114,7 +114,7 @@ fn only_a_server_with_a_pinned_key_is_accepted() {
                 assert_refused(&run, "tlsPin");
             }
             if !accepted {
-                // The server still waits.
+                // The server is still running.
                 let run = need!(play(&front, &trust));
                 assert_eq!(run.code, Some(0), "{run:?}");
             }

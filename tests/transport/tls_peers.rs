@@ -1,5 +1,5 @@
-//! Unmodified programs over rtmps: what they get from nginx's RTMP module behind TLS of other makes is what was offered,
-//! and the environment is how they are told whom to trust.
+//! Unmodified programs over rtmps: the film that they receive from nginx's RTMP module behind other TLS implementations is
+//! complete, and environment variables set the trusted certificates.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,7 +34,7 @@ fn film() -> Option<(Nginx, PathBuf, Authority)> {
     Some((nginx, clip, Authority::new()?))
 }
 
-/// rtmpdump downloads the film, which must be complete.
+/// rtmpdump downloads the film. The file must be complete.
 fn download(front: &Front, clip: &Path, environment: &[(&str, &Path)], what: &str) -> Option<()> {
     let directory = TempDir::new("rtmps");
     let file = directory.join("film.flv");

@@ -1,4 +1,4 @@
-//! RTMPT over real sockets: our client and our server, odd HTTP servers in front, and foreign programs.
+//! RTMPT over real sockets: our client and our server, unusual HTTP servers between them, and foreign programs.
 #![forbid(unsafe_code)]
 
 mod client;
@@ -32,7 +32,7 @@ fn open(port: u16, timeout: Duration) -> Tunnel {
     Tunnel::open(port, timeout).unwrap()
 }
 
-/// Bytes in which a loss, a repetition and a change of order all show.
+/// Bytes that show a loss, a repetition and a change of order.
 fn pattern(len: usize) -> Vec<u8> {
     (0..len).map(|index| (index.wrapping_mul(0x9E37_79B1) >> 13) as u8).collect()
 }
@@ -137,7 +137,7 @@ fn a_first_request_that_trickles_is_given_up_in_time() {
     sessions_end(&tunnels);
 }
 
-/// One step of a link, after a moment.
+/// One step of a link, after a short time.
 fn step_after_a_moment(link: &mut Link) -> Result<(), Error> {
     thread::sleep(Duration::from_millis(1));
     link.step(Instant::now())
@@ -161,7 +161,7 @@ fn one_thread_can_send_and_receive_in_turns() {
         tunnel.send(&[&sent]).unwrap();
         assert!(receive_exactly(&tunnel, len) == sent, "{len} bytes");
     }
-    // A publisher that does not look at what comes back for a while, which fits what a client keeps.
+    // A publisher that does not read for a while. The client keeps the bytes that arrive.
     let sent = pattern(700_000);
     sent.chunks(5000).for_each(|piece| tunnel.send(&[piece]).unwrap());
     assert!(receive_exactly(&tunnel, sent.len()) == sent);
@@ -172,7 +172,7 @@ fn one_thread_can_send_and_receive_in_turns() {
 #[test]
 fn odd_servers_work() {
     for oddity in Oddity::ALL {
-        // A server that closes without a word may never see the goodbye; then silence ends the session.
+        // A client may miss the goodbye of a server that closes without a reply; then silence ends the session.
         let registry = with_limits(Duration::from_secs(2), 8);
         let port = front::in_front_of(serve(&registry, echo), oddity);
         let begin = Instant::now();
@@ -212,7 +212,7 @@ fn unresponsive_server_ends_every_wait() {
         let mut request = [0; 4096];
         let _ = stream.read(&mut request).unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n7\n").unwrap();
-        // Takes everything and never answers.
+        // Reads everything and never answers.
         while stream.read(&mut request).is_ok_and(|len| len > 0) {}
     });
     let tunnel = open(server.port, Duration::from_millis(200));
@@ -303,7 +303,7 @@ fn closing_or_silent_client_ends_the_stream() {
     }
 }
 
-/// A server answers while it reads the bytes from before the goodbye; that must not fail in the middle.
+/// A server answers while it reads the bytes that were sent before the goodbye. An error of an answer must not end the reading.
 #[test]
 fn data_before_the_close_is_read_although_replies_fail() {
     let registry = with_limits(LIMIT, 8);
@@ -336,7 +336,7 @@ fn data_before_the_close_is_read_although_replies_fail() {
     sessions_end(&registry);
 }
 
-/// A client that sends and never waits for what comes back has many requests on their way when it ends.
+/// A client that sends and never waits for answers has many unanswered requests when it ends.
 #[test]
 fn last_bytes_arrive_through_slow_or_closing_servers() {
     for oddity in [
@@ -362,7 +362,7 @@ fn last_bytes_arrive_through_slow_or_closing_servers() {
     }
 }
 
-/// One who never reads, and writes on and on, is not kept forever.
+/// A client that never reads, but writes without end, is not kept forever.
 #[test]
 fn writer_after_the_close_ends_without_reading() {
     let registry = with_limits(Duration::from_millis(500), 8);
@@ -382,7 +382,7 @@ fn unread_stream_has_a_memory_limit() {
         let _ = released.lock().unwrap().recv();
         drop(stream.shutdown(Shutdown::Both));
     });
-    // How long the client waits at the end, when the server takes nothing any more.
+    // How long the client waits at the end, when the server no longer reads.
     let tunnel = open(port, Duration::from_secs(3));
     let sent = (0..1000).take_while(|_| tunnel.send(&[&[0; 100_000]]).is_ok()).count();
     assert!(sent < 100, "{sent} requests were taken");
@@ -390,11 +390,11 @@ fn unread_stream_has_a_memory_limit() {
     sessions_end(&registry);
 }
 
-/// What the server says to raw bytes, up to the end of the connection.
+/// The answer of the server to raw bytes, up to the end of the connection.
 fn raw(port: u16, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
-    // A server that has seen enough may have closed already.
+    // The server may have closed already.
     let _ = stream.write_all(request);
     let _ = stream.shutdown(Shutdown::Write);
     let mut reply = Vec::new();
@@ -443,7 +443,7 @@ fn sessions_are_limited() {
     assert!(matches!(&refused, Err(Error::Refused(refusal)) if refusal.code == "HTTP 503"), "{refused:?}");
 }
 
-/// A request on a connection of its own; returns the content of the reply.
+/// Sends a request on its own connection; returns the content of the reply.
 fn request(port: u16, path: &str, body: &str) -> String {
     let text =
         format!("POST {path} HTTP/1.1\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
@@ -460,11 +460,11 @@ fn requests_on_other_connections_keep_their_order_and_are_answered_once() {
     let ask = |command: &str, sequence: u32, body: &str| {
         request(port, &format!("/{command}/{id}/{sequence}"), body)[1..].to_owned()
     };
-    // Asked again, because the replies were lost: the bytes count once, and the replies are the same.
+    // The requests are repeated, because the replies were lost: the bytes count only once, and the replies are the same.
     let replies = [ask("send", 0, "a"), ask("idle", 1, "\0")];
     assert_eq!([ask("send", 0, "a"), ask("idle", 1, "\0")], replies);
     let mut stream = replies.concat();
-    // A connection that stays, so that there are several at once, brings the requests in the wrong order.
+    // Another persistent connection sends requests in the wrong order.
     let mut other = TcpStream::connect(("127.0.0.1", port)).unwrap();
     other.write_all(format!("POST /idle/{id}/2 HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0").as_bytes()).unwrap();
     let mut seen = vec![0; 4096];
@@ -473,7 +473,7 @@ fn requests_on_other_connections_keep_their_order_and_are_answered_once() {
     stream += &text.split_once("\r\n\r\n").unwrap().1[1..];
     thread::scope(|scope| {
         let late = scope.spawn(|| ask("send", 4, "c"));
-        // It waits for the one before; how long it has waited when that comes does not matter.
+        // The request waits for the one before it. The length of this wait does not matter.
         thread::yield_now();
         stream += &ask("send", 3, "b");
         stream += &late.join().unwrap();
@@ -489,7 +489,7 @@ fn requests_on_other_connections_keep_their_order_and_are_answered_once() {
     sessions_end(&registry);
 }
 
-/// What a broken connection had on its way may come long after the client has sent it again on the next one.
+/// Requests from a broken connection may arrive long after the client has sent them again on the next connection.
 #[test]
 fn late_requests_from_another_connection_are_ignored() {
     let registry = with_limits(LIMIT, 8);
@@ -498,7 +498,7 @@ fn late_requests_from_another_connection_are_ignored() {
     let ask = |command: &str, sequence: u32, body: &str| {
         request(port, &format!("/{command}/{id}/{sequence}"), body).get(1..).unwrap_or_default().to_owned()
     };
-    // More than are remembered.
+    // More requests than the server remembers.
     let mut stream: String = (0..60_u32)
         .map(|sequence| ask("send", sequence, &char::from(b'0' + sequence as u8).to_string()))
         .collect();
@@ -528,7 +528,7 @@ fn join(port: u16, id: &str, sequence: u32) -> TcpStream {
     stream
 }
 
-/// Begins a `send` request of 100 bytes, of which these come.
+/// Begins a `send` request of 100 bytes and sends these first bytes of its body.
 fn begin_send(port: u16, id: &str, sequence: u32, body: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(LIMIT)).unwrap();
@@ -537,7 +537,7 @@ fn begin_send(port: u16, id: &str, sequence: u32, body: &[u8]) -> TcpStream {
     stream
 }
 
-/// A server that hands on what it reads, and nothing at the end.
+/// A server that passes on the bytes that it reads, and an empty vector at the end.
 fn listener(registry: &Tunnels) -> (u16, std::sync::mpsc::Receiver<Vec<u8>>) {
     let (sender, arrived) = std::sync::mpsc::channel();
     let port = serve(registry, move |mut stream| {
@@ -571,7 +571,7 @@ fn body_is_delivered_as_it_arrives_and_once_if_repeated() {
     let mut again = begin_send(port, &id, 0, &body);
     assert!(again.read(&mut [0; 4096]).unwrap() > 0);
     assert!(collect(&arrived, 40) == body[60..]);
-    // Another request in its place means that the stream has a hole.
+    // Another request in its place means that bytes of the stream are lost.
     let half = begin_send(port, &id, 1, &body[..10]);
     assert!(collect(&arrived, 10) == body[..10]);
     drop(half);
@@ -589,7 +589,7 @@ fn ninth_connection_replaces_the_least_recently_used() {
     let mut joined: Vec<TcpStream> = (0..20).map(|sequence| join(port, &id, sequence)).collect();
     let gone = |stream: &mut TcpStream| stream.read(&mut [0]).is_ok_and(|len| len == 0);
     assert!(joined[..12].iter_mut().all(gone));
-    // The session is served on those that are left, and they end with it.
+    // The session continues on the other connections, and ends with the last of them.
     let last = format!("POST /close/{id}/20 HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0");
     joined[19].write_all(last.as_bytes()).unwrap();
     let mut reply = [0; 4096];
@@ -599,7 +599,7 @@ fn ninth_connection_replaces_the_least_recently_used() {
     sessions_end(&registry);
 }
 
-/// The server program ends the stream in the middle of a body, the rest of which never comes.
+/// The server program ends the stream in the middle of a body whose rest never arrives.
 #[test]
 fn a_body_ends_with_the_stream() {
     let registry = with_limits(LIMIT, 8);
@@ -615,7 +615,7 @@ fn a_body_ends_with_the_stream() {
     sessions_end(&registry);
 }
 
-/// What a body brings is worth nothing when its session has ended.
+/// The bytes of a body are dropped if its session has ended.
 #[test]
 fn a_body_is_dropped_when_its_session_ends() {
     let registry = with_limits(LIMIT, 8);
@@ -627,7 +627,7 @@ fn a_body_is_dropped_when_its_session_ends() {
     goodbye.set_read_timeout(Some(LIMIT)).unwrap();
     let head = format!("POST /close/{id}/2 HTTP/1.1\r\nContent-Length: 1\r\n\r\n\0");
     goodbye.write_all(head.as_bytes()).unwrap();
-    // It waits for the request before it, and that for the rest of its body.
+    // It waits for the request before it, which waits for the rest of its body.
     drop(half.write_all(&pattern(50)));
     assert!(half.read(&mut [0; 4096]).unwrap() > 0 && goodbye.read(&mut [0; 4096]).unwrap() > 0);
     let mut late = begin_send(port, &id, 3, &pattern(50));
@@ -704,7 +704,8 @@ fn our_client_connects_to_a_foreign_server_through_the_tunnel() {
     sessions_end(&registry);
 }
 
-/// A web server that opens a connection to the server for each request, and closes its own after so many `requests`.
+/// A web server that opens a connection to the server for each request, and closes the client's connection after `requests`
+/// requests.
 fn web_server(good: u16, requests: u32) -> Option<(u16, process::Running, process::TempDir)> {
     let nginx = require::program("nginx")?;
     let directory = process::TempDir::new("rtmpt-nginx");

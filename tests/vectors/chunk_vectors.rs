@@ -1,7 +1,7 @@
-//! `RTMP_SendPacket` and `RTMP_ReadPacket` over a socket pair: the header of every kind of message, byte for byte.
+//! `RTMP_SendPacket` and `RTMP_ReadPacket` over a socket pair: the header of every kind of message, compared byte by byte.
 //!
-//! Each row of the table says what the original sends and what ours has to send. They differ only where the
-//! original's header means something else to a receiver that follows RTMP 1.0 (see `support::wire::Improved`).
+//! Each row of the table contains the bytes that the original sends and those that this library has to send. They differ only
+//! where a receiver that follows RTMP 1.0 would misunderstand the original's header (see `support::wire::Improved`).
 #![forbid(unsafe_code)]
 
 use std::time::Duration;
@@ -18,7 +18,7 @@ struct Row {
     why: &'static str,
     call: Call,
     original: &'static str,
-    /// `None`: as the original.
+    /// `None`: the same as the original.
     ours: Option<&'static str>,
 }
 
@@ -35,7 +35,7 @@ const MEDIUM: u8 = 1;
 const SMALL: u8 = 2;
 const MINIMUM: u8 = 3;
 
-/// First headers, in the order of the calls on one object.
+/// First headers, in the order of the calls with one object.
 const HEADERS: &[Row] = &[
     same("a full header", (LARGE, 0, 4, 9, 4, 1), "04 000000 000004 09 01000000"),
     same("nothing differs and time 0 was sent", (MEDIUM, 0, 4, 9, 4, 1), "c4"),
@@ -110,7 +110,7 @@ fn line(call: &Call, body: &str, chunk_size: usize) -> String {
     format!("{header} {timestamp} {length} {kind} {channel} {stream} {body} {chunk_size}\n")
 }
 
-/// The whole message: its header, then the body in parts behind continuation headers.
+/// The whole message: its header, then the parts of the body after continuation headers.
 fn wire(header: &str, call: &Call, chunk_size: usize) -> String {
     let (_, _, length, _, channel, _) = *call;
     let header = hex::decode(header);
@@ -146,7 +146,7 @@ fn check_headers(library: Library) {
         if words[0] != "1" || words[2] != expected {
             failures.push(format!("{i} {} {:?}: expected {expected}, found {words:?}", row.why, row.call));
         }
-        // The original overwrites the body in front of every further chunk; ours only reads it.
+        // The original overwrites the body before every further chunk; this library only reads it.
         let clobbered = original && row.call.2 > 128;
         assert_eq!(words[3], if clobbered { "clobbered" } else { "intact" }, "body of {i} ({})", row.why);
         let format = (hex::decode(header)[0] >> 6).to_string();
@@ -168,7 +168,7 @@ fn our_headers_have_the_meaning_that_the_caller_requested() {
     check_headers(Library::Ours);
 }
 
-/// The table and the rules that the FLV tests use have to agree, and what the table says must be readable.
+/// The table and the rules of the FLV tests have to agree, and the bytes in the table must be readable.
 #[test]
 fn the_table_follows_the_rules_and_reads_back() {
     let mut rules = Improved::default();
@@ -188,7 +188,7 @@ fn the_table_follows_the_rules_and_reads_back() {
     assert_eq!(reader.violations, Vec::<String>::new());
 }
 
-/// The id travels only in full headers: the original loses the change of the message stream. Ours may keep that form
+/// Only full headers contain the id, so the original loses the change of the message stream. This library may use that form
 /// (difference 0 instead of format 3) or send a full header.
 #[test]
 fn a_new_message_stream_alone_changes_no_length_or_type() {
@@ -256,7 +256,7 @@ fn an_unknown_header_type_is_refused() {
 
 // Reading
 
-/// What RTMP_ReadPacket says about a chunk: header type, timestamp, ready, channel timestamp.
+/// The fields that RTMP_ReadPacket sets for a chunk: header type, timestamp, ready, channel timestamp.
 struct Read {
     chunk: &'static str,
     /// Body bytes that follow `chunk`.
@@ -323,13 +323,13 @@ fn reading_chunk_by_chunk_shows_the_recorded_fields() {
         }
         outputs.push(output);
     }
-    // Everything else that is visible is the same as well.
+    // All other visible state is the same as well.
     let [original, ours] = outputs.as_slice() else { return };
     assert_eq!(original, ours);
 }
 
-/// Input that the original answers with memory errors; every row ends with a whole message of channel 4 that must
-/// arrive as usual. (chunk.md, "Known defects".)
+/// Input that causes memory errors in the original. Every row ends with a whole message of channel 4, which must arrive as
+/// usual (chunk.md, "Known defects").
 #[test]
 fn hostile_chunks_do_not_affect_later_messages() {
     const GOOD: (&str, usize) = ("04 000000 000003 08 01000000", 3);
@@ -362,7 +362,7 @@ fn hostile_chunks_do_not_affect_later_messages() {
         let input = feed(chunks.iter().chain([&GOOD]).map(|(header, body)| (header.to_string(), *body)));
         let output = need!(program.run(Library::Ours, &[], &input, LIMIT)).expect(what);
         let last = output.lines().last().unwrap_or("nothing");
-        // Refusing the whole stream is right as well, as long as the caller's body is NULL then.
+        // It is also correct to refuse the whole stream, if the caller's body is NULL then.
         let refused = last == "0 body NULL";
         assert!(refused || last == "1 1 0 4 0 3 3 8 1 0 484848", "{what}: {output}");
     }

@@ -1,5 +1,5 @@
-//! Replays what the original library did with FLV streams, without a network: the recorded server bytes are cut into
-//! messages by a small chunk reader, and what a session would do with commands is simulated.
+//! Repeats the original library's results for FLV streams without a network: a small chunk reader cuts the recorded server
+//! bytes into messages, and the session's reactions to commands are simulated.
 
 use std::collections::VecDeque;
 
@@ -86,7 +86,7 @@ fn replay_writes(scenario: &Value) {
     }
 }
 
-/// How many calls of a scenario make sense here: the original drops a few bytes that are no tag.
+/// The number of calls of a scenario that are compared: the original drops a few bytes that are not a tag.
 fn calls(id: &str) -> usize {
     if ["write-09", "write-10"].contains(&id) { 1 } else { usize::MAX }
 }
@@ -94,7 +94,7 @@ fn calls(id: &str) -> usize {
 /// Return values, then types and lengths of the messages.
 type Required = (Vec<usize>, Vec<(u8, usize)>);
 
-/// What is required where the original crashes, loses data, counts less than it takes, or marks what is no metadata.
+/// The required results where the original crashes, loses data, counts too few bytes, or marks data that is not metadata.
 fn required(id: &str) -> Option<Required> {
     let file = vec![(18, 72), (9, 15), (8, 7), (9, 15), (8, 7), (9, 15), (9, 15), (9, 15)];
     Some(match id {
@@ -126,7 +126,7 @@ fn check_call(what: &str, call: &Value, writer: &Writer<Vec<u8>>, returned: usiz
         ("m_nTimeStamp", i64::from(writer.timestamp())),
     ];
     for (name, value) in fields {
-        // Calls that did nothing were recorded without the fields.
+        // Calls without an effect were recorded without the fields.
         if let Some(recorded) = call.get(name) {
             assert_eq!(number(recorded), value, "{what}: {name}");
         }
@@ -136,7 +136,7 @@ fn check_call(what: &str, call: &Value, writer: &Writer<Vec<u8>>, returned: usiz
     }
 }
 
-/// A message that was sent, kept beyond the call.
+/// A message that was sent, copied to outlive the call.
 fn owned(message: &Finished<&[u8]>) -> Finished<Vec<u8>> {
     let Finished { kind, timestamp, format_hint, body } = *message;
     Finished { kind, timestamp, format_hint, body: body.to_vec() }
@@ -152,7 +152,7 @@ fn check_messages(id: &str, recorded: &Value, sent: &[Finished<Vec<u8>>]) {
         assert_eq!(bytes(text(&message["body"])), sent.body, "{id}");
         let format = number(&message["fmt"]);
         assert_eq!(format == 0, sent.format_hint == 0, "{id}");
-        // Formats 1 and 2 carry the difference to the message before, format 3 stands for none.
+        // Formats 1 and 2 contain the difference from the previous message; format 3 means that there is none.
         let field = wire_timestamp(&bytes(text(&message["header"])), format);
         timestamp = if format == 0 { field } else { timestamp.wrapping_add(field) };
         assert_eq!(timestamp, sent.timestamp, "{id}");
@@ -187,7 +187,8 @@ fn replay_reads(scenario: &Value) {
     let config = &scenario["config"];
     let initial_frame = config["initialFrame"].as_str().map(bytes).unwrap_or_default();
     let meta_header = config["metaHeader"].as_str().map(bytes).unwrap_or_default();
-    // What is before the place to resume at does not count here ("frames-before-the-place" in `docs/src/differences.md`).
+    // Messages before the position of a resumed download do not count here ("frames-before-the-place" in
+    // `docs/src/differences.md`).
     let place = if id == "read-50" { 1 } else { config["nResumeTS"].as_u64().unwrap_or(0) as u32 };
     let mut state = ReadState {
         timestamp: config["m_read.timestamp_preset"].as_u64().unwrap_or(0) as u32,
@@ -220,7 +221,7 @@ fn replay_reads(scenario: &Value) {
         if returned > 0 {
             output.extend_from_slice(&out[..returned as usize]);
         }
-        // The original reads this one from behind an aggregate of five bytes.
+        // The original reads this timestamp from behind an aggregate of five bytes.
         let timestamp = if what == "read-41 read 0" { 10 } else { number(&row[3]) };
         let expected = (number(&row[0]), number(&row[1]), number(&row[2]), timestamp, number(&row[4]));
         let seen = (
@@ -265,11 +266,11 @@ struct Message {
     body: Vec<u8>,
 }
 
-/// As much of a playing session as the FLV layer can tell.
+/// The part of a playing session that the FLV layer sees.
 struct Session {
     messages: VecDeque<Message>,
     live: bool,
-    /// The server goes silent instead of closing.
+    /// The server stops sending instead of closing.
     falls_silent: bool,
     is_open: bool,
     timed_out: bool,
@@ -360,7 +361,7 @@ fn status_code(message: &Message) -> Option<Vec<u8>> {
     Some(values.get(3)?.value.as_object()?.find(b"code")?.as_string()?.to_vec())
 }
 
-/// The kinds of media that metadata announces; `None` if it is none.
+/// The kinds of media that metadata announces; `None` if the body is not metadata.
 fn metadata_data_type(body: &[u8]) -> Option<u8> {
     let values = amf::decode(body).ok()?;
     if values.get(0)?.value.as_string()? != b"onMetaData" {
@@ -371,7 +372,7 @@ fn metadata_data_type(body: &[u8]) -> Option<u8> {
     Some(video | audio)
 }
 
-/// Cuts the recorded bytes into messages. They begin every message with format 0 and none interleaves with another.
+/// Cuts the recorded bytes into messages. Every message begins with format 0, and none are interleaved.
 fn read_chunks(mut wire: &[u8]) -> Vec<Message> {
     let mut messages = Vec::new();
     let mut chunk_size = 128;
@@ -417,7 +418,7 @@ fn parsed_channels_can_be_written_again() {
     let mut tags_seen = 0;
     for scenario in vectors.scenarios("read") {
         let file = bytes(text(&scenario["flv"]));
-        // Broken aggregates, and a read that was given up in the middle of a tag.
+        // Broken aggregates, and a read that ended in the middle of a tag.
         if ["read-38", "read-40", "read-41", "read-43", "read-64"].contains(&text(&scenario["id"])) {
             continue;
         }

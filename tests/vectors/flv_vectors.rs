@@ -1,6 +1,6 @@
-//! `RTMP_Read` and `RTMP_Write` end to end: every recorded scenario, played by a C program against a scripted peer.
+//! `RTMP_Read` and `RTMP_Write` end to end: a C program plays every recorded scenario against a scripted peer.
 //!
-//! The vectors are what the original does. It runs them too, which checks this test; scenarios that crash it do not.
+//! The vectors are results of the original. It runs them too, except for those that crash it, which checks this test.
 #![forbid(unsafe_code)]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -88,13 +88,13 @@ fn ours_writes_as_required() {
 
 // Reading
 
-/// Values that the original takes from the wrong memory and that differ from run to run ("aggregate-time",
-/// "duration-of-text" in `docs/src/differences.md`); ours must be as given here.
+/// Values that the original reads from the wrong memory and that differ between runs ("aggregate-time", "duration-of-text" in
+/// `docs/src/differences.md`). This library must return the given values.
 fn indeterminate(id: &str, read: usize, column: usize) -> Option<&'static str> {
     match (id, read, column) {
-        // The timestamp of an aggregate of five bytes is read from behind it; ours is the message's own.
+        // The original reads the timestamp from behind an aggregate of five bytes; this library uses the message's own.
         ("read-41", 0, 3) => Some("10"),
-        // A duration that is a string shows as a pointer's bits; ours ignores it.
+        // The original reads a duration that is a string from a pointer's bits; this library ignores it.
         ("read-15", _, 5) => Some("0"),
         _ => None,
     }
@@ -107,7 +107,7 @@ fn read(program: &Program, library: Library, scenario: &Value) -> Result<(), Str
     let mut arguments = vec![server.port.to_string(), format!("reads={}", reads.len())];
     let mut config = scenario["config"].clone();
     if text(&scenario["id"]) == "read-50" && library == Library::Ours && !library::ours_is_original() {
-        // Ours does not count what is before the place to resume at ("frames-before-the-place").
+        // This library does not count messages before the position to resume at ("frames-before-the-place").
         config["nResumeTS"] = Value::from(1);
     }
     arguments.extend(read_settings(&config)?);
@@ -147,10 +147,10 @@ fn read(program: &Program, library: Library, scenario: &Value) -> Result<(), Str
     let lines: Vec<&str> = run.stderr.lines().filter(|line| !line.is_empty()).collect();
     let mut log = expected_log(scenario);
     if id == "read-18" && library == Library::Ours && !library::ours_is_original() {
-        // Ours reads references, and this one is cut ("references-are-read").
+        // This library reads references, and this one is cut ("references-are-read").
         log.retain(|line| *line != "ERROR: AMF_REFERENCE not supported!");
     }
-    // Users look for these words; ours may add why.
+    // Users search for these words; this library may append the reason.
     let same = |(found, expected): (&&str, &&str)| match library {
         Library::Original => found == expected,
         Library::Ours | Library::Stepping => found.starts_with(*expected),
@@ -206,7 +206,7 @@ fn read_settings(config: &Value) -> Result<Vec<String>, String> {
     Ok(arguments)
 }
 
-/// The server of a read scenario: sends what was recorded, whatever the client says.
+/// The server of a read scenario: sends the recorded bytes, and ignores the client's.
 fn play_script(peer: &mut Peer, sends: &[Value]) {
     peer.handshake();
     for item in sends {
@@ -231,11 +231,11 @@ fn play_script(peer: &mut Peer, sends: &[Value]) {
 /// A message: the header that the original sends, type, body.
 type Arrival = (Vec<u8>, u8, Vec<u8>);
 
-/// What the calls of a write scenario return and what arrives.
+/// The results of the calls of a write scenario, and the messages that arrive.
 struct Expected {
     /// Per call: the result, and the fields of `m_write` after it where they matter.
     calls: Vec<(i64, Option<Value>)>,
-    /// `None`: whatever arrives is right.
+    /// `None`: all messages are accepted.
     messages: Option<Vec<Arrival>>,
     /// The input is cut after this many calls.
     inputs: usize,
@@ -262,7 +262,7 @@ fn recorded(scenario: &Value) -> Expected {
     }
 }
 
-/// The scenarios that have another result here, and the names of the reasons in `docs/src/differences.md`.
+/// The scenarios with another result in this library, and the names of the reasons in `docs/src/differences.md`.
 const WRITE_DIFFERENCES: &[(&str, &str)] = &[
     ("write-03", "flv-header-alone"),
     ("write-04", "flv-header-alone"),
@@ -283,7 +283,7 @@ const WRITE_DIFFERENCES: &[(&str, &str)] = &[
     ("write-30", "every-byte-counts"),
 ];
 
-/// Our results where they differ from the original's, or it crashes.
+/// The results of this library where they differ from the original's, or where the original crashes.
 fn required(scenario: &Value) -> Expected {
     const VIDEO: &str = "170100000076767676767676767676";
     const AUDIO: &str = "af016161616161";
@@ -301,14 +301,14 @@ fn required(scenario: &Value) -> Expected {
         .iter()
         .map(|write| write.as_str().map_or(0, |bytes| bytes.len() as i64 / 2))
         .collect();
-    // Every byte counts. What is sent is what the original sends, unless it is given.
+    // Every byte counts. The messages are the original's, unless they are given.
     let counts = |messages: Option<Vec<Arrival>>| Expected {
         calls: results(&sizes),
         messages: messages.or_else(|| recorded(scenario).messages),
         inputs: sizes.len(),
     };
     match id {
-        // A header alone made the original read behind the buffer and crash.
+        // After a header alone, the original read behind the buffer and crashed.
         "write-03" | "write-04" => {
             let twin = vectors("write")
                 .into_iter()
@@ -316,23 +316,23 @@ fn required(scenario: &Value) -> Expected {
                 .expect("write-02 exists");
             counts(recorded(&twin).messages)
         }
-        // The end of a tag's size that is missing was not counted.
+        // The original did not count the bytes of an incomplete tag size.
         "write-05" | "write-26" | "write-27" | "write-30" => counts(None),
-        // Fewer bytes than a header has were dropped. They begin one here, so the call behind them is invalid.
+        // The original dropped input that was shorter than a header. Here it begins a header, so the next call is invalid.
         "write-09" => Expected { calls: results(&[5]), messages: Some(Vec::new()), inputs: 1 },
         "write-10" => Expected { calls: results(&[0]), messages: Some(Vec::new()), inputs: 1 },
-        // A tag header alone was accepted, then forgotten, and its body taken for the next header.
+        // The original accepted a tag header alone, forgot it, and read its body as the next header.
         "write-06" => counts(Some(vec![large(9, VIDEO), large(8, AUDIO)])),
-        // A cut header after a whole tag crashed.
+        // The original crashed on a cut header after a whole tag.
         "write-11" | "write-12" => counts(Some(vec![large(9, VIDEO), large(8, AUDIO)])),
-        // What is marked already, and what is no metadata, was marked like metadata.
+        // The original also marked script data that was marked already, and data that is not metadata.
         "write-20" => counts(Some(vec![large(0x12, &text(&scenario["writes"][0])[22..][..144])])),
         "write-25" => counts(Some(vec![large(0x12, "0505"), large(9, VIDEO)])),
-        // The size behind a file's header was skipped although it is not there.
+        // The original skipped the size after a file's header even if there was none.
         "write-21" => counts(Some(vec![large(9, VIDEO)])),
-        // "FLV" with fewer than 24 bytes crashed.
+        // The original crashed on "FLV" with fewer than 24 bytes.
         "write-22" => counts(Some(Vec::new())),
-        // Script data of 0 or 1 bytes did not fit the original's own room for the mark.
+        // Script data of 0 or 1 bytes did not fit into the original's buffer for the mark.
         "write-23" => counts(Some(vec![large(0x12, ""), large(9, VIDEO)])),
         "write-24" => counts(Some(vec![large(0x12, "05"), large(9, VIDEO)])),
         id => {
@@ -374,7 +374,7 @@ fn write(program: &Program, library: Library, scenario: &Value, expected: &Expec
         let names =
             ["size", "ret", "m_packetType", "m_nBodySize", "m_nBytesRead", "m_nTimeStamp", "m_headerType"];
         for (name, found) in names.iter().zip(&words) {
-            // Our header type may differ from the original's: it is judged on the wire.
+            // The header type may differ from the original's; the comparison uses the bytes on the wire.
             if improved && *name == "m_headerType" {
                 continue;
             }

@@ -1,4 +1,4 @@
-//! Handshakes that were recorded from the original and an independent peer, replayed by both sides of ours.
+//! Recorded handshakes of the original and an independent peer, repeated by both roles of this library.
 #![forbid(unsafe_code)]
 
 use crate::support::hex;
@@ -58,7 +58,7 @@ impl Exchange {
         self.bytes("s0s1").unwrap()[0]
     }
 
-    /// The digest of a block that the record places at `offset`; checks that it is found there.
+    /// The digest of a block that the record places at `offset`; checks that this library finds it there.
     fn digest(&self, end: &End, field: &str, offset: &str) -> Option<(Scheme, Hash)> {
         let offset = self.number(offset)?;
         let block = self.block(field);
@@ -70,7 +70,7 @@ impl Exchange {
         found
     }
 
-    /// Runs our client against the recorded server; what it sends has to be what was recorded.
+    /// Runs our client against the recorded server. It has to send the recorded bytes.
     fn replay_server(&self, private: &[u8]) -> Outcome {
         let c0c1 = self.bytes("c0c1").unwrap();
         let options = ClientOptions { time: self.time("c0c1"), encrypted: c0c1[0] != 3, swf: self.swf() };
@@ -82,7 +82,7 @@ impl Exchange {
         client.advance(&self.block("s2")).unwrap().outcome.expect("S2 ends the handshake")
     }
 
-    /// Runs our server against the recorded client; what it sends has to be what was recorded, if its S2 is an echo.
+    /// Runs our server against the recorded client. It has to send the recorded bytes, if its S2 is an echo.
     fn replay_client(&self, private: &[u8]) -> Outcome {
         let options = ServerOptions { time: self.time("s0s1"), swf: None };
         let mut server = Server::from_parts(options, &self.block("s0s1"), private);
@@ -169,7 +169,7 @@ fn every_recorded_digest_and_signature_is_ours() {
 fn every_recorded_key_is_ours() {
     let mut encrypted = 0;
     for exchange in exchanges() {
-        // The private key of the end that was not librtmp is known.
+        // The private key of the end that was not librtmp is recorded.
         let client_private = exchange.bytes("client_private");
         let Some(private) = client_private.clone().or_else(|| exchange.bytes("server_private")) else {
             continue;

@@ -1,4 +1,4 @@
-//! Replays what librtmp 2.4 was recorded doing: the JSON files beside this one. On Windows, without the C programs.
+//! Repeats the recorded results of librtmp 2.4 in the JSON files of this directory. On Windows, without the C programs.
 
 #[cfg(unix)]
 #[path = "../support/mod.rs"]

@@ -1,7 +1,7 @@
-//! What is measured of librtmp's URL and option parsing, run against the core, the exported functions and a C program.
+//! The recorded results of librtmp's URL and option parsing, compared with the core, the exported functions and a C program.
 //!
-//! `tests/vectors/urls.json` says what a URL and a stream name mean; `tests/vectors/setup.json` holds the lines that
-//! `tests/c/setup.c` prints. Cases with a `differs` are those in which librtmp is deliberately not followed.
+//! `tests/vectors/urls.json` contains the meanings of URLs and stream names; `tests/vectors/setup.json` contains the lines that
+//! `tests/c/setup.c` prints. Cases with a `differs` are deliberate differences from librtmp.
 
 use std::{fs, process::Command, ptr, time::Duration};
 
@@ -61,7 +61,7 @@ fn the_core_spells_every_measured_stream_name() {
     }
 }
 
-/// What `setup.c` prints for a row of `urls.json`.
+/// The line that `setup.c` prints for a row of `urls.json`.
 fn url_line(row: &Value) -> String {
     let mut line = format!("{} protocol={} port={}", row["ret"], row["protocol"], row["port"]);
     for (name, place) in [("host", "caller"), ("app", "caller"), ("playpath", "heap")] {
@@ -100,7 +100,7 @@ fn input(cases: &[Case]) -> String {
     cases.iter().map(|case| case.input.as_str()).collect()
 }
 
-/// Compares what the program printed with what it should have printed.
+/// Compares the printed lines with the expected ones.
 fn check(run: Run, cases: &[Case]) {
     let printed = run.expect("setup.c");
     let mut lines = printed.lines();
@@ -144,7 +144,7 @@ fn listed_differences_from_librtmp_exist() {
 #[test]
 fn nothing_is_read_past_its_length_and_nothing_leaks() {
     if std::env::var_os("RTMP_TEST_RUNNER").is_some() {
-        // valgrind runs programs of this system only.
+        // valgrind runs only programs of this system.
         return;
     }
     let cases = cases();
@@ -214,7 +214,7 @@ fn a_string_that_the_library_made_is_freed_when_an_option_replaces_it() {
     let mut text = *b"rtmp://h/a/s app=x\0";
     assert_eq!(session.setup(&mut text), 1);
     assert_eq!(session.flags(), RTMP_LF_FTCU);
-    // What is found in the field may be handed back: it stays the library's.
+    // The field's own string may be passed back; the library keeps it.
     assert_eq!(session.set("tcUrl", session.tc_url()), 1);
     assert_eq!(session.flags(), RTMP_LF_FTCU);
     assert_eq!(session.set("tcUrl", aval("rtmp://literal")), 1);
@@ -272,7 +272,7 @@ fn a_list_that_the_program_emptied_takes_no_members() {
     }
 }
 
-/// What becomes of the other arguments; that the call fails is in `bad_input`.
+/// The effects on the other arguments; that the call fails is tested in `bad_input`.
 #[test]
 fn a_null_pointer_is_a_failure_and_never_a_crash() {
     let session = Session::new();
@@ -313,7 +313,7 @@ fn a_null_pointer_is_a_failure_and_never_a_crash() {
     }
 }
 
-/// A small generator of numbers: the same ones on every run.
+/// A small random number generator with the same sequence on every run.
 struct Random(u64);
 
 impl Random {
@@ -325,7 +325,7 @@ impl Random {
     }
 }
 
-/// `text` with some bytes changed, taken out or put in; no NUL among them.
+/// `text` with some bytes changed, removed or added; none of them is NUL.
 fn mutate(random: &mut Random, text: &str) -> Vec<u8> {
     const INTERESTING: &[u8] = b"://?@[]%\\ =&.:slmpf4v3NBSOZ0x1\xff\x01";
     let mut bytes = text.as_bytes().to_vec();
@@ -345,7 +345,7 @@ fn mutate(random: &mut Random, text: &str) -> Vec<u8> {
 #[test]
 fn mutated_text_is_read_within_its_bounds() {
     let mut random = Random(0x2545_F491_4F6C_DD1D);
-    // Nobody wants to read what is wrong with thousands of texts.
+    // The log messages about thousands of texts are not needed.
     RTMP_LogSetLevel(RTMP_LOGCRIT);
     let cases = cases();
     for case in cases.iter().cycle().take(20_000) {

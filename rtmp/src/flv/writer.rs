@@ -166,7 +166,7 @@ impl<B: Body> Writer<B> {
         self.borrow_behind(TagHeader::parse(input)?, input)
     }
 
-    /// As [`borrow`](Self::borrow), of the tag whose header is at the start of `input`.
+    /// As [`borrow`](Self::borrow), for the tag whose header is at the start of `input`.
     #[inline]
     fn borrow_behind<'i>(
         &mut self,

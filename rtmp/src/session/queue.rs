@@ -45,6 +45,7 @@ impl Queue {
         taken.drain(..self.sent);
         self.bytes.clear();
         (self.sent, self.peak) = (0, 0);
+        self.give_back(taken.len());
     }
 
     /// Removes the first `count` bytes, which were sent.
@@ -52,13 +53,17 @@ impl Queue {
         self.sent = self.bytes.len().min(self.sent + count);
         if self.is_empty() {
             self.sent = 0;
+            self.bytes.clear();
             let peak = mem::take(&mut self.peak);
-            // A connection that only receives does not keep the memory that its handshake needed.
-            if self.bytes.capacity() > KEPT || self.bytes.capacity() / 4 > peak {
-                self.bytes = Vec::new();
-            } else {
-                self.bytes.clear();
-            }
+            self.give_back(peak);
+        }
+    }
+
+    /// Gives memory back that is large for a queue which last held `peak` bytes. A connection that only receives does not
+    /// keep the memory that its handshake needed.
+    fn give_back(&mut self, peak: usize) {
+        if self.bytes.capacity() > KEPT || self.bytes.capacity() / 4 > peak {
+            self.bytes = Vec::new();
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What peers say in a handshake, for `tests/c/handshake_cut.c`.
+//! The peers' bytes in a handshake, for `tests/c/handshake_cut.c`.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rtmp_core::handshake::{BLOCK_LEN, Client, ClientOptions, Server, ServerOptio
 
 use crate::support::{Library, Program, hex};
 
-/// A client or a server, and what its peer says.
+/// A client or a server, and the bytes of its peer.
 #[derive(Debug)]
 pub struct Cut {
     server: bool,
@@ -18,14 +18,14 @@ pub struct Cut {
     succeeds: bool,
 }
 
-/// Zeros behind a version, or blocks with a digest and perhaps a key.
+/// Zeros after a version, or blocks with a digest and possibly a key.
 #[derive(Debug, Clone, Copy)]
 enum Says {
     Zeros(u8),
     Signed(u8),
 }
 
-/// These programs work more than they wait.
+/// These programs compute more than they wait.
 const LIMIT: Duration = Duration::from_secs(300);
 
 /// Bytes of a whole handshake in one direction.

@@ -1,4 +1,4 @@
-//! Cells of the table: what a program gets from a server, on both libraries.
+//! Cells of the table: what a program receives from a server, with both libraries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use crate::support::process::wait_until;
 use crate::support::program::Run;
 use crate::support::{Library, foreign, library::ours_is_original};
 
-/// What a program is told.
+/// The arguments of a program.
 #[derive(Clone, Copy, Debug)]
 pub struct Task {
     pub program: Program,
@@ -20,38 +20,39 @@ pub struct Task {
     pub options: &'static str,
 }
 
-/// What a player gets from a server. On both libraries it ends in the same way, and its file is the same if nothing else is
-/// said.
+/// The result of a player. With both libraries it ends in the same way, and its file is the same unless
+/// stated otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Gets {
     /// Everything.
     All,
-    /// A part, the one that was asked for.
+    /// The requested part.
     Part,
-    /// An uninterrupted part of a live stream, from the moment it comes, which is not quite the same on both.
+    /// An uninterrupted part of a live stream, from the time when the player comes, which differs slightly.
     Late,
     /// A part of the frames, in tags that the server makes again for each player.
     Frames,
-    /// Nothing more than there was: the server refuses it.
+    /// Nothing new: the server refuses it.
     Refused,
-    /// Nothing more than there was: the server accepts it and sends nothing.
+    /// Nothing new: the server accepts it and sends nothing.
     Silence,
 }
 
-/// How the original fails where ours must not.
+/// A failure with librtmp 2.4 that ours must not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Failure {
-    /// It gets a beginning and has to be ended.
+    /// It receives a beginning and has to be ended.
     NeverEnds,
-    /// It may have to be ended, if what it sends is taken for a part of something.
+    /// It may have to be ended, if its bytes are treated as a part of something longer.
     MayNotEnd,
-    /// It gets everything and starts again.
+    /// It receives everything and starts again.
     StartsAgain,
-    /// It takes silence for the end of the stream.
+    /// It treats silence as the end of the stream.
     ClaimsSuccess,
-    /// It may get nothing, and has to be ended.
+    /// It may receive nothing, and has to be ended.
     MayNotBegin,
-    /// It asks for nothing and leaves the end to the program's own limit. Ours asks, and fails when nothing comes.
+    /// It sends no request and relies on the program's own limit. Ours sends requests, and fails if no answer
+    /// comes.
     NeverAsks,
 }
 
@@ -70,14 +71,14 @@ impl Task {
             // Over HTTP it knows no timeout.
             (_, Way::Rtmpte, Gets::Refused) => Some(Failure::MayNotEnd),
             (_, _, Gets::Refused) => None,
-            // It waits for its socket, on which nothing comes unless the server is asked.
+            // It waits for its socket, on which nothing arrives unless the server is asked.
             (Program::Curl, Way::Rtmpt | Way::Rtmpte, Gets::All | Gets::Late | Gets::Frames) => {
                 Some(Failure::MayNotBegin)
             }
             (Program::Curl, Way::Rtmpt, Gets::Silence) => Some(Failure::NeverAsks),
-            // It does not know of bytes that the library has read already.
+            // It does not know of bytes that the library has already read.
             (Program::Curl, _, Gets::All | Gets::Late | Gets::Frames) => Some(Failure::NeverEnds),
-            // At the end of a stream the connection is gone, which the next read takes for a reason to connect again.
+            // At the end of a stream the connection has ended, which makes the next read connect again.
             (Program::GStreamer, _, Gets::All | Gets::Late | Gets::Frames) => Some(Failure::StartsAgain),
             (Program::Rtmpdump, Way::Rtmps, Gets::Silence) => Some(Failure::ClaimsSuccess),
             (Program::Rtmpdump, Way::Rtmpt, Gets::Silence) => Some(Failure::NeverEnds),
@@ -86,18 +87,18 @@ impl Task {
     }
 }
 
-/// A program on its way.
+/// A running program.
 pub struct Playing {
     task: Task,
     gets: Gets,
     library: Library,
     file: PathBuf,
-    /// What is in the file before it begins.
+    /// The contents of the file before it begins.
     before: Vec<Tag>,
     work: Work,
 }
 
-/// What came of it.
+/// The result.
 struct Outcome {
     run: Run,
     tags: Vec<Tag>,
@@ -106,7 +107,7 @@ struct Outcome {
 impl Playing {
     /// Starts to play the stream with this application and name.
     pub fn start(task: Task, gets: Gets, library: Library, place: &Place, path: &str) -> Option<Self> {
-        // What rtmpdump knows of SWF files is there as well.
+        // rtmpdump's cache of SWF files is there as well.
         let home = place.new_home();
         let file = home.join("received.flv");
         let mut before = Vec::new();
@@ -120,7 +121,7 @@ impl Playing {
             live: path.starts_with("live/"),
             patience: match gets {
                 Gets::Silence => 5,
-                // A server that takes what is encrypted for chunks may wait for the rest of one.
+                // A server that treats encrypted bytes as chunks may wait for the rest of one.
                 Gets::Refused => 8,
                 _ => 60,
             },
@@ -137,18 +138,18 @@ impl Playing {
         self.task.failure(self.gets, self.library)
     }
 
-    /// Whether something has to come.
+    /// Whether bytes must arrive.
     pub fn must_begin(&self) -> bool {
         self.failure() != Some(Failure::MayNotBegin)
     }
 
-    /// Whether something has come.
+    /// Whether bytes have arrived.
     pub fn has_begun(&self) -> bool {
         let came = load(&self.file);
         !came.is_empty() && came != self.before
     }
 
-    /// Waits for the end, which comes from here where there is no other.
+    /// Waits for the end, or ends the program if it does not end itself.
     fn finish(mut self, sent: &[Tag]) -> Outcome {
         match self.failure() {
             Some(Failure::StartsAgain) => {
@@ -174,7 +175,7 @@ impl Playing {
     }
 }
 
-/// What two players got of what was sent has to be what the table says.
+/// The results of two players must match the table.
 pub fn check(original: Playing, ours: Playing, place: &Place, sent: &[Tag], live: bool) {
     let Playing { task, gets, ref before, .. } = ours;
     let name = format!("{task:?} from {:?}, which gives {gets:?}", place.site.make);
@@ -184,7 +185,7 @@ pub fn check(original: Playing, ours: Playing, place: &Place, sent: &[Tag], live
 
     let codes = [original.run.code, ours.run.code];
     match failure {
-        // Whether a film lasts as long as was announced depends on where the server ends it this time.
+        // Whether a film has the announced length depends on where the server ends it this time.
         None if gets == Gets::Frames && task.program == Program::Rtmpdump => {
             assert!(codes.iter().all(|code| matches!(code, Some(0 | 2))), "{what}");
         }
@@ -235,12 +236,12 @@ pub fn check(original: Playing, ours: Playing, place: &Place, sent: &[Tag], live
     }
 }
 
-/// How many tags carry sound or pictures, decoders' parameters aside.
+/// The number of tags with sound or pictures, without decoder configurations.
 fn frames(tags: &[Tag]) -> usize {
     tags.iter().filter(|tag| tag.kind != 0x12 && !tag.is_sequence_header()).count()
 }
 
-/// What is in a file, which may be missing or without a header.
+/// The contents of a file, which may be missing or have no header.
 fn load(file: &Path) -> Vec<Tag> {
     let begun = fs::metadata(file).is_ok_and(|data| data.len() >= 13);
     if begun { flv::load_part(file) } else { Vec::new() }

@@ -1,4 +1,4 @@
-//! A server of some make, with all the ways that lead to it.
+//! A server, with all the ways to reach it.
 
 use std::fs;
 use std::net::TcpListener;
@@ -14,14 +14,14 @@ use crate::support::site::{Make, Site};
 use crate::support::stage::Stage;
 use crate::web;
 
-/// How a client comes to a server.
+/// How a client reaches a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     Rtmp,
     Rtmpe,
     /// Through stunnel.
     Rtmps,
-    /// Through a gateway if the server has no HTTP of its own.
+    /// Through a gateway if the server has no HTTP.
     Rtmpt,
     Rtmpte,
     /// Through a SOCKS4 proxy.
@@ -47,11 +47,11 @@ impl Player {
     }
 }
 
-/// The server, and what is in front of it.
+/// The server, and the proxies before it.
 pub struct Place {
     pub site: Site,
     pub stage: Stage,
-    /// A SWF file, and where it can be had.
+    /// A SWF file, and its URL.
     pub player: Player,
     tls: Front,
     authority: Authority,
@@ -97,14 +97,14 @@ impl Place {
         format!("{protocol}://{host}:{port}/{path}")
     }
 
-    /// A directory of a player's own.
+    /// A directory for each player.
     pub fn new_home(&self) -> PathBuf {
         let home = self.stage.folder.join(format!("home-{}", self.homes.fetch_add(1, Ordering::Relaxed)));
         fs::create_dir(&home).expect("the build directory is writable");
         home
     }
 
-    /// What rtmpdump has to be told besides.
+    /// The additional options of rtmpdump.
     pub fn options(&self, way: Way) -> Vec<String> {
         if way == Way::Socks { vec!["-S".to_owned(), self.socks.clone()] } else { Vec::new() }
     }

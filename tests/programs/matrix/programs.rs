@@ -1,4 +1,4 @@
-//! Unmodified programs that play and publish: how each is told what to do.
+//! Unmodified programs that play and publish, and their arguments.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -22,11 +22,11 @@ pub enum Program {
     PypisPython,
 }
 
-/// What a player has to do.
+/// The task of a player.
 pub struct Order<'a> {
     pub url: &'a str,
     pub live: bool,
-    /// The seconds that the server may be silent; for curl, those that all of it may take.
+    /// The seconds of silence that are accepted; for curl, the limit of the whole transfer.
     pub patience: u32,
     pub file: &'a Path,
     pub folder: &'a TempDir,
@@ -42,10 +42,10 @@ impl<'a> Order<'a> {
     }
 }
 
-/// A program on its way.
+/// A running program.
 pub struct Work {
     client: Client,
-    /// What works for it: it is ended with it.
+    /// A helper process, which ends with it.
     helper: Option<(Running, Library)>,
 }
 
@@ -130,7 +130,8 @@ impl Program {
         Some(Work { client: Client::start(command, library), helper: None })
     }
 
-    /// Publishes `clip` in blocks of these sizes, in turn. What was not used of a block comes again with the next.
+    /// Publishes `clip` in blocks of these sizes, in turn. The unused part of a block comes again with the
+    /// next.
     pub fn publish_in_blocks(self, library: Library, clip: &Path, url: &str, sizes: &str) -> Option<Run> {
         let arguments = ["blocks", url, "60", &clip.to_string_lossy(), sizes];
         Some(Client::start(self.python(library, &arguments)?, library).finish())
@@ -211,14 +212,14 @@ fn gstreamer(library: Library, pipeline: &str) -> Option<Command> {
     require::file(Path::new(&plugin))?;
     let mut command = program::on_library(&require::program("gst-launch-1.0")?, library)?;
     command.arg("-q").args(pipeline.split_ascii_whitespace().map(|word| word.replace('\u{a0}', " ")));
-    // Plugins are looked at in the process itself, which is the one whose libraries are checked.
+    // Plugins are loaded in the process itself, whose libraries are checked.
     let registry = library::scratch().join(format!("gstreamer-{}", std::process::id()));
     std::fs::create_dir_all(&registry).expect("the build directory is writable");
     command.env("GST_REGISTRY", registry.join("registry")).env("GST_REGISTRY_FORK", "no");
     Some(command)
 }
 
-/// What both Python modules can do.
+/// The common part of both Python modules.
 const PYTHON: &str = "
 import librtmp, sys
 task, url, timeout, *file = sys.argv[1:]

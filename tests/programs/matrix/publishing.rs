@@ -34,7 +34,7 @@ fn published(make: Make) {
         let (run, received) = (publisher.finish(), player.finish());
         assert_eq!(run.code, Some(0), "{what}: {run:?}");
         assert!(file.exists(), "{what}: {received:?}");
-        // What GStreamer publishes are the film's frames in tags of its own.
+        // GStreamer publishes the film's frames in its own tags.
         if program != Program::GStreamer {
             stage.assert_complete(&file, &what);
         }
@@ -97,8 +97,8 @@ fn publishers_reach_node_rtsp_rtmp_server() {
     }
 }
 
-/// curl passes its film in blocks of 64 kB that end anywhere, and once more what a call did not count. The original crashes
-/// on the way.
+/// curl passes its film in blocks of 64 kB that end anywhere, and passes bytes again that a call did not
+/// count. librtmp 2.4 crashes.
 #[test]
 fn curl_publishes_a_long_file() {
     let stage = need!(Stage::set());
@@ -108,7 +108,8 @@ fn curl_publishes_a_long_file() {
     for library in BOTH {
         let what = format!("curl on {library:?}, a long film");
         let nginx = need!(Nginx::start());
-        // What is recorded, since a player that is slower than curl misses what a server does not keep for it.
+        // The recording, since a player that is slower than curl misses messages that a server does not keep
+        // for it.
         let run = need!(Program::Curl.publish(library, &long, &nginx.url("record", "long"))).finish();
         nginx.wait_for_disconnects(1);
         let recorded = flv::media(&flv::load_part(&nginx.recording("long")));

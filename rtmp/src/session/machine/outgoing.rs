@@ -32,7 +32,7 @@ impl<B: Body> Session<B> {
         self.note_sent();
     }
 
-    /// Bytes have left the queue.
+    /// Updates the counters after bytes have left the queue.
     fn note_sent(&mut self) {
         let sent = self.queued - self.queue.len() as u64;
         while self.ends.front().is_some_and(|end| *end <= sent) {
@@ -157,7 +157,7 @@ impl<B: Body> Session<B> {
         }
     }
 
-    /// Counts bytes that the application sends past [`Session::encode`].
+    /// Counts bytes that the application sends without [`Session::encode`].
     pub fn count_sent(&mut self, bytes: usize) {
         self.counters.bytes_out += bytes as u64;
     }
@@ -167,7 +167,7 @@ impl<B: Body> Session<B> {
         self.queued
     }
 
-    /// The number of bytes that wait to be written.
+    /// The number of bytes that have not been written yet.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
@@ -230,8 +230,8 @@ impl Answers {
     }
 }
 
-/// Messages of up to this many bytes, headers included, are copied before a system call, because scattered pieces cost the
-/// system more than the copy.
+/// Messages of up to this many bytes, including headers, are copied before a system call, because a call with several pieces
+/// takes longer than the copy.
 const COPIED: usize = 16 << 10;
 
 /// The limit of pieces of a long message that go to the system in one call.

@@ -135,7 +135,7 @@ impl<B: Body> Session<B> {
             self.counters.streaming.get_or_insert(now);
         }
         if needed.is_some_and(|needed| reply::count_essential(calls) < needed) {
-            // An answer that the stream needs begins another phase. Any other answer would put the deadline off without end.
+            // An answer that the stream needs begins another phase. If any other answer extended the deadline, it might never end.
             self.answered = self.answered.wrapping_add(1);
             if self.deadline.is_some() {
                 self.begin_phase(now);
