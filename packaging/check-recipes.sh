@@ -33,9 +33,9 @@ try() {
 
 rpm_package() {
 	mkdir "$1/SOURCES" && cp "$tarball" "$1/SOURCES/" &&
-		rpmbuild -ba --nodeps --nocheck --define "_topdir $1" rpm/librtmp.spec || return 1
+		rpmbuild -bb --nodeps --nocheck --define "_topdir $1" rpm/librtmp.spec || return 1
 	command -v rpmlint >/dev/null || { echo "built, rpmlint is missing"; return 0; }
-	rpmlint --config rpm/rpmlint.toml rpm/librtmp.spec "$1"/RPMS/*/*.rpm "$1"/SRPMS/*.rpm
+	rpmlint --config rpm/rpmlint.toml rpm/librtmp.spec "$1"/RPMS/*/*.rpm
 }
 
 arch_package() {
