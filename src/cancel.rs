@@ -35,7 +35,7 @@ mod cancellable {
     impl Shield {
         #[inline]
         pub(crate) fn begin() -> Self {
-            if single_thread::is_alone() {
+            if single_thread::is_single_threaded() {
                 return Self { before: None };
             }
             let mut before = 0;
@@ -61,7 +61,7 @@ mod cancellable {
     /// The caller, and every function up to the program, has nothing left to drop and can unwind (`extern "C-unwind"`).
     #[inline]
     pub(crate) fn act() {
-        if !single_thread::is_alone() {
+        if !single_thread::is_single_threaded() {
             // SAFETY: the frames above have nothing to drop, so they may be unwound by C.
             unsafe { pthread_testcancel() };
         }

@@ -22,7 +22,7 @@ use super::{
     fields::{load, mirror_timestamp, profile, store},
     log::Deferred,
     memory::{self, Body},
-    rtmp::reservoir,
+    rtmp::receive_buffer,
     state::{Core, Handle},
     valid::{Rtmp, field},
 };
@@ -71,8 +71,8 @@ impl Handle {
         let result = {
             let _deferred = Deferred::begin();
             let mut core = self.core();
-            let Core { session, reservoir, .. } = &mut *core;
-            let input = reservoir::unread_mut(&mut inbox, reservoir.as_deref_mut());
+            let Core { session, receive_buffer, .. } = &mut *core;
+            let input = receive_buffer::unread_mut(&mut inbox, receive_buffer.as_deref_mut());
             let (used, result) = self.run(session, |session, wishes| step(session, wishes, input));
             // Before another call can close the connection and discard the unread bytes.
             inbox.consume(used);

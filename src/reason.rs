@@ -650,7 +650,7 @@ mod tests {
     use rtmp_core::error::Refusal;
 
     /// Keeps tests with many failures from displacing the texts of others.
-    fn alone() -> MutexGuard<'static, ()> {
+    fn one_at_a_time() -> MutexGuard<'static, ()> {
         static ALONE: Mutex<()> = Mutex::new(());
         ALONE.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -679,7 +679,7 @@ mod tests {
 
     #[test]
     fn a_reason_has_its_phase_and_the_words_of_the_error() {
-        let _alone = alone();
+        let _turn = one_at_a_time();
         let mut session = session();
         let r = &raw mut *session;
         assert_eq!(reason(r), (Code::None, String::new()));
@@ -747,7 +747,7 @@ mod tests {
 
     #[test]
     fn a_missing_connection_does_not_hide_why_it_was_lost() {
-        let _alone = alone();
+        let _turn = one_at_a_time();
         let mut session = session();
         let r = &raw mut *session;
         fail(r, Phase::Reading, Error::NotConnected);
@@ -765,7 +765,7 @@ mod tests {
 
     #[test]
     fn a_panic_is_a_reason() {
-        let _alone = alone();
+        let _turn = one_at_a_time();
         let mut session = session();
         let r = &raw mut *session;
         boundary(Kind::Session, (), |_| {
@@ -778,7 +778,7 @@ mod tests {
 
     #[test]
     fn calls_inside_calls_keep_to_their_sessions() {
-        let _alone = alone();
+        let _turn = one_at_a_time();
         let (mut outer, mut inner) = (session(), session());
         let (r, other) = (&raw mut *outer, &raw mut *inner);
         boundary(Kind::Session, (), |_| {
@@ -796,7 +796,7 @@ mod tests {
 
     #[test]
     fn reason_follows_its_struct_and_keeps_its_code_without_the_text() {
-        let _alone = alone();
+        let _turn = one_at_a_time();
         let mut first = session();
         fail(&raw mut *first, Phase::Connect, Error::Unreachable("nobody there".into()));
         let mut moved = *first;
@@ -860,7 +860,7 @@ mod tests {
 
     #[test]
     fn threads_that_fail_do_not_mix_their_reasons() {
-        let _alone = alone();
+        let _turn = one_at_a_time();
         thread::scope(|scope| {
             for name in ["one", "two", "three"] {
                 scope.spawn(move || {

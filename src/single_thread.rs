@@ -28,7 +28,7 @@ pub(super) fn ask() {
 
 /// Whether this is the only thread: the answer holds until this thread creates another.
 #[inline]
-pub(super) fn is_alone() -> bool {
+pub(super) fn is_single_threaded() -> bool {
     // SAFETY: the flag is a byte that exists as long as the process, and that only glibc writes, while there is one thread.
     unsafe { &*FLAG.load(Ordering::Relaxed) }.load(Ordering::Relaxed) != 0
 }
@@ -55,7 +55,7 @@ mod tests {
         // Tests have their own threads, and here is certainly one more.
         thread::scope(|scope| {
             let other = scope.spawn(thread::park);
-            assert!(!is_alone());
+            assert!(!is_single_threaded());
             other.thread().unpark();
         });
     }

@@ -1,4 +1,4 @@
-//! Bytes from the peer: receiving into the struct, the reservoir or a body, and the readable socket of programs that wait for it.
+//! Bytes from the peer: receiving into the struct, the receive buffer or a body, and the readable socket of programs that wait for it.
 
 use std::{
     mem,
@@ -21,7 +21,7 @@ use crate::{
     progress::Input,
     rtmp::{
         direct,
-        reservoir::{self, Reservoir},
+        receive_buffer::{self, ReceiveBuffer},
         sockbuf,
     },
     state::{Core, Handle},
@@ -38,7 +38,7 @@ impl Handle {
         if let Some(carrier) = self.carrier() {
             return self.fill_from(&carrier);
         }
-        if let Some(result) = (!self.is_watched()).then(|| self.fill_straight(whole)).flatten() {
+        if let Some(result) = (!self.is_watched()).then(|| self.fill_directly(whole)).flatten() {
             if result.is_ok() {
                 self.expect_bytes();
             }
@@ -196,9 +196,9 @@ impl Handle {
         self.socket().is_ok_and(|fd| wait::has_more(fd, left))
     }
 
-    /// Receives directly into the body of the message that is arriving, or into the reservoir. `None` if there is neither, or
+    /// Receives directly into the body of the message that is arriving, or into the receive buffer. `None` if there is neither, or
     /// if the bytes need processing on their way.
-    fn fill_straight(&self, whole: bool) -> Option<Result<()>> {
+    fn fill_directly(&self, whole: bool) -> Option<Result<()>> {
         let mut inbox = self.inbox();
         if inbox.sb().has_tls() {
             return None;
@@ -207,23 +207,24 @@ impl Handle {
         if core.session.is_encrypted() {
             return None;
         }
-        let Core { session, reservoir, .. } = &mut *core;
-        let worthwhile = direct::worthwhile(reservoir.as_deref());
+        let Core { session, receive_buffer, .. } = &mut *core;
+        let worthwhile = direct::worthwhile(receive_buffer.as_deref());
         let chunk_size = session::chunk_size(field!(self.rtmp(), m_inChunkSize).get());
         // The log shows each chunk.
-        let loan = if reservoir::unread(&inbox, reservoir.as_deref()).is_empty() && !globals::dumps() {
-            session.decoder().lend(chunk_size, worthwhile)
-        } else {
-            None
-        };
+        let loan =
+            if receive_buffer::unread(&inbox, receive_buffer.as_deref()).is_empty() && !globals::dumps() {
+                session.decoder().lend(chunk_size, worthwhile)
+            } else {
+                None
+            };
         let Some(mut loan) = loan else {
-            reservoir::release_idle(&mut inbox, reservoir);
+            receive_buffer::release_idle(&mut inbox, receive_buffer);
             // Its memory does not move, and neither do its unread bytes.
-            let mut reservoir = reservoir.take()?;
+            let mut receive_buffer = receive_buffer.take()?;
             // Another call may close the connection, but not while the lock is held.
-            reservoir.gather(&inbox);
+            receive_buffer.gather(&inbox);
             drop(core);
-            return Some(self.fill_reservoir(reservoir));
+            return Some(self.fill_receive_buffer(receive_buffer));
         };
         drop(core);
         let result = direct::receive(&mut inbox, &mut loan, whole, &self.patience());
@@ -233,24 +234,24 @@ impl Handle {
         let count = field!(self.rtmp(), m_nBytesIn);
         count.set(count.get().wrapping_add(arrived.used as c_int));
         if matches!(result, Err(Error::TimedOut)) {
-            reservoir::release(&mut inbox, &mut core.reservoir);
+            receive_buffer::release(&mut inbox, &mut core.receive_buffer);
         }
         Some(result.map(|_| ()))
     }
 
-    /// Receives into a reservoir that was taken out of the core, and has gathered the unread bytes.
-    fn fill_reservoir(&self, mut reservoir: Box<Reservoir>) -> Result<()> {
-        let result = reservoir.fill(self.sb(), &self.patience());
+    /// Receives into a receive buffer that was taken out of the core, and has gathered the unread bytes.
+    fn fill_receive_buffer(&self, mut receive_buffer: Box<ReceiveBuffer>) -> Result<()> {
+        let result = receive_buffer.fill(self.sb(), &self.patience());
         let mut core = self.core();
         if !self.is_open() || !self.is_current() {
             // The session of these bytes has ended, and this call frees the memory.
             return result;
         }
         // The lock excludes a call that closes the connection.
-        reservoir.show(self.sb());
-        core.reservoir = Some(reservoir);
+        receive_buffer.show(self.sb());
+        core.receive_buffer = Some(receive_buffer);
         if matches!(result, Err(Error::TimedOut)) {
-            reservoir::release(&mut self.inbox(), &mut core.reservoir);
+            receive_buffer::release(&mut self.inbox(), &mut core.receive_buffer);
         }
         result
     }
@@ -265,7 +266,7 @@ impl Handle {
     /// Makes the socket unreadable if the received bytes contain nothing for a reader, and asks the server of a tunnel for
     /// more. Callers with their own socket, such as curl, wait for it before they read: they do not know of bytes that were
     /// already received, and an HTTP server only answers requests.
-    pub(crate) fn settle(&self) {
+    pub(crate) fn update_readiness(&self) {
         if !self.is_watched() {
             return;
         }
@@ -307,9 +308,9 @@ impl Handle {
     /// Whether the received and unread bytes contain something for a reader.
     fn has_something_to_read(&self, carrier: Option<&Carrier>) -> bool {
         let mut core = self.core();
-        let Core { session, reservoir, .. } = &mut *core;
+        let Core { session, receive_buffer, .. } = &mut *core;
         let inbox = self.inbox();
-        let unread = reservoir::unread(&inbox, reservoir.as_deref());
+        let unread = receive_buffer::unread(&inbox, receive_buffer.as_deref());
         let flags = flv::Flags(field!(self.rtmp(), m_read.flags).get());
         let (begun, all_data) = (flags.has(flv::Flags::HEADER), flags.has(flv::Flags::ALL));
         // If nothing is unread, everything was fetched, except what a tunnel has not processed.

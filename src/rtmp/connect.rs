@@ -111,7 +111,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket)
             // A caller that passes a socket waits for it, too.
             let publishes = (*r).Link.protocol & RTMP_FEATURE_WRITE != 0;
             handle.watch(!handle.is_opened() && !publishes && !handle.never_waits());
-            handle.settle();
+            handle.update_readiness();
             Ok(TRUE)
         }
     })

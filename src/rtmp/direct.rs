@@ -14,13 +14,13 @@ use rtmp_core::{
 use rustix::fd::BorrowedFd;
 use socket2::MaybeUninitSlice;
 
-use super::{reservoir::Reservoir, sockbuf::Inbox};
+use super::{receive_buffer::ReceiveBuffer, sockbuf::Inbox};
 use crate::memory::Body;
 
 /// The number of bytes that a chunk must lack for a direct receive. For fewer, a scattered system call costs more than copying
-/// the bytes; with a reservoir, one call brings far more bytes than that.
-pub(crate) const fn worthwhile(reservoir: Option<&Reservoir>) -> usize {
-    if reservoir.is_some() { 48 << 10 } else { 8192 }
+/// the bytes; with a receive buffer, one call brings far more bytes than that.
+pub(crate) const fn worthwhile(receive_buffer: Option<&ReceiveBuffer>) -> usize {
+    if receive_buffer.is_some() { 48 << 10 } else { 8192 }
 }
 
 /// The bytes received for a message on loan.

@@ -24,7 +24,7 @@ use rtmp_core::{
 use super::{
     RTMP, RTMP_LF_LIVE, RTMPPacket, direct,
     read_state::{Block, with_read_state},
-    reservoir::{self, Reservoir},
+    receive_buffer::{self, ReceiveBuffer},
     sockbuf::Inbox,
 };
 use crate::{
@@ -252,11 +252,11 @@ fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
     }
     let mut found = exclusive(r)?;
     let (core, mut inbox) = found.core_and_inbox();
-    let Core { session, reservoir, stream, block, .. } = core;
+    let Core { session, receive_buffer, stream, block, .. } = core;
     let before = load_for_media(r);
     let mut state = before;
     let mut seen = (0, 0);
-    let unread = reservoir::unread(&inbox, reservoir.as_deref());
+    let unread = receive_buffer::unread(&inbox, receive_buffer.as_deref());
     let ready = ready_media(&mut state, session.decoder(), unread, |ready| {
         seen = (ready.chunk_stream, ready.timestamp);
         place.copy(ready, stream, block)
@@ -273,7 +273,7 @@ fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
     store_for_media(r, &before, &state);
     if is_due(r, &state) {
         drop(found);
-        settle(r);
+        finish_message(r);
     }
     Some(Ok(made))
 }
@@ -290,7 +290,7 @@ fn take_arriving<P: Place>(r: Rtmp<'_>, mut found: Exclusive<'_>, place: &mut P)
     store_for_media(r, &before, &state);
     if is_due(r, &state) && matches!(made, Some(Ok(_))) {
         drop(found);
-        settle(r);
+        finish_message(r);
     }
     made
 }
@@ -306,7 +306,7 @@ fn receive<P: Place>(
         return None;
     }
     let (core, mut inbox) = found.core_and_inbox();
-    let Core { session, reservoir, stream, block, .. } = core;
+    let Core { session, receive_buffer, stream, block, .. } = core;
     let decoder = session.decoder();
     if !place.prepare(decoder, stream) {
         return None;
@@ -314,7 +314,7 @@ fn receive<P: Place>(
     let offered = Offered(decoder);
     let mut receives = 0..MAX_RECEIVES;
     let message = loop {
-        let unread = reservoir::unread(&inbox, reservoir.as_deref());
+        let unread = receive_buffer::unread(&inbox, receive_buffer.as_deref());
         let (consumed, arriving) =
             match arriving_media(state, offered.0, unread, |kind, body| place.fits(kind, body)) {
                 Ok(decoded) => decoded,
@@ -329,7 +329,7 @@ fn receive<P: Place>(
         if receives.next().is_none() {
             break None;
         }
-        match receive_more(&mut inbox, offered.0, reservoir, state) {
+        match receive_more(&mut inbox, offered.0, receive_buffer, state) {
             Ok(true) => {}
             Ok(false) => break None,
             Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
@@ -354,21 +354,21 @@ const MAX_RECEIVES: u32 = 64;
 fn receive_more(
     inbox: &mut Inbox<'_>,
     decoder: &mut Decoder<Body>,
-    reservoir: &mut Option<Box<Reservoir>>,
+    receive_buffer: &mut Option<Box<ReceiveBuffer>>,
     state: &mut State,
 ) -> Result<bool> {
     let (chunk_size, worthwhile) =
-        (session::chunk_size(state.in_chunk_size), direct::worthwhile(reservoir.as_deref()));
-    let is_empty = reservoir::unread(inbox, reservoir.as_deref()).is_empty();
+        (session::chunk_size(state.in_chunk_size), direct::worthwhile(receive_buffer.as_deref()));
+    let is_empty = receive_buffer::unread(inbox, receive_buffer.as_deref()).is_empty();
     let Some(mut loan) = is_empty.then(|| decoder.lend(chunk_size, worthwhile)).flatten() else {
-        return reservoir::fill_now(inbox, reservoir);
+        return receive_buffer::fill_now(inbox, receive_buffer);
     };
     let result = direct::receive_now(inbox, &mut loan);
     let arrived = result.as_ref().ok().copied().flatten().unwrap_or_default();
     decoder.give_back(loan, arrived.chunks);
     state.bytes_in = state.bytes_in.wrapping_add(arrived.used as u32);
     if arrived.full {
-        reservoir::provide(reservoir);
+        receive_buffer::provide(receive_buffer);
     }
     result.map(|arrived| arrived.is_some())
 }
@@ -383,12 +383,12 @@ fn is_due(r: Rtmp<'_>, state: &State) -> bool {
 /// Does what is due after a message: the acknowledgement, and, when the buffer is empty, moving the bytes that TLS has
 /// decrypted into it.
 #[cold]
-fn settle(r: Rtmp<'_>) {
+fn finish_message(r: Rtmp<'_>) {
     let _errno = Errno::keep();
     let _shield = Shield::begin();
     // SAFETY: `r` is an initialised `RTMP` until the call ends.
     let Ok(handle) = (unsafe { Handle::connected(r.as_ptr()) }) else { return };
     // An error has closed the connection, and the next call reports it. The message arrived before it.
     let _ = handle.acknowledge_if_due();
-    handle.settle();
+    handle.update_readiness();
 }

@@ -117,7 +117,7 @@ unsafe fn read_in_general(
         };
         let count = read(&handle, out, failure, errno);
         handle.keep_descriptor(false);
-        handle.settle();
+        handle.update_readiness();
         count.inspect_err(|failure| fails_again = failure.is_again())
     });
     read.map_or_else(

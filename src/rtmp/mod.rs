@@ -18,7 +18,7 @@ pub(crate) mod origin;
 pub(crate) mod outgoing;
 pub mod packet;
 pub(crate) mod read_state;
-pub(crate) mod reservoir;
+pub(crate) mod receive_buffer;
 pub mod serve;
 pub mod set_option;
 pub mod setup;

@@ -511,7 +511,7 @@ fn adopt(handle: &Handle, link: Link) -> Result<()> {
     handle.sb().set_size(0);
     {
         let mut core = handle.core();
-        core.reservoir = None;
+        core.receive_buffer = None;
         core.phases = phases;
     }
     field!(handle.sb(), sb_socket).set(socket::into_c(socket));

@@ -148,7 +148,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
             .during(Phase::Reading)?;
         let chunk =
             handle.receive_chunk().map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
-        handle.settle();
+        handle.update_readiness();
         // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
         // by the Safety section.
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
@@ -372,7 +372,7 @@ unsafe fn next_media(
         };
         let (outcome, message) = next.map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.note_found();
-        handle.settle();
+        handle.update_readiness();
         fast_read::show(packet, message);
         Ok(number(outcome))
     })

@@ -356,7 +356,7 @@ impl<'a> Inbox<'a> {
         let (offset, size) = self.extent();
         if size == 0 {
             if self.0.size() > 0 && !field!(self.0, sb_start).get().is_null() {
-                // The bytes are in a session's reservoir. Starting over would lose them.
+                // The bytes are in a session's receive buffer. Starting over would lose them.
                 return Ok(0);
             }
             self.show_front(0);

@@ -53,7 +53,7 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
         handle.show_data_option();
         // The error was logged where it occurred.
         handle.connect_stream().map_err(|error| handle.failure(error.reported(), Phase::Call))?;
-        handle.settle();
+        handle.update_readiness();
         Ok(TRUE)
     })
 }

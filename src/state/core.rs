@@ -11,7 +11,7 @@ use crate::{
     outbox::{Queue, Turn},
     pipe::Pipe,
     progress::Progress,
-    rtmp::{read_state::Block, reservoir::Reservoir},
+    rtmp::{read_state::Block, receive_buffer::ReceiveBuffer},
 };
 
 /// The state behind the only lock of a session, which is held only for short steps and never while a call waits.
@@ -20,7 +20,7 @@ pub(crate) struct Core {
     /// The protocol.
     pub(crate) session: protocol::Session<Body>,
     /// The larger receive buffer for a fast peer, if there is one.
-    pub(crate) reservoir: Option<Box<Reservoir>>,
+    pub(crate) receive_buffer: Option<Box<ReceiveBuffer>>,
     /// For `m_read`: FLV bytes that were produced and not read.
     pub(crate) stream: flv::Stream<Body>,
     /// The block that the last read call filled.

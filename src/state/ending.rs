@@ -40,10 +40,10 @@ impl Handle {
     pub(crate) fn hang_up(&self, core: &mut Core, keep: bool) -> Option<c_int> {
         let keeper = self.gate().hold();
         let mut pipe = self.sb().take_pipe(&keeper);
-        let alone = self.is_alone(&keeper);
+        let is_only = self.is_only_call(&keeper);
         drop(keeper);
         pipe.say_goodbye();
-        if keep || !alone {
+        if keep || !is_only {
             pipe.shut_down();
         }
         let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
@@ -55,7 +55,7 @@ impl Handle {
     /// Closes detached connections, unless another call may be using them.
     pub(crate) fn close_retired(&self) {
         let keeper = self.gate().hold();
-        if self.is_alone(&keeper) {
+        if self.is_only_call(&keeper) {
             let pipes = self.private.take_retired();
             drop(keeper);
             drop(pipes);
@@ -63,7 +63,7 @@ impl Handle {
     }
 
     /// Whether this is the only call. No other call begins while the gate is held.
-    fn is_alone(&self, keeper: &Keeper<'_>) -> bool {
+    fn is_only_call(&self, keeper: &Keeper<'_>) -> bool {
         let on_slot = hangs_on(self.rtmp(), &self.private, keeper);
         Arc::strong_count(&self.private) == 1 + usize::from(on_slot)
     }

@@ -51,7 +51,7 @@ use crate::{
     rtmp::{
         RTMP, defaults,
         origin::Origin,
-        reservoir,
+        receive_buffer,
         sockbuf::{Inbox, SockBuf},
     },
     single_thread,
@@ -354,7 +354,7 @@ impl Handle {
 
     /// Starts with an empty buffer in the struct and without a cipher, whatever an earlier connection had.
     pub(crate) fn forget_session(&self) {
-        reservoir::release(&mut self.inbox(), &mut self.core().reservoir);
+        receive_buffer::release(&mut self.inbox(), &mut self.core().receive_buffer);
         let session = &mut self.core().session;
         let is_starting = session.is_starting();
         *session = protocol::Session::default();

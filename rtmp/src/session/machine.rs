@@ -662,7 +662,7 @@ mod tests {
         (End::new(client, profile), End::new(server, Profile::default()))
     }
 
-    fn settle(a: &mut End, b: &mut End, step: usize, now: Instant) {
+    fn exchange_all(a: &mut End, b: &mut End, step: usize, now: Instant) {
         while a.take_from(b, step, now).unwrap() | b.take_from(a, step, now).unwrap() {}
     }
 
@@ -701,7 +701,7 @@ mod tests {
         }
         assert!(server.session.check(later + Duration::from_secs(9)).is_ok());
         assert!(matches!(server.session.check(later + Duration::from_secs(10)), Err(Error::TimedOut)));
-        settle(&mut client, &mut server, usize::MAX, later);
+        exchange_all(&mut client, &mut server, usize::MAX, later);
         assert!(client.streams() && server.session.deadline().is_none());
     }
 
@@ -713,7 +713,7 @@ mod tests {
                 continue;
             }
             let (mut client, mut server) = pair(true, encrypted, now);
-            settle(&mut client, &mut server, step, now);
+            exchange_all(&mut client, &mut server, step, now);
             assert!(client.streams() && client.session.deadline().is_none());
             let [Event::Handshaken { encrypted: said, .. }, Event::Request(connect), Event::Request(publish)] =
                 &server.events[..]
@@ -730,12 +730,12 @@ mod tests {
                     send(&mut client, 1, 40 * at as u32, body, room);
                 }
             }
-            settle(&mut client, &mut server, step, now);
+            exchange_all(&mut client, &mut server, step, now);
             let expected = bodies.iter().enumerate().map(|(at, body)| (40 * at as u32, body.clone()));
             let expected: Vec<_> = expected.cycle().take(16).collect();
             assert!(server.media() == expected);
             client.session.close(&mut client.wishes);
-            settle(&mut client, &mut server, step, now);
+            exchange_all(&mut client, &mut server, step, now);
             assert!(matches!(server.events.last(), Some(Event::StreamClosed { stream_id: 1 })));
         }
     }
@@ -744,13 +744,13 @@ mod tests {
     fn a_stream_goes_from_a_server_to_a_client() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
-        settle(&mut client, &mut server, 77, now);
+        exchange_all(&mut client, &mut server, 77, now);
         assert!(client.streams());
         send(&mut server, 1, 0, &[7; 500], usize::MAX);
-        settle(&mut client, &mut server, 77, now);
+        exchange_all(&mut client, &mut server, 77, now);
         assert_eq!(client.media(), [(0, vec![7; 500])]);
         server.session.end_stream(&mut server.wishes, 1).unwrap();
-        settle(&mut client, &mut server, 77, now);
+        exchange_all(&mut client, &mut server, 77, now);
         assert!(client.events.iter().any(|event| matches!(event, Event::Ended(_))));
     }
 
@@ -791,14 +791,14 @@ mod tests {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
         client.wishes.0.buffer_events = true;
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         let (run_dry, mut next) = (command::user_control(31, &[0, 0, 0, 1]), 1);
         for last in [3, 4, 7] {
             for timestamp in next..=last {
                 send(&mut server, 1, timestamp, b"x", usize::MAX);
             }
             server.session.send_command(&mut server.wishes, &run_dry).unwrap();
-            settle(&mut client, &mut server, 1000, now);
+            exchange_all(&mut client, &mut server, 1000, now);
             assert_eq!(client.session.state.pausing, pausing::ASKED);
             let confirm = Command {
                 kind: MessageType::COMMAND,
@@ -811,14 +811,14 @@ mod tests {
                 ..run_dry.clone()
             };
             server.session.send_command(&mut server.wishes, &confirm).unwrap();
-            settle(&mut client, &mut server, 1000, now);
+            exchange_all(&mut client, &mut server, 1000, now);
             assert_eq!(client.session.state.pausing, pausing::RESUMING);
             // The next read continues at the last message that the client has.
             next = last;
         }
         send(&mut server, 1, 7, b"x", usize::MAX);
         send(&mut server, 1, 8, b"x", usize::MAX);
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         assert!(client.media().iter().map(|media| media.0).eq(1..=8));
     }
 
@@ -831,7 +831,7 @@ mod tests {
         assert!(matches!(client.session.check(late), Err(Error::TimedOut)));
         client.session.begin_phase(late);
         assert!(client.session.check(late).is_ok());
-        settle(&mut client, &mut server, 5, late);
+        exchange_all(&mut client, &mut server, 5, late);
         assert!(client.streams());
     }
 
@@ -839,7 +839,7 @@ mod tests {
     fn a_peer_that_does_not_read_its_answers_is_not_read_from() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         let ping = command::user_control(6, &[0, 0, 0, 1]);
         for _ in 0..20_000 {
             server.session.send_command(&mut server.wishes, &ping).unwrap();
@@ -848,7 +848,7 @@ mod tests {
             assert!(client.session.queued() <= MAX_ANSWERS + 1000);
         }
         assert!(!client.session.wants_input() && !client.input.is_empty());
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         assert!(client.session.wants_input() && client.input.is_empty());
     }
 
@@ -856,7 +856,7 @@ mod tests {
     fn answers_that_were_sent_do_not_count_although_the_queue_is_never_empty() {
         let now = Instant::now();
         let (mut client, mut server) = pair(true, false, now);
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         let ping = command::user_control(6, &[0, 0, 0, 1]);
         for _ in 0..20_000 {
             while client.session.queued() <= 2 * MAX_ANSWERS {
@@ -881,7 +881,7 @@ mod tests {
     fn requests_wait_while_the_client_does_not_read_replies() {
         let now = Instant::now();
         let (mut client, mut server) = pair(true, false, now);
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         let publish = command::publish(&mut client.session.state, &client.wishes.0);
         for _ in 0..2000 {
             client.session.send_command(&mut client.wishes, &publish).unwrap();
@@ -890,7 +890,7 @@ mod tests {
             assert!(server.session.queued() <= MAX_ANSWERS + 1000);
         }
         assert!(!server.session.wants_input());
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         assert!(server.session.wants_input() && server.input.is_empty());
     }
 
@@ -927,7 +927,7 @@ mod tests {
         let (mut client, mut server) = pair(true, false, now);
         (client.wishes.0.user, client.wishes.0.password) = (b"user", b"password");
         server.refusal = Some("code=403 need auth; authmod=adobe");
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         assert!(
             matches!(client.events.last(), Some(Event::Login(token)) if token == b"?authmod=adobe&user=user")
         );
@@ -938,7 +938,7 @@ mod tests {
     fn a_time_out_anywhere_loses_nothing() {
         let now = Instant::now();
         let (mut client, mut server) = pair(false, false, now);
-        settle(&mut client, &mut server, 1000, now);
+        exchange_all(&mut client, &mut server, 1000, now);
         for (timestamp, length) in [(0, 10), (40, 300), (80, 1000)] {
             send(&mut server, 1, timestamp, &vec![timestamp as u8; length], usize::MAX);
         }
@@ -958,11 +958,11 @@ mod tests {
         let now = Instant::now();
         for nonsense in [0, -1, i32::MIN] {
             let (mut client, mut server) = pair(false, false, now);
-            settle(&mut client, &mut server, 1000, now);
+            exchange_all(&mut client, &mut server, 1000, now);
             client.session.state.in_chunk_size = nonsense;
             server.session.state.out_chunk_size = nonsense;
             send(&mut server, 1, 40, &[7; 500], usize::MAX);
-            settle(&mut client, &mut server, 50, now);
+            exchange_all(&mut client, &mut server, 50, now);
             assert_eq!(client.media(), [(40, vec![7; 500])]);
         }
     }

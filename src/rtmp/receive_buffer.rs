@@ -22,13 +22,13 @@ const KEPT_FOR: u32 = 16;
 
 /// Bytes that were received in advance, besides those in the struct.
 #[derive(Debug)]
-pub(crate) struct Reservoir {
+pub(crate) struct ReceiveBuffer {
     memory: Vec<u8>,
     /// The number of successive receives that would have fitted into the struct.
     modest: u32,
 }
 
-impl Reservoir {
+impl ReceiveBuffer {
     /// An empty buffer, or none if memory is short: it only saves time.
     fn new() -> Option<Box<Self>> {
         let mut memory = Vec::new();
@@ -109,57 +109,66 @@ impl Reservoir {
     }
 }
 
-/// The unread bytes, in the struct or in the reservoir.
+/// The unread bytes, in the struct or in the receive buffer.
 #[inline(always)]
-pub(crate) fn unread<'r>(inbox: &'r Inbox<'_>, reservoir: Option<&'r Reservoir>) -> &'r [u8] {
-    reservoir.and_then(|reservoir| reservoir.unread(inbox.sb())).unwrap_or_else(|| inbox.unread())
+pub(crate) fn unread<'r>(inbox: &'r Inbox<'_>, receive_buffer: Option<&'r ReceiveBuffer>) -> &'r [u8] {
+    receive_buffer
+        .and_then(|receive_buffer| receive_buffer.unread(inbox.sb()))
+        .unwrap_or_else(|| inbox.unread())
 }
 
 /// As [`unread`], mutable.
-pub(crate) fn unread_mut<'r>(inbox: &'r mut Inbox<'_>, reservoir: Option<&'r mut Reservoir>) -> &'r mut [u8] {
+pub(crate) fn unread_mut<'r>(
+    inbox: &'r mut Inbox<'_>,
+    receive_buffer: Option<&'r mut ReceiveBuffer>,
+) -> &'r mut [u8] {
     let sb = inbox.sb();
-    let place = reservoir.and_then(|reservoir| {
-        let offset = reservoir.offset(sb);
-        reservoir.memory.get_mut(offset..)?.get_mut(..sb.size())
+    let place = receive_buffer.and_then(|receive_buffer| {
+        let offset = receive_buffer.offset(sb);
+        receive_buffer.memory.get_mut(offset..)?.get_mut(..sb.size())
     });
     place.unwrap_or_else(|| inbox.newest(usize::MAX))
 }
 
-/// Receives available bytes after the unread ones; returns whether there were any. Creates or frees a reservoir as needed.
-pub(crate) fn fill_now(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) -> Result<bool> {
-    release_idle(inbox, reservoir);
-    if let Some(reservoir) = reservoir {
-        return reservoir.fill_now(inbox);
+/// Receives available bytes after the unread ones; returns whether there were any. Creates or frees a receive buffer as needed.
+pub(crate) fn fill_now(
+    inbox: &mut Inbox<'_>,
+    receive_buffer: &mut Option<Box<ReceiveBuffer>>,
+) -> Result<bool> {
+    release_idle(inbox, receive_buffer);
+    if let Some(receive_buffer) = receive_buffer {
+        return receive_buffer.fill_now(inbox);
     }
     let received = inbox.fill_now()?;
     if inbox.unread().len() == sockbuf::CAPACITY {
-        provide(reservoir);
+        provide(receive_buffer);
     }
     Ok(received)
 }
 
-/// Creates a reservoir unless there is one: the peer has sent more than the buffer has room for.
-pub(crate) fn provide(reservoir: &mut Option<Box<Reservoir>>) {
-    if reservoir.is_none() {
-        *reservoir = Reservoir::new();
+/// Creates a receive buffer unless there is one: the peer has sent more than the buffer has room for.
+pub(crate) fn provide(receive_buffer: &mut Option<Box<ReceiveBuffer>>) {
+    if receive_buffer.is_none() {
+        *receive_buffer = ReceiveBuffer::new();
     }
 }
 
 /// Frees the memory if it was not useful lately.
-pub(crate) fn release_idle(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) {
-    if reservoir.as_ref().is_some_and(|reservoir| reservoir.is_idle()) {
-        release(inbox, reservoir);
+pub(crate) fn release_idle(inbox: &mut Inbox<'_>, receive_buffer: &mut Option<Box<ReceiveBuffer>>) {
+    if receive_buffer.as_ref().is_some_and(|receive_buffer| receive_buffer.is_idle()) {
+        release(inbox, receive_buffer);
     }
 }
 
 /// Frees the memory if the unread bytes fit into the struct.
-pub(crate) fn release(inbox: &mut Inbox<'_>, reservoir: &mut Option<Box<Reservoir>>) {
-    if let Some(bytes) = reservoir.as_ref().and_then(|reservoir| reservoir.unread(inbox.sb())) {
+pub(crate) fn release(inbox: &mut Inbox<'_>, receive_buffer: &mut Option<Box<ReceiveBuffer>>) {
+    if let Some(bytes) = receive_buffer.as_ref().and_then(|receive_buffer| receive_buffer.unread(inbox.sb()))
+    {
         let Some(room) = inbox.whole_mut().get_mut(..bytes.len()) else { return };
         room.copy_from_slice(bytes);
         inbox.show_front(bytes.len());
     }
-    *reservoir = None;
+    *receive_buffer = None;
 }
 
 #[cfg(test)]
@@ -180,7 +189,7 @@ mod tests {
     /// A buffer on one end of a pair of sockets.
     struct Line {
         sb: Box<RTMPSockBuf>,
-        reservoir: Option<Box<Reservoir>>,
+        receive_buffer: Option<Box<ReceiveBuffer>>,
         near: Socket,
         far: Socket,
         sent: usize,
@@ -204,12 +213,12 @@ mod tests {
             // SAFETY: all-zero bytes are a valid `RTMPSockBuf`.
             let mut sb = Box::new(unsafe { std::mem::zeroed::<RTMPSockBuf>() });
             sb.sb_socket = number_of(near.as_fd());
-            Self { sb, reservoir: None, near, far, sent: 0, taken: 0 }
+            Self { sb, receive_buffer: None, near, far, sent: 0, taken: 0 }
         }
 
-        fn with_reservoir() -> Self {
+        fn with_receive_buffer() -> Self {
             let mut line = Self::new();
-            provide(&mut line.reservoir);
+            provide(&mut line.receive_buffer);
             line
         }
 
@@ -223,21 +232,21 @@ mod tests {
 
         fn fill_now(&mut self) -> bool {
             let mut inbox = inbox(&raw mut *self.sb);
-            fill_now(&mut inbox, &mut self.reservoir).unwrap()
+            fill_now(&mut inbox, &mut self.receive_buffer).unwrap()
         }
 
         fn fill(&mut self, patience: &dyn Patience) -> Result<()> {
-            let reservoir = self.reservoir.as_mut().unwrap();
+            let receive_buffer = self.receive_buffer.as_mut().unwrap();
             let inbox = inbox(&raw mut *self.sb);
-            reservoir.gather(&inbox);
-            let result = reservoir.fill(inbox.sb(), patience);
-            reservoir.show(inbox.sb());
+            receive_buffer.gather(&inbox);
+            let result = receive_buffer.fill(inbox.sb(), patience);
+            receive_buffer.show(inbox.sb());
             result
         }
 
         fn unread(&mut self) -> Vec<u8> {
             let inbox = inbox(&raw mut *self.sb);
-            unread(&inbox, self.reservoir.as_deref()).to_vec()
+            unread(&inbox, self.receive_buffer.as_deref()).to_vec()
         }
 
         /// The bytes that a program finds through the struct's fields.
@@ -263,7 +272,7 @@ mod tests {
 
         fn release(&mut self) {
             let mut inbox = inbox(&raw mut *self.sb);
-            release(&mut inbox, &mut self.reservoir);
+            release(&mut inbox, &mut self.receive_buffer);
         }
     }
 
@@ -271,7 +280,7 @@ mod tests {
     fn full_buffer_provides_a_larger_one_and_keeps_the_order() {
         let mut line = Line::new();
         line.send(40_000);
-        assert!(line.fill_now() && line.reservoir.is_some() && !line.is_outside());
+        assert!(line.fill_now() && line.receive_buffer.is_some() && !line.is_outside());
         line.take(sockbuf::CAPACITY - 7);
         assert!(line.fill_now() && line.is_outside());
         assert_eq!(line.unread().len(), 40_000 - sockbuf::CAPACITY + 7);
@@ -284,7 +293,7 @@ mod tests {
     fn a_buffer_that_is_not_full_provides_nothing() {
         let mut line = Line::new();
         line.send(sockbuf::CAPACITY - 1);
-        assert!(line.fill_now() && line.reservoir.is_none());
+        assert!(line.fill_now() && line.receive_buffer.is_none());
     }
 
     #[test]
@@ -307,7 +316,7 @@ mod tests {
             for round in 0..3 * SIZES.len() {
                 line.send(SIZES[round % SIZES.len()]);
                 while line.sent - line.taken - line.unread().len() > 0 {
-                    if round % 3 == 1 && line.reservoir.is_some() {
+                    if round % 3 == 1 && line.receive_buffer.is_some() {
                         line.fill(&Endless).unwrap();
                     } else {
                         assert!(line.fill_now());
@@ -320,7 +329,7 @@ mod tests {
                 line.take(count);
                 if round % 4 == 3 {
                     line.release();
-                    assert!(line.reservoir.is_none() && !line.is_outside());
+                    assert!(line.receive_buffer.is_none() && !line.is_outside());
                 }
             }
             let count = line.unread().len();
@@ -331,7 +340,7 @@ mod tests {
 
     #[test]
     fn all_of_the_memory_is_used_by_one_receive() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         line.send(CAPACITY + 5);
         assert!(line.fill_now());
         assert_eq!(line.unread().len(), CAPACITY);
@@ -342,7 +351,7 @@ mod tests {
 
     #[test]
     fn modest_receives_let_it_go_and_a_large_one_in_between_does_not() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         for size in [sockbuf::CAPACITY, sockbuf::CAPACITY + 1] {
             for _ in 0..KEPT_FOR - 1 {
                 line.send(10);
@@ -357,9 +366,9 @@ mod tests {
             }
             // That was one receive too many.
             line.send(100);
-            assert!(line.fill_now() && line.reservoir.is_none() && !line.is_outside());
+            assert!(line.fill_now() && line.receive_buffer.is_none() && !line.is_outside());
             line.take(100);
-            provide(&mut line.reservoir);
+            provide(&mut line.receive_buffer);
         }
         for _ in 0..KEPT_FOR {
             line.send(10);
@@ -375,29 +384,29 @@ mod tests {
 
     #[test]
     fn a_look_at_an_empty_socket_is_no_modest_receive() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         for _ in 0..3 * KEPT_FOR {
             assert!(!line.fill_now());
         }
-        assert!(line.reservoir.is_some());
+        assert!(line.receive_buffer.is_some());
     }
 
     #[test]
     fn bytes_that_do_not_fit_the_struct_keep_the_larger_buffer() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         line.send(sockbuf::CAPACITY + 1);
         assert!(line.fill_now());
         line.release();
-        assert!(line.reservoir.is_some() && line.is_outside());
+        assert!(line.receive_buffer.is_some() && line.is_outside());
         line.take(1);
         line.release();
-        assert!(line.reservoir.is_none() && !line.is_outside());
+        assert!(line.receive_buffer.is_none() && !line.is_outside());
         line.take(sockbuf::CAPACITY);
     }
 
     #[test]
     fn timeout_is_reported_without_losing_bytes() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         line.send(30);
         line.fill(&Endless).unwrap();
         line.take(20);
@@ -418,7 +427,7 @@ mod tests {
     #[test]
     #[cfg_attr(windows, ignore = "Windows does not say whether a socket blocks")]
     fn a_socket_that_does_not_block_is_not_waited_for() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         line.near.set_nonblocking(true).unwrap();
         assert!(matches!(line.fill(&Endless), Err(Error::TimedOut)));
         line.send(5);
@@ -428,7 +437,7 @@ mod tests {
 
     #[test]
     fn the_end_of_the_connection_comes_after_the_last_byte() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         line.send(30);
         line.far = pair().0;
         line.fill(&Endless).unwrap();
@@ -470,22 +479,22 @@ mod tests {
 
     #[test]
     fn bytes_received_while_a_connection_is_closed_are_not_shown() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         line.send(30);
         line.fill(&Endless).unwrap();
         let sb = &raw mut *line.sb;
-        let mut reservoir = line.reservoir.take().unwrap();
+        let mut receive_buffer = line.receive_buffer.take().unwrap();
         let closing = Closing { sb, far: &line.far, asked: Cell::new(0) };
         // SAFETY: the buffer is initialised, and only this thread uses it.
         unsafe {
             let inbox = inbox(sb);
-            reservoir.gather(&inbox);
+            receive_buffer.gather(&inbox);
             assert_eq!((*sb).sb_size, 30);
-            reservoir.fill(inbox.sb(), &closing).unwrap();
+            receive_buffer.fill(inbox.sb(), &closing).unwrap();
             assert!(closing.asked.get() > 0, "there was a wait");
             // The memory is freed with the session.
             assert_eq!((*sb).sb_size, 0);
-            reservoir.show(inbox.sb());
+            receive_buffer.show(inbox.sb());
             assert_eq!((*sb).sb_size, 1030);
         }
     }
@@ -494,7 +503,7 @@ mod tests {
     fn invalid_fields_count_as_empty() {
         let mut other = [0_u8; 64];
         for case in 0..9 {
-            let mut line = Line::with_reservoir();
+            let mut line = Line::with_receive_buffer();
             line.send(50_000);
             assert!(line.fill_now() && line.is_outside());
             match case {
@@ -511,7 +520,7 @@ mod tests {
             assert!(line.unread().is_empty(), "case {case}");
             if case % 2 == 0 {
                 line.release();
-                assert!(line.reservoir.is_none() && line.unread().is_empty(), "case {case}");
+                assert!(line.receive_buffer.is_none() && line.unread().is_empty(), "case {case}");
             }
             line.taken = line.sent;
             line.send(20);
@@ -523,7 +532,7 @@ mod tests {
 
     #[test]
     fn programs_may_skip_bytes_themselves() {
-        let mut line = Line::with_reservoir();
+        let mut line = Line::with_receive_buffer();
         line.send(50_000);
         assert!(line.fill_now());
         line.sb.sb_start = line.sb.sb_start.wrapping_add(1000);
