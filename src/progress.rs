@@ -117,7 +117,10 @@ pub(crate) struct Progress {
     /// Whether the last receive took everything that was on the socket. Holds until the next step, or the next call that would
     /// receive.
     pub(crate) drained: bool,
-    /// Whether `RTMP_Step` has reported them, and no call has read since.
+    /// Whether a call has ended because of that without asking the system. Holds until the system has nothing, or a call finds
+    /// something for the program.
+    pub(crate) assumed_empty: bool,
+    /// Whether `RTMP_Step` has reported bytes for a call that reads, and no call has read since.
     pub(crate) told: bool,
     /// An error of receiving or sending that a step has stored, for the call that it concerns.
     pub(crate) receive_error: Option<Error>,

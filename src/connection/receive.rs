@@ -61,12 +61,16 @@ impl Handle {
 
     /// As `fill`, from a carrier.
     fn fill_from(&self, carrier: &Carrier) -> Result<()> {
-        let mut is_drained = false;
+        let mut was_drained = false;
         if self.never_waits() {
-            is_drained = self.progress(|progress| mem::take(&mut progress.drained));
+            // A peer may send while its bytes are processed. If nothing was found in them, the system is asked every second time.
+            was_drained = self.progress(|progress| {
+                let may_assume = !progress.assumed_empty && progress.flooded_since.is_none();
+                mem::take(&mut progress.drained) && may_assume
+            });
             self.prepare_to_receive()?;
         }
-        let result = if is_drained {
+        let result = if was_drained {
             // A call of the system would find nothing.
             self.check().and(Err(Error::Again))
         } else {
@@ -75,7 +79,12 @@ impl Handle {
         self.show_tunnel(carrier);
         let count = if self.never_waits() {
             let is_drained = result.is_ok() && carrier.is_drained();
-            self.progress(|progress| progress.drained = is_drained);
+            self.progress(|progress| {
+                progress.drained = is_drained;
+                if result.is_err() {
+                    progress.assumed_empty = was_drained;
+                }
+            });
             self.note_received(result)
         } else {
             result
@@ -122,7 +131,7 @@ impl Handle {
 
     /// Notes that a call has found something for the program.
     pub(crate) fn note_found(&self) {
-        self.progress_if_any(|progress| progress.flooded_since = None);
+        self.progress_if_any(|progress| (progress.flooded_since, progress.assumed_empty) = (None, false));
     }
 
     /// Notes that a call reads, and so processes what a step has reported.
