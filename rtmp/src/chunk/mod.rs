@@ -6,7 +6,7 @@
 //! ```
 //! use rtmp::{chunk, message::MessageType};
 //!
-//! Out: the pieces of one message, to be sent in this order.
+//! // Out: the pieces of one message, to be sent in this order.
 //! let message = chunk::Outgoing {
 //!     chunk_stream: 6,
 //!     format: 0,
@@ -18,7 +18,7 @@
 //! let mut encoder = chunk::Encoder::new();
 //! let wire: Vec<u8> = encoder.encode(&message, chunk::DEFAULT_CHUNK_SIZE)?.pieces().flatten().copied().collect();
 //!
-//! In: chunk by chunk; unused bytes are offered again, with more after them.
+//! // In: chunk by chunk; unused bytes are offered again, with more after them.
 //! let mut decoder = chunk::Decoder::<Vec<u8>>::new();
 //! let mut input = &wire[..];
 //! let received = loop {

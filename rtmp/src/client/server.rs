@@ -42,7 +42,7 @@ const MEDIA: u32 = 4;
 /// ```no_run
 /// use rtmp::{Server, ServerEvent, Request};
 ///
-/// Accepts every stream that is published, and prints the size of its messages.
+/// // Accepts every stream that is published, and prints the size of its messages.
 /// let server = Server::bind("127.0.0.1:1935")?;
 /// loop {
 ///     let mut session = server.accept()?;

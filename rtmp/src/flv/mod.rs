@@ -10,7 +10,7 @@
 //! let tag = flv::TagHeader { kind: MessageType::AUDIO.0, length: 3, timestamp: 40 };
 //! let file = [&flv::FILE_HEADER[..], &tag.write(), b"\xAF\x01\x21", &tag.previous_tag_size()].concat();
 //!
-//! A file is published in pieces of any size: each message is passed on when its last byte has arrived.
+//! // A file is published in pieces of any size: each message is passed on when its last byte has arrived.
 //! let mut writer = flv::Writer::<Vec<u8>>::default();
 //! let mut messages = Vec::new();
 //! for piece in [&file[..26], &file[26..]] {

@@ -11,7 +11,7 @@
 //! let mut client = Client::new(options, &mut rtmp::random::system)?;
 //! let mut server = Server::new(ServerOptions::default(), &mut rtmp::random::system)?;
 //!
-//! The bytes that each has sent and the other has not used yet, in place of sockets.
+//! // The bytes that each has sent and the other has not used yet, in place of sockets.
 //! let (mut to_server, mut to_client) = (client.start(), Vec::new());
 //! let (mut of_client, mut of_server) = (None, None);
 //! while of_client.is_none() || of_server.is_none() {

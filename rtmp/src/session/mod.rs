@@ -10,11 +10,11 @@
 //! let mut state = State::default();
 //! let mut calls = Vec::new();
 //!
-//! The first command, for the chunk layer to send. The stored number identifies its result.
+//! // The first command, for the chunk layer to send. The stored number identifies its result.
 //! let connect = command::connect(&mut state, &profile, &[]);
 //! assert_eq!(connect.remember, Some(("connect", 1)));
 //!
-//! Then react to every message that arrives. Here the server asks whether the client is still there.
+//! // Then react to every message that arrives. Here the server asks whether the client is still there.
 //! let ping = [0, 6, 0, 0, 0, 42];
 //! let mut context =
 //!     Context { state: &mut state, profile: &profile, calls: &mut calls, media_clock: 0, random: random::system };

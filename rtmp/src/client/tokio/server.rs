@@ -24,7 +24,7 @@ use crate::{
 /// # async fn serve() -> rtmp::Result<()> {
 /// use rtmp::{Request, ServerEvent};
 ///
-/// Accepts every stream that is published, and prints the size of its messages.
+/// // Accepts every stream that is published, and prints the size of its messages.
 /// let server = rtmp::tokio::Server::new(rtmp::Server::bind("127.0.0.1:1935")?)?;
 /// loop {
 ///     let mut session = server.accept().await?;
