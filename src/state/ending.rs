@@ -75,23 +75,21 @@ impl Drop for Handle {
     fn drop(&mut self) {
         // SAFETY: the handle ends here, and none of its parts is used afterwards.
         let private = unsafe { ManuallyDrop::take(&mut self.private) };
-        let is_open = || field!(self.sb(), sb_socket).get() != -1;
-        let stays = || is_open() || private.never_waits.load(Ordering::Relaxed);
-        if stays() && !private.has_retired.load(Ordering::Relaxed) {
-            return;
-        }
-        let stays = stays();
-        let settings = if stays { Settings::default() } else { private.settings() };
-        let origin = settings.origin;
-        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
+        // While the gate is held, no other call begins or ends: what is decided here holds for the session as it is left.
         let keeper = self.gate().hold();
+        let is_open = || field!(self.sb(), sb_socket).get() != -1;
+        let stays = is_open() || private.never_waits.load(Ordering::Relaxed);
         let on_slot = hangs_on(self.rtmp(), &private, &keeper);
-        if Arc::strong_count(&private) != 1 + usize::from(on_slot) {
+        let is_last = Arc::strong_count(&private) == 1 + usize::from(on_slot);
+        if !is_last || (on_slot && stays && !private.has_retired.load(Ordering::Relaxed)) {
             // Before the gate is released: of two calls that end at the same time, the second has to see that it is the last.
             drop(private);
             drop(keeper);
             return;
         }
+        let settings = if stays { Settings::default() } else { private.settings() };
+        let origin = settings.origin;
+        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
         let mut only = Some(private);
         if on_slot {
             only = put(self.rtmp(), &keeper, None);
