@@ -86,7 +86,7 @@ fn plays_and_publishes(language: &str, command: impl Fn() -> Command) {
         &["-q", "--live", "-o", &published.to_string_lossy(), &server.url("mine")],
     );
     let player = need!(player);
-    // A live stream that is over before the player asks for it never comes again.
+    // A player that asks for a live stream after its end would wait for another one.
     server.wait_for_log("plays live/mine");
     let film = clip.to_string_lossy();
     call(&command, &["publish", &film, &server.url("mine")]).expect(language);
