@@ -148,23 +148,29 @@ pub(crate) unsafe fn release_string(string: *mut AVal) {
     }
 }
 
+/// Changes the size of an array of the C allocator. If this fails, the old one stays valid.
+///
+/// # Safety
+/// `array` is null or came from the C allocator.
+pub(crate) unsafe fn resize<T>(array: *mut T, entries: usize) -> Result<*mut T> {
+    let size = entries.checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
+    // SAFETY: the block is null or came from the C allocator, by the Safety section.
+    let resized = unsafe { libc::realloc(array.cast(), size) }.cast::<T>();
+    if resized.is_null() { Err(Error::OutOfMemory) } else { Ok(resized) }
+}
+
 /// Grows an array of the C allocator from `old` to `new` entries, the new ones zero; the old array is freed unless this fails.
 ///
 /// # Safety
 /// `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`.
 pub(crate) unsafe fn grow_zeroed<T>(array: *mut T, old: usize, new: usize) -> Result<*mut T> {
-    let size = new.checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
-    // SAFETY: `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`, by the
-    // Safety section.
-    let grown = unsafe { libc::realloc(array.cast(), size) }.cast::<T>();
-    if grown.is_null() {
-        return Err(Error::OutOfMemory);
+    // SAFETY: the array is null or came from the C allocator, by the Safety section; then it has `new` entries, and those
+    // from `old` on are new.
+    unsafe {
+        let grown = resize(array, new)?;
+        ptr::write_bytes(grown.add(old), 0, new.saturating_sub(old));
+        Ok(grown)
     }
-    if new > old {
-        // SAFETY: the array now has `new` entries; those from `old` on are new.
-        unsafe { ptr::write_bytes(grown.add(old), 0, new - old) };
-    }
-    Ok(grown)
 }
 
 /// A packet body: one `malloc` block with `RTMP_MAX_HEADER_SIZE` bytes before the body and a NUL after it.

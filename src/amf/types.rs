@@ -141,32 +141,46 @@ impl AMFObjectProperty {
         p_UTCoffset: 0,
     };
 
-    /// The members, if this is an object or an array.
-    pub(super) fn members(&self) -> Option<&AMFObject> {
-        match self.p_type {
-            // SAFETY: these types say that the union holds an object, and any bits are a valid one.
-            AMF_OBJECT | AMF_ECMA_ARRAY | AMF_STRICT_ARRAY => Some(unsafe { &self.p_vu.p_object }),
-            _ => None,
+    /// What the union holds.
+    #[inline]
+    fn value(&self) -> Held<'_> {
+        // SAFETY: `p_type` says which member the union holds, and any bits are a valid number, string or object.
+        unsafe {
+            match self.p_type {
+                AMF_NUMBER | AMF_BOOLEAN | AMF_DATE => Held::Number(self.p_vu.p_number),
+                AMF_STRING => Held::Text(&self.p_vu.p_aval),
+                AMF_OBJECT | AMF_ECMA_ARRAY | AMF_STRICT_ARRAY => Held::Members(&self.p_vu.p_object),
+                _ => Held::Nothing,
+            }
         }
     }
 
     /// The number, if this type is kept as one; 0.0 otherwise.
+    #[inline]
     pub(super) fn number(&self) -> f64 {
-        match self.p_type {
-            // SAFETY: these types say that the union holds a number, and any bits are a valid one.
-            AMF_NUMBER | AMF_BOOLEAN | AMF_DATE => unsafe { self.p_vu.p_number },
-            _ => 0.0,
-        }
+        if let Held::Number(number) = self.value() { number } else { 0.0 }
     }
 
-    /// The text, if this is a string; empty otherwise.
-    pub(super) fn string(&self) -> AVal {
-        match self.p_type {
-            // SAFETY: this type says that the union holds a string, and any bits are a valid one.
-            AMF_STRING => unsafe { self.p_vu.p_aval },
-            _ => AVal::EMPTY,
-        }
+    /// The text, if this is a string.
+    #[inline]
+    pub(super) fn text(&self) -> Option<&AVal> {
+        if let Held::Text(text) = self.value() { Some(text) } else { None }
     }
+
+    /// The members, if this is an object or an array.
+    #[inline]
+    pub(super) fn members(&self) -> Option<&AMFObject> {
+        if let Held::Members(members) = self.value() { Some(members) } else { None }
+    }
+}
+
+/// The value of a property.
+enum Held<'a> {
+    Number(f64),
+    Text(&'a AVal),
+    Members(&'a AMFObject),
+    /// None, or one that this library does not read.
+    Nothing,
 }
 
 /// The definition of an AMF3 class.
