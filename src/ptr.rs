@@ -36,9 +36,12 @@ pub(crate) unsafe fn aval_bytes<'a>(value: &AVal) -> &'a [u8] {
 /// # Safety
 /// `data` is null or readable for `len` bytes for as long as the result is used.
 pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static str) -> Result<&'a [u8]> {
-    let Ok(len) = u32::try_from(len) else { return Err(Error::Invalid(name)) };
     // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
-    unsafe { items(data.cast(), len) }.ok_or(Error::Invalid(name))
+    match u32::try_from(len).ok().and_then(|len| unsafe { items(data.cast(), len) }) {
+        Some(bytes) => Ok(bytes),
+        // Built only when needed: most calls are short, and creating an error would cost as much as the call.
+        None => Err(Error::Invalid(name)),
+    }
 }
 
 /// A pointer that must not be null, as a shared reference.
@@ -76,7 +79,8 @@ impl<T: Copy> Out<T> {
     /// `place` is null or writable until the result was used.
     #[inline]
     pub(crate) unsafe fn new(place: *mut T, name: &'static str) -> Result<Self> {
-        NonNull::new(place).map(Self).ok_or(Error::Invalid(name))
+        let Some(place) = NonNull::new(place) else { return Err(Error::Invalid(name)) };
+        Ok(Self(place))
     }
 
     #[inline]

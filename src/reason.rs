@@ -374,12 +374,9 @@ pub(super) fn refusal() -> Error {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
 pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
-    let session = NonNull::new(r).ok_or(Error::Invalid(NO_SESSION))?;
-    SESSION.set(r);
-    if is_told(|told| told == r) {
-        return Err(refusal());
-    }
-    Ok(session)
+    // SAFETY: as for this function.
+    let session = unsafe { looking_at(r) }?;
+    if is_told(|told| told == r) { Err(refusal()) } else { Ok(session) }
 }
 
 /// As [`about`], for functions that only read, and may be called in a callback of the same session.
@@ -406,10 +403,15 @@ pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     Ok(session)
 }
 
+/// The session of the innermost call of this thread.
+fn running<'a>() -> Option<Rtmp<'a>> {
+    // SAFETY: the session of a call is initialised until the call returns (`about`).
+    unsafe { Rtmp::new(SESSION.get()) }
+}
+
 /// Whether the program has aborted the calls of this session.
 fn is_aborted() -> bool {
-    // SAFETY: the session of a call is initialised until the call returns (`about`).
-    unsafe { Rtmp::new(SESSION.get()) }.is_some_and(|session| Gate::of(session).is_aborted())
+    running().is_some_and(|session| Gate::of(session).is_aborted())
 }
 
 /// Stores a reason that is not an error, or one without a name.
@@ -446,14 +448,12 @@ fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut
 
 /// The field of the call's session.
 fn field<'a>() -> Option<&'a AtomicI32> {
-    // SAFETY: the session of a call is initialised until the call returns (`about`).
-    unsafe { Rtmp::new(SESSION.get()) }.map(field_of)
+    running().map(field_of)
 }
 
 /// The field in which a session stores its reason.
 fn field_of(session: Rtmp<'_>) -> &AtomicI32 {
-    // SAFETY: the session outlives the result, and the field has no other use.
-    unsafe { AtomicI32::from_ptr(field!(session, Link.pFlags).as_ptr()) }
+    field!(session, Link.pFlags).atomic()
 }
 
 /// The reason of a session: its code, and the number of its text. A value that a program stored there is not a reason.

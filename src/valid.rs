@@ -5,10 +5,7 @@
 
 use std::{fmt, marker::PhantomData, ptr::NonNull};
 
-use super::{
-    rtmp::RTMP,
-    shared::{self, Shareable},
-};
+use super::{rtmp::RTMP, shared::Shareable};
 
 /// A valid `RTMP`.
 pub(crate) type Rtmp<'a> = Valid<'a, RTMP>;
@@ -74,19 +71,24 @@ impl<'a, T> Valid<'a, T> {
     }
 }
 
-impl<T: Shareable> Valid<'_, T> {
+impl<'a, T: Shareable> Valid<'a, T> {
+    /// A number or a pointer that other threads use, too.
+    #[inline(always)]
+    pub(crate) fn atomic(self) -> &'a T::Atomic {
+        // SAFETY: it is initialised, and Rust code uses it only in this form (`new`), which has its layout (`Shareable`).
+        unsafe { self.place.cast().as_ref() }
+    }
+
     /// Reads a number or a pointer, which other threads may be writing.
     #[inline(always)]
     pub(crate) fn get(self) -> T {
-        // SAFETY: it is initialised, and Rust code writes it with `set` (`new`).
-        unsafe { shared::read(self.as_ptr()) }
+        T::load(self.atomic())
     }
 
     /// Writes a number or a pointer, which other threads may be reading.
     #[inline(always)]
     pub(crate) fn set(self, value: T) {
-        // SAFETY: it is initialised, and Rust code reads it with `get` (`new`).
-        unsafe { shared::write(self.as_ptr(), value) }
+        T::store(self.atomic(), value);
     }
 }
 

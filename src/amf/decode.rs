@@ -140,9 +140,14 @@ unsafe fn decode<'a, T: Copy + From<OwnedObject>>(
         let mut list = OwnedObject::default();
         let result = input.and_then(|input| read(&mut list, input));
         place.write(list.into());
-        // Malformed data comes from the peer and is not an error of the call: the caller knows better what it means.
-        let used = result.inspect_err(|error| ::log::debug!("{error}")).ok();
-        Ok(used.and_then(|used| c_int::try_from(used).ok()).unwrap_or(MALFORMED))
+        Ok(match result {
+            Ok(used) => c_int::try_from(used).unwrap_or(MALFORMED),
+            // Malformed data comes from the peer, and is not an error of the call: the caller knows better what it means.
+            Err(error) => {
+                ::log::debug!("{error}");
+                MALFORMED
+            }
+        })
     })
 }
 

@@ -129,10 +129,7 @@ pub unsafe extern "C" fn AMF_EncodeNamedString(
     value: *const AVal,
 ) -> *mut c_char {
     // SAFETY: the bytes are writable, and the strings are null or valid, by the Safety section.
-    unsafe {
-        let value = Text::new(value, "value");
-        encode_named(output, outend, name, |room| Ok(string(room, value?)))
-    }
+    unsafe { encode_named(output, outend, name, |room| Ok(string(room, Text::new(value, "value")?))) }
 }
 
 /// Writes a name and a number, a member of an object.

@@ -94,8 +94,12 @@ impl Drop for OwnedObject {
 impl<'a> List<'a> for OwnedObject {
     #[inline]
     fn push(&mut self, name: &'a [u8], value: Value<'a, Self>) -> Result<()> {
-        // SAFETY: the array is null or came from here.
-        unsafe { append(&mut self.0.o_props, &mut self.0.o_num, || property(name, value)) }
+        let property = property(name, value)?;
+        // SAFETY: the array is null or came from here; without a place in it, only this function has the property.
+        unsafe {
+            append(&mut self.0.o_props, &mut self.0.o_num, property)
+                .inspect_err(|_| property.members().into_iter().for_each(|members| release(*members)))
+        }
     }
 }
 
@@ -143,18 +147,13 @@ pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectPropert
     unsafe { items(object.o_props, u32::try_from(object.o_num).unwrap_or(0)) }.unwrap_or_default()
 }
 
-/// Appends an item to an array of C's, which grows whenever its count is a multiple of `GROWTH`. The item is made when there is
-/// room for it.
+/// Appends an item to an array of C's, which grows whenever its count is a multiple of `GROWTH`.
 ///
 /// # Safety
 /// `*items` is null or an array from the C allocator with `*count` items and room up to the next multiple of
 /// `GROWTH`.
 #[inline]
-pub(super) unsafe fn append<T: Copy>(
-    items: &mut *mut T,
-    count: &mut c_int,
-    item: impl FnOnce() -> Result<T>,
-) -> Result<()> {
+pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
     let Ok(used) = usize::try_from(*count) else { return Err(Error::Invalid("a negative count")) };
     let Some(next) = count.checked_add(1) else { return Err(Error::OutOfMemory) };
     if used % GROWTH == 0 {
@@ -163,7 +162,6 @@ pub(super) unsafe fn append<T: Copy>(
     } else if items.is_null() {
         return Err(Error::Invalid("a count without an array"));
     }
-    let item = item()?;
     // SAFETY: the array has room up to the next multiple of `GROWTH`, which is above `used`.
     unsafe { items.add(used).write(item) };
     *count = next;
