@@ -50,7 +50,7 @@ pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
 #[cfg(unix)]
 unsafe fn is_writable(at: *mut c_char) -> Option<bool> {
     use std::{
-        io::{Error, Write},
+        io::Write,
         os::{fd::AsRawFd, unix::net::UnixStream},
     };
 
@@ -58,7 +58,7 @@ unsafe fn is_writable(at: *mut c_char) -> Option<bool> {
     {
         // SAFETY: the kernel checks that the byte can be written, and nothing else uses it, by the Safety section.
         let count = unsafe { libc::syscall(libc::SYS_getrandom, at, 1, libc::GRND_NONBLOCK) };
-        if count == 1 || Error::last_os_error().raw_os_error() == Some(libc::EFAULT) {
+        if count == 1 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT) {
             return Some(count == 1);
         }
         // Systems before Linux 3.17 do not have this call.
