@@ -259,13 +259,12 @@ impl Scope {
 }
 
 /// A function to call after a call with a session.
-type Follow = unsafe fn(*mut RTMP);
+type Follow = fn(Rtmp<'_>);
 
 /// Set when such a function is registered.
 static FOLLOW: OnceLock<Follow> = OnceLock::new();
 
-/// Registers `follow` to be called after every call with a session, which is initialised at that time. It is always the same
-/// function.
+/// Registers `follow` to be called after every call with a session. It is always the same function.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn follow_calls_with(follow: Follow) {
     let _ = FOLLOW.set(follow);
@@ -278,10 +277,8 @@ pub(super) fn has_followers() -> bool {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        let session = SESSION.get();
-        if let (true, false, Some(follow)) = (self.0.is_null(), session.is_null(), FOLLOW.get()) {
-            // SAFETY: the session of a call (`about`) is initialised until the exported function returns.
-            unsafe { follow(session) }
+        if let (true, Some(session), Some(follow)) = (self.0.is_null(), session(), FOLLOW.get()) {
+            follow(session);
         }
         SESSION.set(self.0);
     }
@@ -346,9 +343,10 @@ pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
     is_reporting() && TOLD.try_with(any).unwrap_or(false)
 }
 
-/// The session of the innermost call of this thread; null if there is none.
-pub(super) fn session() -> *mut RTMP {
-    SESSION.get()
+/// The session of the innermost call of this thread. The result is used during that call.
+pub(super) fn session<'a>() -> Option<Rtmp<'a>> {
+    // SAFETY: the session of a call is initialised until the call returns (`about`).
+    unsafe { Rtmp::new(SESSION.get()) }
 }
 
 /// The error of a call that comes from inside the log callback of another one with the same session. It is not logged, because
@@ -391,15 +389,9 @@ pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
     Ok(session)
 }
 
-/// The session of the innermost call of this thread.
-fn running<'a>() -> Option<Rtmp<'a>> {
-    // SAFETY: the session of a call is initialised until the call returns (`about`).
-    unsafe { Rtmp::new(SESSION.get()) }
-}
-
 /// Whether the program has aborted the calls of this session.
 fn is_aborted() -> bool {
-    running().is_some_and(|session| Gate::of(session).is_aborted())
+    session().is_some_and(|session| Gate::of(session).is_aborted())
 }
 
 /// Stores a reason that is not an error, or one without a name.
@@ -435,7 +427,7 @@ fn texts() -> MutexGuard<'static, Texts> {
 
 /// The field of the call's session.
 fn field<'a>() -> Option<&'a AtomicI32> {
-    running().map(field_of)
+    session().map(field_of)
 }
 
 /// The field in which a session stores its reason.

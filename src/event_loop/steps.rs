@@ -199,12 +199,8 @@ pub unsafe extern "C" fn RTMP_GetPollFd(r: *mut RTMP) -> c_int {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn descriptor(handle: &Handle) -> Result<c_int> {
-    /// # Safety
-    /// `r` points to an initialised `RTMP`.
-    unsafe fn follow(r: *mut RTMP) {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::existing(r) };
-        let Some(handle) = handle.filter(Handle::never_waits) else { return };
+    fn follow(r: crate::valid::Rtmp<'_>) {
+        let Some(handle) = Handle::of(r).filter(Handle::never_waits) else { return };
         let Some(mut descriptor) = handle.progress(|progress| progress.descriptor.take()) else { return };
         descriptor.watch(&interests(&handle), left(&handle));
         handle.progress(|progress| progress.descriptor = Some(descriptor));
