@@ -59,7 +59,7 @@ pub(super) fn set(value: c_int) {
 /// The value of `errno`.
 #[inline(always)]
 fn get() -> c_int {
-    // SAFETY: as for `set`.
+    // SAFETY: this is the address of this thread's `errno`, which every thread has, and which nothing refers to.
     unsafe { *errno_location() }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Hook<F> {
 
 // SAFETY: two addresses. The program is responsible for its function in the threads that use the session.
 unsafe impl<F> Send for Hook<F> {}
-// SAFETY: as above.
+// SAFETY: two addresses, which are only copied.
 unsafe impl<F> Sync for Hook<F> {}
 
 impl<F> Hook<F> {

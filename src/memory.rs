@@ -65,7 +65,7 @@ unsafe fn is_writable(at: *mut c_char) -> Option<bool> {
     }
     let (reader, mut writer) = UnixStream::pair().ok()?;
     writer.write_all(&[0]).ok()?;
-    // SAFETY: as above.
+    // SAFETY: the kernel checks that the byte can be written, and nothing else uses it, by the Safety section.
     Some(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) } == 1)
 }
 
@@ -303,7 +303,7 @@ impl AsMut<[u8]> for Body {
         if self.len == 0 {
             return &mut [];
         }
-        // SAFETY: as in `as_ref`, and the body is borrowed exclusively.
+        // SAFETY: the first `len` bytes were written by `append` or are those of `advance`, and the body is borrowed exclusively.
         unsafe { slice::from_raw_parts_mut(self.data, self.len) }
     }
 }

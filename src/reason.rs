@@ -360,7 +360,8 @@ pub(super) fn refusal() -> Error {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
 pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
-    // SAFETY: as for this function.
+    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
+    // section.
     let session = unsafe { looking_at(r) }?;
     if is_told(|told| told == r) { Err(refusal()) } else { Ok(session) }
 }

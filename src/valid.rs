@@ -93,30 +93,18 @@ impl<'a, T: Shareable> Valid<'a, T> {
 }
 
 impl<T: Copy> Valid<'_, T> {
-    /// Reads a larger value, which one thread at a time uses.
+    /// Reads a larger value, which one thread at a time uses. It need not be aligned.
     #[inline(always)]
     pub(crate) fn copy(self) -> T {
-        // SAFETY: it is initialised, and no other thread writes it (`new`).
-        unsafe { self.as_ptr().read() }
-    }
-
-    /// As [`Self::copy`], from a place that need not be aligned.
-    pub(crate) fn copy_unaligned(self) -> T {
         // SAFETY: it is initialised, and no other thread writes it (`new`).
         unsafe { self.as_ptr().read_unaligned() }
     }
 
-    /// As [`Self::put`], to a place that need not be aligned.
-    pub(crate) fn put_unaligned(self, value: T) {
-        // SAFETY: it is writable, and no other thread uses it (`new`).
-        unsafe { self.as_ptr().write_unaligned(value) }
-    }
-
-    /// Writes a larger value, which one thread at a time uses.
+    /// Writes a larger value, which one thread at a time uses. It need not be aligned.
     #[inline(always)]
     pub(crate) fn put(self, value: T) {
         // SAFETY: it is writable, and no other thread uses it (`new`).
-        unsafe { self.as_ptr().write(value) }
+        unsafe { self.as_ptr().write_unaligned(value) }
     }
 }
 

@@ -199,7 +199,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
             room.read(kind, tracks, count, nano).during(Phase::SENDING)?
         };
         let body = message.encode().during(Phase::SENDING)?;
-        // SAFETY: as above.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         if !handle.settings().enhanced.force {
             let peer = handle.core().session.peer().map(|peer| peer.capabilities.clone());
