@@ -1,6 +1,6 @@
 //! Pointers from C, turned into references where the C contract allows it.
 
-use std::{ptr::NonNull, slice};
+use std::{ffi::CStr, ptr::NonNull, slice};
 
 use libc::{c_char, c_int};
 use rtmp_core::error::{Error, Result};
@@ -42,6 +42,18 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static s
         // Built only when needed: most calls are short, and creating an error would cost as much as the call.
         None => Err(Error::Invalid(name)),
     }
+}
+
+/// The bytes of a C string, without its NUL.
+///
+/// # Safety
+/// `text` is null or NUL-terminated, and nobody writes to it while the result is used.
+pub(crate) unsafe fn c_string<'a>(text: *const c_char, name: &'static str) -> Result<&'a [u8]> {
+    if text.is_null() {
+        return Err(Error::Invalid(name));
+    }
+    // SAFETY: `text` is NUL-terminated, and nobody writes to it while the result is used, by the Safety section.
+    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// A pointer that must not be null, as a shared reference.

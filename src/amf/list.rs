@@ -2,7 +2,7 @@
 
 use std::{mem, ptr};
 
-use libc::{c_char, c_int};
+use libc::c_int;
 use rtmp_core::{
     amf::{List, Properties, Value, amf0},
     error::{Error, Result},
@@ -108,12 +108,12 @@ impl<'a> List<'a> for OwnedObject {
 fn property(name: &[u8], value: Value<'_, OwnedObject>) -> Result<AMFObjectProperty> {
     let number = |p_number| AMFPropertyValue { p_number };
     let object = |members: OwnedObject| AMFPropertyValue { p_object: members.into_raw() };
-    let p_name = borrowed(name)?;
+    let p_name = AVal::of(name)?;
     let mut p_UTCoffset = 0;
     let (p_type, p_vu) = match value {
         Value::Number(value) => (AMF_NUMBER, number(value)),
         Value::Boolean(value) => (AMF_BOOLEAN, number(f64::from(u8::from(value)))),
-        Value::String(text) => (AMF_STRING, AMFPropertyValue { p_aval: borrowed(text)? }),
+        Value::String(text) => (AMF_STRING, AMFPropertyValue { p_aval: AVal::of(text)? }),
         Value::Object(members) => (AMF_OBJECT, object(members)),
         Value::EcmaArray(members) => (AMF_ECMA_ARRAY, object(members)),
         Value::StrictArray(members) => (AMF_STRICT_ARRAY, object(members)),
@@ -121,21 +121,11 @@ fn property(name: &[u8], value: Value<'_, OwnedObject>) -> Result<AMFObjectPrope
             p_UTCoffset = utc_offset;
             (AMF_DATE, number(millis))
         }
-        Value::XmlDocument(text) => (AMF_XML_DOC, AMFPropertyValue { p_aval: borrowed(text)? }),
+        Value::XmlDocument(text) => (AMF_XML_DOC, AMFPropertyValue { p_aval: AVal::of(text)? }),
         Value::Null => (AMF_NULL, AMFPropertyValue { p_aval: AVal::EMPTY }),
         Value::Invalid => (AMF_INVALID, AMFPropertyValue { p_aval: AVal::EMPTY }),
     };
     Ok(AMFObjectProperty { p_name, p_type, p_vu, p_UTCoffset })
-}
-
-/// Bytes of the decoder's input in C's form; programs expect a null pointer if there are none.
-#[inline]
-fn borrowed(bytes: &[u8]) -> Result<AVal> {
-    if bytes.is_empty() {
-        return Ok(AVal::EMPTY);
-    }
-    let av_len = c_int::try_from(bytes.len()).map_err(|_| Error::TooLarge("AMF string"))?;
-    Ok(AVal { av_val: bytes.as_ptr().cast::<c_char>().cast_mut(), av_len })
 }
 
 /// The properties of an object; none if its count is not positive or its array is null.

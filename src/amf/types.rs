@@ -4,6 +4,8 @@ use std::ptr;
 
 use libc::{c_char, c_int, c_uint};
 
+use rtmp_core::error::{Error, Result};
+
 use crate::layout::assert_layout;
 
 /// The type of a property, one of the `AMF_` constants. Programs may store any number in it.
@@ -89,6 +91,16 @@ pub struct AVal {
 impl AVal {
     /// No string.
     pub const EMPTY: Self = Self { av_val: ptr::null_mut(), av_len: 0 };
+
+    /// Text in C's form: a null pointer if there is none, as programs expect. It is borrowed.
+    #[inline]
+    pub(crate) fn of(text: &[u8]) -> Result<Self> {
+        if text.is_empty() {
+            return Ok(Self::EMPTY);
+        }
+        let av_len = c_int::try_from(text.len()).map_err(|_| Error::TooLarge("AMF string"))?;
+        Ok(Self { av_val: text.as_ptr().cast_mut().cast(), av_len })
+    }
 }
 
 /// A list of properties. Owns the array, which `AMF_Reset` frees, but no name and no text.

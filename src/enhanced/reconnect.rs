@@ -9,7 +9,7 @@ use rtmp_core::{
     url::{self, Protocol},
 };
 
-use super::requested::{Requested, view};
+use super::requested::Requested;
 use crate::{
     FALSE, TRUE,
     amf::{AVal, encode::encode_extras, owned_list},
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, descrip
         let found = requested.url().during(Phase::Url)?;
         for (place, text) in [(url, found), (description, requested.description())] {
             if let Ok(place) = place {
-                place.write(view(text));
+                place.write(AVal::of(text)?);
             }
         }
         Ok(TRUE)
@@ -146,7 +146,7 @@ fn copy(to: Rtmp<'_>, from: Rtmp<'_>, url: &[u8]) -> Result<Arc<[u8]>> {
     let mut rest = &texts[..];
     for (string, (_, field)) in strings.iter().zip(STRINGS) {
         let (text, others) = rest.split_at(string.len());
-        *field(link) = view(text);
+        *field(link) = AVal::of(text)?;
         rest = others;
     }
     link.extras = owned_list(rest)?;
