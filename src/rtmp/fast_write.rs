@@ -51,7 +51,7 @@ pub(super) unsafe fn send(
     }
     // SAFETY: the packet's body is null or readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }.ok()?;
-    let encode = |core: &mut Core, chunk_size| Some(core.session.encoder().encode(&message, chunk_size));
+    let encode = |core: &mut Core, chunk_size| core.session.encoder().encode(&message, chunk_size).ok();
     match transmit(r, encode)? {
         Ok(format) => {
             packet.m_headerType = format;
@@ -76,11 +76,9 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         let stream_id = field!(r, m_stream_id).get();
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
-        let encoded = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size);
-        if let Ok(chunks) = &encoded {
-            mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
-        }
-        Some(encoded)
+        let chunks = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size).ok()?;
+        mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
+        Some(chunks)
     };
     match transmit(r, encode)? {
         Ok(_) => Some(size),
@@ -99,7 +97,7 @@ struct Unsent {
 
 /// Encodes a message and sends it; returns the header format. `None` if nothing has happened.
 #[inline(always)]
-fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>) -> Attempt {
+fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Chunks<'m>>) -> Attempt {
     // A full send buffer is an error for the system, but not for the caller.
     let _errno = Errno::keep();
     if globals::dumps() || reason::is_reporting() {
@@ -108,13 +106,11 @@ fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Resul
     let _shield = Shield::begin();
     let held = Held::of(r)?;
     // SAFETY: `wait` makes a handle before it ends `held`, and ends the turn before the handle.
-    let outbox = unsafe { held.outbox() };
-    let (chunks, mut passage) = outbox.try_past(|core| {
-        if core.session.is_encrypted() {
-            return None;
-        }
-        encode(core, session::chunk_size(field!(r, m_outChunkSize).get()))?.ok()
-    })?;
+    let mut passage = unsafe { held.outbox() }.try_past()?;
+    if passage.queue().session.is_encrypted() {
+        return None;
+    }
+    let chunks = encode(passage.queue(), session::chunk_size(field!(r, m_outChunkSize).get()))?;
     match held.sb().send_chunks_now(&chunks, passage.scratch()) {
         Some(Ok(sent)) if sent == chunks.len() => Some(Ok(chunks.format)),
         first => wait(held, passage, &chunks, first),
