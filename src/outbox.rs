@@ -47,6 +47,12 @@ impl<'a, Q> Passage<'a, Q> {
         &mut self.turn.scratch
     }
 
+    /// The queue.
+    #[inline]
+    pub(crate) fn queue(&mut self) -> &mut Q {
+        &mut self.queue
+    }
+
     /// Unlocks the queue, so that other threads can queue bytes while this one waits.
     pub(crate) fn unlock(self) -> Turn<'a, Q> {
         drop(self.queue);
