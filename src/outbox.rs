@@ -66,6 +66,12 @@ impl<Q: Queue> Outbox<Q> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// As [`Self::lock`], unless another thread uses the queue, or a panic left it in an inconsistent state.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<MutexGuard<'_, Q>> {
+        self.queue.try_lock().ok()
+    }
+
     /// Waits until no other thread is sending, and takes the turn.
     pub(crate) fn take_turn(&self) -> Turn<'_, Q> {
         Turn { outbox: self, scratch: self.turn.lock().unwrap_or_else(PoisonError::into_inner) }
@@ -85,7 +91,7 @@ impl<Q: Queue> Outbox<Q> {
     /// something is queued, or `begin` returns `None`.
     #[inline(always)]
     pub(crate) fn try_past<T>(&self, begin: impl FnOnce(&mut Q) -> Option<T>) -> Option<(T, Passage<'_, Q>)> {
-        let queue = self.queue.try_lock().ok()?;
+        let queue = self.try_lock()?;
         if queue.has_unsent() {
             return None;
         }
