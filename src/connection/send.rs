@@ -208,6 +208,7 @@ impl Handle {
         }
         let sent = carrier.send_now(&slices[..count])?;
         session.enqueue_rest(pieces(), len, sent);
+        self.note_bare(&core, &carrier);
         Ok(())
     }
 

@@ -220,6 +220,12 @@ impl<'a> SockBuf<'a> {
         arrange(chunks, scratch, |slices| tcp::send_slices_now(fd, slices))
     }
 
+    /// Sends what the system takes of some pieces at once, without TLS; `None` if there is no socket.
+    #[inline]
+    pub(crate) fn send_now(self, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {
+        Some(tcp::send_slices_now(self.socket().ok()?, pieces))
+    }
+
     /// Sends what is left of a message after `first` came of [`send_chunks_now`](Self::send_chunks_now).
     pub(crate) fn send_rest_of(
         self,

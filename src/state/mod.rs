@@ -69,6 +69,8 @@ pub(crate) struct Private {
     carried: AtomicBool,
     /// Whether calls never wait.
     never_waits: AtomicBool,
+    /// Whether the carrier only passes bytes to the socket, which a fast path does without it.
+    bare: AtomicBool,
     /// Whether a connection of a session that never waits is being made.
     opening: AtomicBool,
     /// Whether calls that never wait have begun something that every call has to continue, or an error of sending is stored.
