@@ -74,6 +74,33 @@ impl Target {
         self.name.contains("windows")
     }
 
+    /// Builds programs of `c-examples` into a directory, with the Makefile there.
+    fn build_tools(&self, names: &[&str], dir: &TempDir) {
+        let library = self.library.display();
+        let mut options = format!("-L{library} -lrtmp -Wl,-rpath,{library}");
+        if self.is_windows() {
+            options = format!("-L{library} -lrtmp");
+            self.copy_libraries(dir);
+        } else if self.library.join("librtmp.a").exists() {
+            // On librtmp 2.4 the programs do without these, so their references alone do not load them from an archive.
+            let newer = ["RTMP_SetNonBlocking", "RTMP_GetPollFds", "RTMP_GetErrorString", "RTMP_PeerCaps"];
+            options = newer.map(|name| format!("-Wl,-u,{name} ")).concat();
+            options += &format!("{library}/librtmp.a -lpthread -lm -ldl");
+        }
+        let mut make = Command::new("make");
+        make.arg("-C").arg(package().join("c-examples")).arg(format!("CC={}", self.compiler));
+        make.arg(format!("BUILD={}", dir.path().display())).arg(format!("CPPFLAGS={}", include_option()));
+        make.arg(format!("LDLIBS={options}")).args(["CFLAGS=-O", "WARNINGS=-Wall -Wextra -Werror"]);
+        run(make.args(names.iter().map(|name| dir.join(name))));
+    }
+
+    /// Windows looks for libraries where a program is.
+    fn copy_libraries(&self, dir: &TempDir) {
+        for file in ["librtmp.dll", "bcryptprimitives.dll"] {
+            fs::copy(self.library.join(file), dir.join(file)).expect("`make windows` has made it");
+        }
+    }
+
     /// Compiles a program, with the library if it needs that.
     fn compile(&self, source: &Path, dir: &TempDir, links: bool) -> PathBuf {
         let program = dir.join(if self.is_windows() { "program.exe" } else { "program" });
@@ -81,9 +108,7 @@ impl Target {
         command.arg(include_option()).arg(source).arg("-o").arg(&program);
         if links && self.is_windows() {
             command.arg(format!("-L{}", self.library.display())).args(["-lrtmp", "-lws2_32"]);
-            for file in ["librtmp.dll", "bcryptprimitives.dll"] {
-                fs::copy(self.library.join(file), dir.join(file)).expect("`make windows` has made it");
-            }
+            self.copy_libraries(dir);
         } else if links && self.library.join("librtmp.a").exists() {
             command.arg(self.library.join("librtmp.a")).args(["-lpthread", "-lm", "-ldl"]);
         } else if links {
@@ -261,6 +286,50 @@ fn omitted_parts_fail_and_name_their_feature() {
         lacks(&finish(serving, "serve"), "serve", "server");
         drop(client);
     }
+}
+
+/// `server`, `publish` and `receive` of `c-examples`, all of them on the other system: a live stream and a file.
+#[test]
+fn tools_serve_publish_and_record() {
+    let target = need!(Target::new());
+    need!(require::program("make"));
+    if !target.has("server") {
+        return;
+    }
+    let dir = TempDir::new("cross-tools");
+    target.build_tools(&["make_flv", "server", "publish", "receive"], &dir);
+    let start = |name: &str, arguments: &[&str]| {
+        let name = if target.is_windows() { format!("{name}.exe") } else { name.to_owned() };
+        Running::start(target.command(&dir.join(name)).args(arguments).current_dir(dir.path()))
+    };
+    let succeeds = |mut running: Running, name: &str| {
+        let status = running.wait(LIMIT);
+        assert!(status.is_some_and(|status| status.success()), "{name}: {status:?}: {}", running.stderr());
+        running
+    };
+    succeeds(start("make_flv", &["-t", "2", "film.flv"]), "make_flv");
+    // It ends after its third client.
+    let server = start("server", &["-p", "0", "-d", ".", "-r", "recorded", "-n", "3"]);
+    let mut address = None;
+    wait_until(LIMIT, || {
+        let printed = server.stdout();
+        address = printed.split_whitespace().find(|word| word.starts_with("rtmp://")).map(str::to_owned);
+        address.is_some() && printed.contains('\n')
+    });
+    let address = address.unwrap_or_else(|| panic!("the server does not listen: {}", server.stderr()));
+    let live = format!("{address}/live/name");
+    let player = start("receive", &["--live", "-t", "60", "-o", "live.flv", &live]);
+    assert!(wait_until(LIMIT, || server.stderr().contains("plays live/name")), "{}", server.stderr());
+    succeeds(start("publish", &["film.flv", &live]), "publish");
+    let player = succeeds(player, "receive");
+    let film = flv::load(&dir.join("film.flv"));
+    flv::assert_equal(&flv::media(&film), &flv::media(&flv::load(&dir.join("live.flv"))), "the live stream");
+    flv::assert_equal(&film, &flv::load(&dir.join("recorded/name.flv")), "what the server has recorded");
+    let url = format!("{address}/vod/film");
+    succeeds(start("receive", &["-o", "copy.flv", &url]), "receive");
+    flv::assert_equal(&film, &flv::load(&dir.join("copy.flv")), "the file");
+    succeeds(server, "server");
+    println!("the tools ran on {}: {}", target.name, player.stderr().trim());
 }
 
 /// The Windows program that users start from, as it is.
