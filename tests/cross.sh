@@ -3,7 +3,10 @@
 # Wine, and type checks where nothing can be linked. Arguments: some of the names below; without any, all of them. Says at the
 # end what could not be done, and why. Needs the packages named below (Debian), and rustup for the targets' standard libraries;
 # it builds the one of a target for which rustup has none from the component rust-src. What a target has built is removed
-# after it has passed, unless KEEP=1.
+# afterwards, unless KEEP=1.
+#
+# Two targets at a time (LANES): while one waits for its emulator, cargo builds for the other. What a target has printed is shown
+# when it has ended, and is in target/cross/NAME.out.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 cargo=${CARGO:-cargo}
@@ -171,11 +174,30 @@ run_target() (
 SKIPPED="--skip model:: --skip _64_mib_ --skip handshakes_never_fail_by_chance --skip by_the_interface_it_is_bound_to
 	--skip prefixes_and_changed_bytes --skip mutated_text"
 
+# Runs the targets that are left in the list. The lock is held while a lane takes one, and while it prints.
+lane() {
+	while flock 9 && IFS='|' read -r name triple compiler runner packages <&8; do
+		flock -u 9
+		case $wanted in "  " | *" $name "*) ;; *) continue ;; esac
+		begun=$(date +%s)
+		run_target "$name" "$triple" "$compiler" "$runner" "$packages" >"$target/$name.out" 2>&1 </dev/null
+		flock 9
+		cat "$target/$name.out"
+		echo "$name: $(($(date +%s) - begun)) s"
+		flock -u 9
+	done
+	flock -u 9
+}
+
 wanted=" $* "
 echo "$targets" >"$target/targets"
-while IFS='|' read -r name triple compiler runner packages; do
-	case $wanted in "  " | *" $name "*) run_target "$name" "$triple" "$compiler" "$runner" "$packages" </dev/null ;; esac
-done <"$target/targets"
+exec 8<"$target/targets"
+for _ in $(seq "${LANES:-2}"); do
+	# Each needs a lock of its own, which a descriptor that both inherit would not be.
+	(exec 9>"$target/lock" && lane) &
+done
+wait
+exec 8<&-
 
 stub_compiler
 for triple in $checked; do
