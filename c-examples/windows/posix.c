@@ -109,6 +109,11 @@ int posix_setsockopt(int fd, int level, int option, const void *value, socklen_t
 {
     if (level == SOL_SOCKET && option == SO_REUSEADDR)
         return 0; /* there it lets other programs take the port */
+    if (level == SOL_SOCKET && (option == SO_RCVTIMEO || option == SO_SNDTIMEO)) {
+        const struct timeval *time = value;
+        DWORD milliseconds = (DWORD)(time->tv_sec * 1000 + time->tv_usec / 1000);
+        return result(setsockopt(handle(fd), level, option, (char *)&milliseconds, sizeof milliseconds));
+    }
     return result(setsockopt(handle(fd), level, option, value, length));
 }
 
