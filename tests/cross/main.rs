@@ -8,6 +8,8 @@
 mod support;
 #[path = "../toolchain/mod.rs"]
 mod toolchain;
+#[path = "../web/mod.rs"]
+mod web;
 
 use std::{
     env, fs,
@@ -31,6 +33,7 @@ use support::{
     wait_until,
 };
 use toolchain::{include_option, run};
+use web::Site;
 
 /// Emulators start slowly on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -286,6 +289,66 @@ fn omitted_parts_fail_and_name_their_feature() {
         lacks(&finish(serving, "serve"), "serve", "server");
         drop(client);
     }
+}
+
+/// As with MSVC, which makes its import library from the `.def` file.
+#[test]
+fn windows_programs_link_with_the_def_file_or_the_static_library() {
+    let target = need!(Target::new());
+    if !target.is_windows() {
+        return;
+    }
+    let config = fs::read_to_string(package().join("packaging/cmake/librtmp-config.cmake")).unwrap();
+    let (_, system) = config.split_once("set(_librtmp_system ws2_32").expect("the libraries of Windows");
+    let (system, _) = system.split_once(')').unwrap();
+    let system = system.split_whitespace().chain(["ws2_32"]).map(|name| format!("-l{name}"));
+    let dir = TempDir::new("cross-link");
+    target.copy_libraries(&dir);
+    let definition = target.library.join("librtmp.def");
+    let mut dlltool = Command::new(target.compiler.replace("gcc", "dlltool"));
+    run(dlltool.arg("-d").arg(&definition).arg("-l").arg(dir.join("rtmp.lib")));
+    let archives = [
+        (dir.join("rtmp.lib"), vec!["-lws2_32".to_owned()], true),
+        (target.library.join("librtmp.a"), system.collect(), false),
+    ];
+    for (archive, system, loads) in archives {
+        let program = dir.join("program.exe");
+        let mut compile = Command::new(&target.compiler);
+        compile.arg(include_option()).arg(package().join("tests/c/portable.c")).arg("-o").arg(&program);
+        run(compile.arg(&archive).args(system));
+        let server = Scripted::of_sounds(20);
+        let played = Running::start(target.command(&program).args(["play", &server.url()]));
+        let played = finish(played, "play");
+        server.join();
+        assert!(played.starts_with(&format!("played {} bytes", bytes_of_sounds(20))), "{played}");
+        let imports = run(Command::new(target.compiler.replace("gcc", "objdump")).arg("-p").arg(&program));
+        assert_eq!(imports.contains("DLL Name: librtmp.dll"), loads, "{}", archive.display());
+    }
+}
+
+#[test]
+fn log_goes_to_a_file_of_the_program() {
+    let portable = need!(Portable::new("cross-log"));
+    let dir = TempDir::new("cross-log-file");
+    let file = portable.target.path(&dir.join("log"));
+    assert_eq!(portable.says(&["log", &file]), "INFO: afterwards\n");
+    let log = fs::read_to_string(dir.join("log")).unwrap().replace('\r', "");
+    assert_eq!(log, "INFO: text -1 2147483647 0.5\n");
+}
+
+/// On Windows, Wine sets the profile, and passes no `HOME`.
+#[test]
+fn hashes_of_swf_files_are_kept_in_the_home_directory_or_profile() {
+    let portable = need!(Portable::new("cross-swf"));
+    if !portable.target.has("swf") {
+        return;
+    }
+    let home = TempDir::new("cross-home");
+    let site = Site::of_file(b"FWS\x0a\x20\0\0\0, a file of 32 bytes ---");
+    let mut command = portable.target.command(&portable.program);
+    command.args(["swf", &site.url("/a.swf")]).env("HOME", home.path());
+    assert_eq!(finish(Running::start(&mut command), "swf"), "result 0, size 32, kept\n");
+    assert_eq!(home.join(".swfinfo").exists(), !portable.target.is_windows());
 }
 
 /// `server`, `publish` and `receive` of `c-examples`, all of them on the other system: a live stream and a file.
