@@ -26,7 +26,7 @@ mod layout;
 pub mod log;
 pub mod memory;
 // The crate that schedules the threads of a model is not for every system.
-#[cfg(all(test, not(any(target_arch = "mips64", all(windows, target_arch = "x86")))))]
+#[cfg(all(test, not(any(target_arch = "mips64", target_abi = "eabi", all(windows, target_arch = "x86")))))]
 mod model;
 #[cfg(test)]
 mod nulls;
