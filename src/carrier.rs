@@ -160,6 +160,11 @@ impl Carrier {
         self.lock().holds_more()
     }
 
+    /// Whether the link only passes bytes to the socket.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.lock().is_bare()
+    }
+
     /// Whether the last call that received took everything that was on the socket.
     pub(crate) fn is_drained(&self) -> bool {
         self.lock().is_drained()

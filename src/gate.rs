@@ -62,6 +62,11 @@ impl<'a> Gate<'a> {
         Self(r)
     }
 
+    /// The struct.
+    pub(crate) fn rtmp(self) -> Rtmp<'a> {
+        self.0
+    }
+
     /// The session.
     pub(crate) fn session(self) -> *mut RTMP {
         self.0.as_ptr()

@@ -100,13 +100,12 @@ void catchup_add(struct catchup *catchup, struct message *message)
     enum media_kind kind = message->media.kind;
     if (kind == MEDIA_OTHER && message->type != FLV_SCRIPT)
         return;
-    for (unsigned id = 0; id < 256 && message->type == FLV_VIDEO; id++) {
+    /* Other messages change nothing. */
+    int counts = message->type == FLV_VIDEO && (kind == MEDIA_KEY || kind == MEDIA_END);
+    for (unsigned id = 0; counts && id < 256; id++) {
         if (!tracks_have(&message->media.tracks, id))
             continue;
-        if (kind == MEDIA_KEY)
-            catchup->key_at[id] = catchup->first + catchup->count + 1;
-        else if (kind == MEDIA_END)
-            catchup->key_at[id] = 0;
+        catchup->key_at[id] = kind == MEDIA_KEY ? catchup->first + catchup->count + 1 : 0;
     }
     if (kind == MEDIA_KEY || kind == MEDIA_END)
         trim(catchup);

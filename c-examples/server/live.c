@@ -8,7 +8,7 @@
 #include "catchup.h"
 
 enum {
-    FIRST_QUEUE = 8, /* the initial number of messages in a queue: most players read each one at once */
+    FIRST_QUEUE = 8, /* the initial number of messages in a queue, a power of two: most players read each one at once */
     QUEUE_MESSAGES = 8192, /* more than in catchup.h, whose messages a queue receives at once */
     QUEUE_BYTES = 32 << 20,
     SHORT_QUEUE_BYTES = 2 << 20 /* while memory is short */
@@ -18,7 +18,7 @@ struct player {
     struct player *next;
     struct stream *stream;
     struct delivery *queue; /* ring */
-    size_t capacity, head, count, bytes;
+    size_t capacity, head, count, bytes; /* the capacity is 0 or a power of two */
     void (*wake)(void *context);
     void *context;
     int waiting;          /* for a key frame: nothing is queued until then … */
@@ -90,7 +90,7 @@ static int queue_take(struct player *player, struct delivery *delivery)
     if (player->count == 0)
         return 0;
     *delivery = player->queue[player->head];
-    player->head = (player->head + 1) % player->capacity;
+    player->head = (player->head + 1) & (player->capacity - 1);
     player->count--;
     player->bytes -= message_cost(delivery->message);
     return 1;
@@ -131,7 +131,7 @@ static int queue_add(struct player *player, struct message *message, uint32_t ti
     if ((player->count > 0 && player->bytes + message_cost(message) > most)
         || (player->count == player->capacity && !queue_grow(player)))
         return 0;
-    struct delivery *place = &player->queue[(player->head + player->count) % player->capacity];
+    struct delivery *place = &player->queue[(player->head + player->count) & (player->capacity - 1)];
     place->message = message_share(message);
     place->timestamp = timestamp;
     player->bytes += message_cost(message);

@@ -23,11 +23,11 @@ struct task {
     /* A peer has closed its side, which is not reported again. */
     int hung_up;
 
-    /* The following fields belong to the loop. */
-    struct task *next, **link;
+    /* The following fields belong to the loop; the first ones are used each time the task runs. */
     struct task *next_ready;
     int reasons;
     int64_t due; /* clock_ms() at which it runs anyway; 0 for never */
+    struct task *next, **link;
     int watched[TASK_FDS], watched_count, watched_unsettled;
 };
 

@@ -26,6 +26,9 @@
 #include <getopt.h>
 #include <librtmp/log.h>
 #include <librtmp/rtmp_sys.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -39,6 +42,8 @@
 #include "text.h"
 #include "threads.h"
 #include "waits.h"
+
+enum { KEPT_MEMORY = 16 << 20 }; /* bytes at the end of the heap that the process keeps */
 
 static int signal_sockets[2] = { -1, -1 };
 
@@ -249,6 +254,12 @@ static void prepare_process(void)
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGUSR1, &action, NULL);
     signal(SIGPIPE, SIG_IGN); /* the library's sends would raise it */
+#ifdef __GLIBC__
+    /* The frames that new players get are replaced with each key frame. Giving their memory back to the system each time costs
+     * more than keeping it. */
+    mallopt(M_TRIM_THRESHOLD, KEPT_MEMORY);
+    mallopt(M_MMAP_THRESHOLD, KEPT_MEMORY / 8);
+#endif
     /* The first RTMP_Init of a process sets up what all sessions share, without a lock. */
     RTMP *first = RTMP_Alloc();
     if (first)

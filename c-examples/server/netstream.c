@@ -227,11 +227,11 @@ static int put_event(struct client *client, int id, int control, const char *cod
 static int next_live(struct client *client, struct netstream *netstream)
 {
     struct delivery next;
-    const char *name = name_of(netstream->path);
     if (!live_take(netstream->player, &next))
         return 0;
     if (next.message->type == LIVE_PUBLISHED || next.message->type == LIVE_UNPUBLISHED) {
         int begins = next.message->type == LIVE_PUBLISHED;
+        const char *name = name_of(netstream->path);
         message_release(next.message);
         return put_event(client, netstream->id, begins ? CONTROL_STREAM_BEGIN : CONTROL_STREAM_EOF,
                          begins ? "NetStream.Play.PublishNotify" : "NetStream.Play.UnpublishNotify", name) ? 1 : -1;

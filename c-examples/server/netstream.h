@@ -18,12 +18,12 @@ struct netstream {
     int id;
     int created;          /* by createStream; clients may use other streams as well */
     enum role role;
-    char path[PATH_SIZE]; /* application and name */
-    struct stream *stream;
-    struct flv_writer recording; /* recording.file is NULL if nothing is recorded */
     struct player *player;
+    struct stream *stream;
     struct vod *vod;
     int paused, no_audio, no_video;
+    struct flv_writer recording; /* recording.file is NULL if nothing is recorded */
+    char path[PATH_SIZE]; /* application and name */
 };
 
 /* The message stream with that id. Some clients use 0, the connection itself, which means the only stream in use. Returns NULL

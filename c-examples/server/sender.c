@@ -80,12 +80,20 @@ int sender_is_behind(const struct sender *sender) { return sender->reply_bytes >
 
 /* ---- media ---- */
 
+/* As AMF_EncodeInt24, which costs a call: a header is written for each message and player. */
+static char *put24(char *at, uint32_t number)
+{
+    for (int shift = 16; shift >= 0; shift -= 8)
+        *at++ = (char)(number >> shift);
+    return at;
+}
+
 static char *put_header(char *at, int format, int channel, uint32_t time, uint32_t size, uint8_t type, int stream_id)
 {
     char *end = at + RTMP_MAX_HEADER_SIZE;
     *at++ = (char)(format << 6 | channel);
-    at = AMF_EncodeInt24(at, end, (int)(time < EXTENDED ? time : EXTENDED));
-    at = AMF_EncodeInt24(at, end, (int)size);
+    at = put24(at, time < EXTENDED ? time : EXTENDED);
+    at = put24(at, size);
     *at++ = (char)type;
     for (int shift = 0; format == 0 && shift < 32; shift += 8)
         *at++ = (char)((uint32_t)stream_id >> shift); /* the only number with its lowest byte first */

@@ -17,6 +17,7 @@ struct reply;
 
 struct sender {
     RTMP *r;
+    int64_t full_since;          /* clock_ms() at which the library stopped accepting bytes, or 0 */
     struct reply *replies, **last_reply;
     size_t reply_bytes;
     struct { int stream_id; uint32_t timestamp; } chunk_streams[3]; /* stream_id 0: nothing was sent yet */
@@ -30,7 +31,6 @@ struct sender {
         RTMPChunk chunk;
     } media;
     char *block;                 /* memory for a chunk that cannot be sent without a copy */
-    int64_t full_since;          /* clock_ms() at which the library stopped accepting bytes, or 0 */
 };
 
 /* The RTMP must be initialised. Returns 0 if an option cannot be set. */

@@ -43,31 +43,32 @@ enum { MOST_PARTIAL = 16, MOST_NETSTREAMS = 16 };
 /* The stage of a client. */
 enum stage { STAGE_TLS, STAGE_HANDSHAKE, STAGE_SERVED, STAGE_LEAVING, STAGE_CLOSING, STAGE_PARTING };
 
+/* The fields of a client that are used for each message are together: with many clients, each message needs the memory of all. */
 struct client {
     struct task task;
-    struct client *next, **link;
     struct server *server;
     struct thread *thread;    /* belongs to threads.c; NULL with an event loop */
-    unsigned number;          /* for the log */
     RTMP *rtmp;
+    enum stage stage;
+    int connected;
+    int moves;                /* how many of the server's the client has received */
+    int next_stream;          /* the next one to send */
+    int netstream_count;      /* of `netstreams`; the rest are unused */
+    struct sender sender;
+    struct netstream *netstreams[MOST_NETSTREAMS]; /* message stream 1 first; NULL until it is used */
+
+    struct client *next, **link;
+    unsigned number;          /* for the log */
     void *tls;                /* the server's, or NULL on the plain port */
     int accepted;             /* the descriptor that was accepted */
-    enum stage stage;
     int64_t stage_ends;       /* clock_ms() at which the stage must have ended, 0 for no limit */
     int part_fd;              /* STAGE_PARTING: the socket, which the library has closed */
-    struct sender sender;
-    int next_stream;          /* the next one to send */
     int64_t last_heard, last_ping, last_busy;
     int64_t second;           /* clock_ms() at the beginning of the current second … */
     unsigned commands;        /* … and the number of commands since then */
     struct { int channel; uint32_t size; } partial[MOST_PARTIAL]; /* incomplete messages; size 0 is a free entry */
-
-    int connected;
-    int moves;                /* how many of the server's the client has received */
-    char app[PATH_SIZE];
     uint32_t buffer_ms;       /* the client's buffer */
-    struct netstream *netstreams[MOST_NETSTREAMS]; /* message stream 1 first; NULL until it is used */
-    int netstream_count;      /* the rest are unused */
+    char app[PATH_SIZE];
 };
 
 /* client.c: the data of a client, without its connection. Returns NULL, with errno, on an error. */

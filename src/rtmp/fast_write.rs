@@ -5,7 +5,7 @@
 //! for programs with one thread). Anything unusual, and every call that finds another thread using the session, goes to the
 //! general path, which starts from the beginning, because nothing has been sent here in that case.
 
-use std::io;
+use std::io::{self, IoSlice};
 
 use libc::{c_char, c_int};
 use rtmp_core::{
@@ -16,7 +16,7 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMPPacket,
+    RTMP, RTMPChunk, RTMPPacket,
     outgoing::{first_tag, message_of, mirror_writer, outgoing, report},
 };
 use crate::{
@@ -24,6 +24,7 @@ use crate::{
     boundary::{Kind, boundary},
     cancel::Shield,
     globals,
+    memory::RTMP_MAX_HEADER_SIZE,
     outbox::Passage,
     ptr::bytes,
     reason::{self, Failure, Phase},
@@ -51,7 +52,7 @@ pub(super) unsafe fn send(
     }
     // SAFETY: the packet's body is null or readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }.ok()?;
-    let encode = |core: &mut Core, chunk_size| Some(core.session.encoder().encode(&message, chunk_size));
+    let encode = |core: &mut Core, chunk_size| core.session.encoder().encode(&message, chunk_size).ok();
     match transmit(r, encode)? {
         Ok(format) => {
             packet.m_headerType = format;
@@ -76,16 +77,69 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         let stream_id = field!(r, m_stream_id).get();
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
-        let encoded = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size);
-        if let Ok(chunks) = &encoded {
-            mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
-        }
-        Some(encoded)
+        let chunks = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size).ok()?;
+        mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
+        Some(chunks)
     };
     match transmit(r, encode)? {
         Ok(_) => Some(size),
         Err(unsent) => Some(fail(r, *unsent, &first_tag(r, input), failure)),
     }
+}
+
+/// Sends a chunk of a session that does not wait; returns TRUE, or `failure` if the connection was lost.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
+/// readable for `c_chunkSize` bytes.
+#[inline(always)]
+pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_int) -> Option<c_int> {
+    // SAFETY: both are null or point to valid objects, and the payload is null or readable for its size, by the Safety section.
+    let (r, chunk, payload) = unsafe {
+        let (r, chunk) = (Rtmp::new(r)?, chunk.as_ref()?);
+        (r, chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk").ok()?)
+    };
+    let header = chunk.c_header.get(..usize::try_from(chunk.c_headerSize).ok()?)?;
+    let _errno = Errno::keep();
+    if globals::dumps() || reason::is_reporting() {
+        return None;
+    }
+    let _shield = Shield::begin();
+    let held = Held::of(r)?;
+    if !held.never_waits() {
+        return None;
+    }
+    let len = header.len() + payload.len();
+    // SAFETY: `keep_rest` makes a handle while `held` exists, and the turn ends before both.
+    let mut passage = unsafe { held.outbox() }.try_past()?;
+    if passage.queue().session.is_encrypted() {
+        return None;
+    }
+    passage.queue().session.count_sent(len);
+    let header: [u8; RTMP_MAX_HEADER_SIZE] = chunk.c_header.map(|byte| byte as u8);
+    let pieces = [&header[..chunk.c_headerSize as usize], payload];
+    // The system has less to do for one piece.
+    let first = if pieces[0].is_empty() {
+        held.sb().send_now(&[IoSlice::new(payload)])
+    } else {
+        held.sb().send_now(&pieces.map(IoSlice::new))
+    };
+    let queued = keep_rest(&held, &mut passage, || pieces.into_iter(), len, first?)?;
+    drop(passage);
+    drop(held);
+    Some(queued.map_or_else(|unsent| fail_chunk(r, *unsent, failure), |()| TRUE))
+}
+
+/// Reports that a chunk could not be sent, and closes the connection.
+#[cold]
+#[inline(never)]
+fn fail_chunk(r: Rtmp<'_>, unsent: Unsent, failure: c_int) -> c_int {
+    boundary(Kind::Session, failure, |_| {
+        // SAFETY: `r` is an initialised `RTMP` until the call ends.
+        unsafe { reason::about(r.as_ptr()) }?;
+        unsent.handle.give_up();
+        Err(Failure::new(unsent.error, Phase::SENDING))
+    })
 }
 
 /// The result for a message; `None` if nothing has happened.
@@ -99,7 +153,7 @@ struct Unsent {
 
 /// Encodes a message and sends it; returns the header format. `None` if nothing has happened.
 #[inline(always)]
-fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>) -> Attempt {
+fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Chunks<'m>>) -> Attempt {
     // A full send buffer is an error for the system, but not for the caller.
     let _errno = Errno::keep();
     if globals::dumps() || reason::is_reporting() {
@@ -108,17 +162,38 @@ fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Resul
     let _shield = Shield::begin();
     let held = Held::of(r)?;
     // SAFETY: `wait` makes a handle before it ends `held`, and ends the turn before the handle.
-    let outbox = unsafe { held.outbox() };
-    let (chunks, mut passage) = outbox.try_past(|core| {
-        if core.session.is_encrypted() {
-            return None;
-        }
-        encode(core, session::chunk_size(field!(r, m_outChunkSize).get()))?.ok()
-    })?;
+    let mut passage = unsafe { held.outbox() }.try_past()?;
+    if passage.queue().session.is_encrypted() {
+        return None;
+    }
+    let chunks = encode(passage.queue(), session::chunk_size(field!(r, m_outChunkSize).get()))?;
     match held.sb().send_chunks_now(&chunks, passage.scratch()) {
+        Some(first) if held.never_waits() => {
+            let queued = keep_rest(&held, &mut passage, || chunks.pieces(), chunks.len(), first)?;
+            Some(queued.map(|()| chunks.format))
+        }
         Some(Ok(sent)) if sent == chunks.len() => Some(Ok(chunks.format)),
         first => wait(held, passage, &chunks, first),
     }
+}
+
+/// Queues the rest of `len` bytes of a session that does not wait, where `first` is the result of sending them.
+#[inline(always)]
+fn keep_rest<'p, I: Iterator<Item = &'p [u8]>>(
+    held: &Held<'_>,
+    passage: &mut Passage<'_, Core>,
+    pieces: impl Fn() -> I,
+    len: usize,
+    first: io::Result<usize>,
+) -> Option<Result<(), Box<Unsent>>> {
+    let sent = match first {
+        Ok(sent) => sent,
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => 0,
+        // While the gate is held the session is there.
+        Err(error) => return Some(Err(Box::new(Unsent { error: error.into(), handle: held.handle()? }))),
+    };
+    passage.queue().session.enqueue_rest(pieces(), len, sent);
+    Some(Ok(()))
 }
 
 /// Sends the rest of a message of which the system did not take all, or nothing.

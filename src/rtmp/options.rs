@@ -57,7 +57,7 @@ pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, val
 }
 
 /// One of the strings of the settings.
-pub(super) type Field = fn(&mut RTMP_LNK) -> &mut AVal;
+pub(crate) type Field = fn(&mut RTMP_LNK) -> &mut AVal;
 
 /// The session, and the value, of an option.
 struct Target<'a> {

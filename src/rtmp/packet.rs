@@ -269,7 +269,22 @@ unsafe fn send_in_general(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) ->
 /// readable for `c_chunkSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
-    boundary(Kind::Waits, FALSE, |_| {
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is
+    // null or readable for `c_chunkSize` bytes, by the Safety section.
+    let sent = attempt_once(FALSE, || unsafe { fast_write::send_chunk(r, chunk, FALSE) });
+    // SAFETY: as above.
+    let sent = sent.unwrap_or_else(|| unsafe { send_chunk_in_general(r, chunk) });
+    cancel::act();
+    sent
+}
+
+/// The general path.
+///
+/// # Safety
+/// As for [`RTMP_SendChunk`].
+#[inline(never)]
+unsafe fn send_chunk_in_general(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
+    boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or readable for `c_chunkSize`
         // bytes, by the Safety section.
         let (chunk, payload) = unsafe {

@@ -17,14 +17,14 @@ use super::{
     options::{self, Field, replace},
     origin::{Origin, forget_login},
     swf::hash_swf,
-    url::{borrowed, owned, parse, part, string},
+    url::{borrowed, owned, parse, part},
 };
 use crate::{
     FALSE, TRUE,
     amf::AVal,
     boundary::{Kind, boundary},
     globals, memory,
-    ptr::aval_bytes,
+    ptr::{aval_bytes, c_string},
     reason::{self, During, Failure, Phase},
     state::{Handle, Hidden, Login},
     valid::{Rtmp, Valid, field},
@@ -57,7 +57,7 @@ pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) ->
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let r = unsafe { Rtmp::from_non_null(reason::about(r)?) };
         // SAFETY: `url` is null or NUL-terminated, by the Safety section.
-        let text = unsafe { string(url) }.during(Phase::Url)?;
+        let text = unsafe { c_string(url, "url is NULL") }.during(Phase::Url)?;
         let len = text.len();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
         let (mut origin, is_new) = Origin::begin(r, text, head);

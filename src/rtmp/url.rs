@@ -1,8 +1,6 @@
 //! `RTMP_ParseURL` and `RTMP_ParsePlaypath`, and the way from a piece of text back to a pointer into the caller's
 //! memory.
 
-use std::ffi::CStr;
-
 use libc::{c_char, c_int, c_uint};
 use rtmp_core::{
     error::{Error, Result},
@@ -14,7 +12,7 @@ use crate::{
     amf::AVal,
     boundary::{Kind, boundary},
     memory,
-    ptr::{aval_bytes, required},
+    ptr::{aval_bytes, c_string, required},
 };
 
 /// Splits a URL into its parts; the log says in librtmp's words why that is not possible.
@@ -66,7 +64,7 @@ pub unsafe extern "C" fn RTMP_ParseURL(
             app.write(AVal::EMPTY);
         }
         // SAFETY: `url` is null or a NUL-terminated string; the others are null or writable, by the Safety section.
-        let text = unsafe { string(url) }?;
+        let text = unsafe { c_string(url, "url is NULL") }?;
         let parsed = parse(text)?;
         let base = url.cast_mut();
         let app_part = parsed.app.map_or(Ok(AVal::EMPTY), |app| part(base, text, app))?;
@@ -109,19 +107,6 @@ pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: *mut AVal) {
         name?;
         Ok(())
     })
-}
-
-/// The bytes of a C string.
-///
-/// # Safety
-/// `text` is null or NUL-terminated, and nobody writes to it while the result is used.
-pub(super) unsafe fn string<'a>(text: *const c_char) -> Result<&'a [u8]> {
-    if text.is_null() {
-        return Err(Error::Invalid("url is NULL"));
-    }
-    // SAFETY: `text` is null or NUL-terminated, and nobody writes to it while the result is used, by the Safety
-    // section.
-    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// `part`, which was cut out of `text`, as a string in the memory at `base`, which `text` is the view of.

@@ -20,10 +20,11 @@ pub(crate) struct Held<'a> {
     rtmp: Rtmp<'a>,
     private: &'a Private,
     keeper: Keeper<'a>,
+    never_waits: bool,
 }
 
 impl<'a> Held<'a> {
-    /// The session of an `RTMP` that sends its bytes to the socket as they are. `None` if there is none, if its struct has moved,
+    /// The session of an `RTMP` whose bytes go to the socket as they are. `None` if there is none, if its struct has moved,
     /// and if another thread holds the gate.
     #[inline]
     pub(crate) fn of(rtmp: Rtmp<'a>) -> Option<Self> {
@@ -31,15 +32,34 @@ impl<'a> Held<'a> {
         let slot = slot(rtmp, &keeper)?;
         // SAFETY: what is on the slot holds a reference of its own, which nobody takes while the gate is held.
         let private = unsafe { &*slot };
-        let held = Self { rtmp, private, keeper };
+        let never_waits = private.never_waits.load(Ordering::Relaxed);
+        let held = Self { rtmp, private, keeper, never_waits };
         let in_place = private.home.load(Ordering::Relaxed) == rtmp.as_ptr();
         // 0 may be what a program left there that forgot RTMP_Init.
         let is_plain = field!(rtmp, m_sb.sb_socket).get() > 0
             && !held.sb().has_tls()
-            && !private.carried.load(Ordering::Acquire)
-            && !private.never_waits.load(Ordering::Relaxed)
+            && held.has_plain_path()
             && private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0;
         (in_place && is_plain).then_some(held)
+    }
+
+    /// Whether bytes go to the socket alone. In a session that does not wait, the general path continues what was begun, reports
+    /// what a step has stored, and updates the descriptor that stands for the session.
+    #[inline(always)]
+    fn has_plain_path(&self) -> bool {
+        if self.never_waits {
+            self.private.bare.load(Ordering::Relaxed)
+                && !self.private.noted.load(Ordering::Relaxed)
+                && !Gate::of(self.rtmp).is_aborted()
+        } else {
+            !self.private.carried.load(Ordering::Acquire)
+        }
+    }
+
+    /// Whether the session's calls never wait.
+    #[inline(always)]
+    pub(crate) fn never_waits(&self) -> bool {
+        self.never_waits
     }
 
     /// The socket and what belongs to it.

@@ -19,7 +19,7 @@ use std::{
     mem::{self, ManuallyDrop},
     ptr::NonNull,
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
     time::Instant,
@@ -45,7 +45,7 @@ pub(crate) use self::{
 };
 use crate::{
     gate::{Gate, Keeper},
-    outbox::Outbox,
+    outbox::{Locked, Outbox},
     pipe::Pipe,
     reason::{self, Failure, Phase},
     rtmp::{
@@ -69,6 +69,8 @@ pub(crate) struct Private {
     carried: AtomicBool,
     /// Whether calls never wait.
     never_waits: AtomicBool,
+    /// Whether the carrier only passes bytes to the socket, which a fast path does without it.
+    bare: AtomicBool,
     /// Whether a connection of a session that never waits is being made.
     opening: AtomicBool,
     /// Whether calls that never wait have begun something that every call has to continue, or an error of sending is stored.
@@ -147,7 +149,7 @@ impl Private {
         self.queue_limit.store(settings.tuning.queue_limit.unwrap_or(0), Ordering::Relaxed);
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
+    fn core(&self) -> Locked<'_, Core> {
         self.outbox.lock()
     }
 
@@ -270,7 +272,7 @@ impl Handle {
     }
 
     /// Protocol state, for the length of a step.
-    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+    pub(crate) fn core(&self) -> Locked<'_, Core> {
         self.private.core()
     }
 

@@ -84,9 +84,10 @@ impl Handle {
 
     /// Resets the facts about a connection.
     pub(crate) fn forget_connection(&self) {
-        let Private { refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, .. } =
-            &**self.private;
-        for flag in [refilled, dialled, opened, watched, left, broken, keeps_descriptor, hung_up] {
+        let Private {
+            refilled, bare, dialled, opened, watched, left, broken, keeps_descriptor, hung_up, ..
+        } = &**self.private;
+        for flag in [refilled, bare, dialled, opened, watched, left, broken, keeps_descriptor, hung_up] {
             flag.store(false, Ordering::Relaxed);
         }
     }
@@ -94,6 +95,13 @@ impl Handle {
     /// Whether bytes pass through a carrier, and not only through the socket and its TLS.
     pub(crate) fn is_carried(&self) -> bool {
         self.private.carried.load(Ordering::Acquire)
+    }
+
+    /// Notes whether `carrier`, which has just sent, only passes bytes to the socket.
+    pub(crate) fn note_bare(&self, core: &Core, carrier: &Arc<Carrier>) {
+        if core.carrier.as_ref().is_some_and(|current| Arc::ptr_eq(current, carrier)) {
+            self.private.bare.store(carrier.is_bare(), Ordering::Relaxed);
+        }
     }
 
     /// The carrier, unless bytes pass only through the socket and its TLS.
@@ -112,6 +120,7 @@ impl Handle {
     /// As [`Self::set_carrier`], for a caller that has locked the core.
     pub(crate) fn put_carrier(&self, core: &mut Core, carrier: Option<Arc<Carrier>>) {
         self.private.carried.store(carrier.is_some(), Ordering::Release);
+        self.private.bare.store(false, Ordering::Relaxed);
         core.carrier = carrier;
     }
 }

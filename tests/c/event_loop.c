@@ -180,12 +180,17 @@ static int step_player(struct session *s)
         leave(s);
     } else if ((state & RTMP_STEP_CONNECTED) && !s->streaming) {
         if (RTMP_ConnectStream(s->r, 0)) {
+            struct pollfd fd;
+            /* The next step says what else has arrived, although an earlier one may have said it. */
             s->streaming = 1;
-            state = RTMP_Step(s->r);
-            check(state & RTMP_STEP_STREAMING);
-        } else if (!is_again(s)) {
-            leave(s);
+            check(RTMP_GetPollFds(s->r, &fd, 1) > 0 || RTMP_GetPollTimeout(s->r) >= 0);
+            return state;
         }
+        if (!is_again(s))
+            leave(s);
+    } else if (s->streaming == 1) {
+        s->streaming = 2;
+        check(state & RTMP_STEP_STREAMING);
     }
     if (s->streaming && !s->over && (state & (RTMP_STEP_READABLE | RTMP_STEP_CLOSED))) {
         for (int turn = 0; turn < 8; turn++) {

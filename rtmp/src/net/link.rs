@@ -370,6 +370,12 @@ impl Link {
         }
     }
 
+    /// Whether bytes go from the caller's memory to [`Self::socket`] unchanged, and none is kept here. It stays so until the link
+    /// gets a hook, TLS or a tunnel, or finishes.
+    pub fn is_bare(&self) -> bool {
+        !self.aborted && matches!(&self.path, Path::Direct(wire) if wire.is_bare())
+    }
+
     /// The durations of the connection phases that have ended.
     pub fn phases(&self) -> Phases {
         self.wire().map(Wire::phases).unwrap_or_default()

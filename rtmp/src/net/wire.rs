@@ -218,6 +218,11 @@ impl Wire {
         matches!(self.stage, Stage::Open(_))
     }
 
+    /// Whether bytes go to the socket unchanged.
+    pub(super) fn is_bare(&self) -> bool {
+        self.hook.is_none() && matches!(&self.stage, Stage::Open(channel) if !channel.is_secure())
+    }
+
     /// Whether the connection has finished.
     pub(super) fn is_over(&self) -> bool {
         matches!(self.stage, Stage::Over)
