@@ -81,14 +81,21 @@ standard_library() {
 	export RUSTC_BOOTSTRAP=1
 }
 
-# The tests of both packages that need no other program, by cargo's runner.
+# Tests by cargo's runner, once more if they fail: emulators lose a thread or a child now and then.
+test_twice() {
+	what=$1
+	shift
+	"$cargo" test --quiet "$@" && return
+	echo "$name: $what have failed, and run once more"
+	"$cargo" test --quiet "$@" || fail "$name: $what"
+}
+
+# The tests of both packages that need no other program.
 unit_tests() {
 	# shellcheck disable=SC2086 # lists of words
-	"$cargo" test --quiet $build_std --lib --test vectors --target "$triple" --target-dir "$target" -- $SKIPPED ||
-		fail "$name: unit tests and vectors"
+	test_twice "unit tests and vectors" $build_std --lib --test vectors --target "$triple" --target-dir "$target" -- $SKIPPED
 	# shellcheck disable=SC2086
-	"$cargo" test --quiet $build_std --package librtmp --lib --target "$triple" --target-dir "$target" -- $SKIPPED ||
-		fail "$name: unit tests of the Rust package"
+	test_twice "unit tests of the Rust package" $build_std --package librtmp --lib --target "$triple" --target-dir "$target" -- $SKIPPED
 }
 
 sessions() {
