@@ -25,7 +25,6 @@ arm64|aarch64-unknown-linux-gnu|aarch64-linux-gnu-gcc|qemu-aarch64 -L /usr/aarch
 armhf|armv7-unknown-linux-gnueabihf|arm-linux-gnueabihf-gcc|qemu-arm -L /usr/arm-linux-gnueabihf|gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user
 s390x|s390x-unknown-linux-gnu|s390x-linux-gnu-gcc|qemu-s390x -L /usr/s390x-linux-gnu|gcc-s390x-linux-gnu libc6-dev-s390x-cross qemu-user
 armel|armv5te-unknown-linux-gnueabi|arm-linux-gnueabi-gcc|qemu-arm -L /usr/arm-linux-gnueabi|gcc-arm-linux-gnueabi libc6-dev-armel-cross qemu-user
-mips64el|mips64el-unknown-linux-gnuabi64|mips64el-linux-gnuabi64-gcc|qemu-mips64el -L /usr/mips64el-linux-gnuabi64|gcc-mips64el-linux-gnuabi64 libc6-dev-mips64el-cross qemu-user
 ppc64el|powerpc64le-unknown-linux-gnu|powerpc64le-linux-gnu-gcc|qemu-ppc64le -L /usr/powerpc64le-linux-gnu|gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross qemu-user
 riscv64|riscv64gc-unknown-linux-gnu|riscv64-linux-gnu-gcc|qemu-riscv64 -L /usr/riscv64-linux-gnu|gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user
 musl|x86_64-unknown-linux-musl|musl-gcc|-|musl-tools"
