@@ -16,6 +16,7 @@ use crate::{
     reason,
     rtmp::RTMP,
     state::Handle,
+    valid::Rtmp,
 };
 
 /// Copies the statistics of the connection to `s`.
@@ -70,7 +71,7 @@ pub unsafe extern "C" fn RTMP_GetLastSystemError(r: *mut RTMP) -> c_int {
     // This may wait for another thread.
     let _errno = Errno::keep();
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { reason::last_system_code(r) }
+    reason::last_system_code(unsafe { Rtmp::new(r) })
 }
 
 fn for_c(size: u32, stats: &Stats) -> RTMPStats {
