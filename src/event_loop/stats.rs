@@ -12,7 +12,7 @@ use super::RTMPStats;
 use crate::{
     Errno, FALSE, TRUE,
     boundary::{Kind, boundary},
-    ptr::{required, required_mut},
+    ptr::required,
     reason,
     rtmp::RTMP,
     state::Handle,
@@ -37,9 +37,10 @@ pub unsafe extern "C" fn RTMP_GetStats(r: *mut RTMP, s: *mut RTMPStats) -> c_int
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, and `s` is null or holds its size, by the Safety section.
         let (size, handle) = unsafe {
-            required(r.cast_const(), "r")?;
-            required_mut(s, "s")?;
-            ((*s).s_size, Handle::existing(r))
+            let r = Rtmp::new(r).ok_or(Error::Invalid("r"))?;
+            // No reference to the whole struct is made: the program's may be shorter.
+            let size = required(s.cast::<u32>(), "s")?;
+            (*size, Handle::of(r))
         };
         let room = size as usize;
         if room < mem::offset_of!(RTMPStats, s_bytesIn) {
