@@ -312,7 +312,7 @@ unsafe fn apply_options(
     writable: bool,
 ) -> Result<()> {
     loop {
-        // SAFETY: `base` is a string of `len` bytes and a NUL, and nobody else writes to it meanwhile, by the Safety section;
+        // SAFETY: `base` is a string of `len` bytes and a NUL, and nothing else writes to it meanwhile, by the Safety section;
         // the view is gone before anything is written.
         let text = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) };
         let Some(pair) = next_pair(text, start) else {
