@@ -67,6 +67,12 @@ impl<Q> Outbox<Q> {
         Locked(self.shared())
     }
 
+    /// As [`Self::lock`], unless another thread uses the queue, or a panic left it in an inconsistent state.
+    #[inline]
+    pub(crate) fn try_lock(&self) -> Option<Locked<'_, Q>> {
+        self.shared.try_lock().ok().map(Locked)
+    }
+
     /// Waits until no other thread is sending, and takes the turn.
     pub(crate) fn take_turn(&self) -> Turn<'_, Q> {
         let mut shared = self.shared();

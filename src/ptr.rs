@@ -96,7 +96,7 @@ impl<T: Copy> Out<T> {
     }
 
     #[inline]
-    pub(crate) fn write(self, value: T) {
+    pub(crate) fn write(&self, value: T) {
         // SAFETY: the place is writable: see `new`.
         unsafe { self.0.write(value) }
     }

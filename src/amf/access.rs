@@ -7,7 +7,7 @@ use libc::{c_double, c_int};
 use rtmp_core::error::{Error, Result};
 
 use super::{
-    list::{append, release},
+    list::{append_item, release},
     types::*,
     view::{Object, Text},
 };
@@ -88,7 +88,7 @@ pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObject
         unsafe {
             let property = *required(prop, "prop")?;
             let object = required_mut(obj, "obj")?;
-            append(&mut object.o_props, &mut object.o_num, property)?;
+            append_item(&mut object.o_props, &mut object.o_num, property)?;
         }
         Ok(())
     })
@@ -313,7 +313,7 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
         unsafe {
             let name = *required(prop, "prop")?;
             let definition = required_mut(cd, "cd")?;
-            append(&mut definition.cd_props, &mut definition.cd_num, name)?;
+            append_item(&mut definition.cd_props, &mut definition.cd_num, name)?;
         }
         Ok(())
     })

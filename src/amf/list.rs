@@ -97,7 +97,7 @@ impl<'a> List<'a> for OwnedObject {
         let property = property(name, value)?;
         // SAFETY: the array is null or came from here; without a place in it, only this function has the property.
         unsafe {
-            append(&mut self.0.o_props, &mut self.0.o_num, property)
+            append_item(&mut self.0.o_props, &mut self.0.o_num, property)
                 .inspect_err(|_| property.members().into_iter().for_each(|members| release(*members)))
         }
     }
@@ -143,7 +143,7 @@ pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectPropert
 /// `*items` is null or an array from the C allocator with `*count` items and room up to the next multiple of
 /// `GROWTH`.
 #[inline]
-pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
+pub(crate) unsafe fn append_item<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
     let Ok(used) = usize::try_from(*count) else { return Err(Error::Invalid("a negative count")) };
     let Some(next) = count.checked_add(1) else { return Err(Error::OutOfMemory) };
     if used % GROWTH == 0 {

@@ -16,7 +16,7 @@ pub mod types;
 pub(crate) mod view;
 mod walk;
 
-pub(crate) use list::{owned_list, owned_property};
+pub(crate) use list::{append_item, owned_list, owned_property};
 pub use types::*;
 
 #[cfg(test)]

@@ -15,7 +15,7 @@ pub(crate) struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    /// The room between two pointers; none if the second is before the first.
+    /// The room between two pointers. Fails if the first is null, and without a log line if the second is before the first.
     ///
     /// # Safety
     /// The bytes from `output` up to `outend` are writable for `'a`.
@@ -24,7 +24,11 @@ impl<'a> Room<'a> {
         if output.is_null() {
             return Err(Error::Invalid("output"));
         }
-        let capacity = (outend as usize).saturating_sub(output as usize);
+        let Some(capacity) = (outend as usize).checked_sub(output as usize) else {
+            return Err(
+                Error::TooLarge("what is written, for a buffer that ends before its start").reported()
+            );
+        };
         Ok(Self { place: output.cast(), written: 0, capacity, lives: PhantomData })
     }
 

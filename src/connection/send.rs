@@ -230,7 +230,7 @@ impl Handle {
 
     /// Notes how much a session that does not wait has sent, and whether more is waiting.
     pub(crate) fn watch_backlog(&self, now: Instant) {
-        let unsent = self.carrier().map_or(0, |carrier| carrier.unsent()) as u64;
+        let unsent = self.unsent_below() as u64;
         let (queued_until, queued) = {
             let core = self.core();
             (core.session.queued_until(), core.session.queued() as u64)
@@ -243,7 +243,12 @@ impl Handle {
     /// The number of bytes that wait for the peer, here and in the carrier.
     pub(crate) fn unsent(&self) -> usize {
         let queued = self.core().session.queued();
-        queued + self.carrier().map_or(0, |carrier| carrier.unsent())
+        queued + self.unsent_below()
+    }
+
+    /// The number of bytes that the carrier has taken and not sent yet.
+    fn unsent_below(&self) -> usize {
+        if self.is_bare() { 0 } else { self.carrier().map_or(0, |carrier| carrier.unsent()) }
     }
 
     /// Fails with [`Error::Again`] if a session that does not wait has no room for this many more bytes.

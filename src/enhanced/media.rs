@@ -123,8 +123,7 @@ pub unsafe extern "C" fn RTMP_EncodeMedia(
         // SAFETY: the bytes are writable, and `tracks` is null or points to `count` tracks whose data is readable, by the
         // Safety section.
         let (room, message) = unsafe { (Room::new(p, end), message.read(kind, tracks, count, nano)) };
-        // An empty message needs no room, but not less than none.
-        let (Ok(mut room), Ok(message), true) = (room, message, p <= end) else { return Ok(ptr::null_mut()) };
+        let (Ok(mut room), Ok(message)) = (room, message) else { return Ok(ptr::null_mut()) };
         let place = message.encoded_len().ok().and_then(|len| room.zeroed(len));
         Ok(match place.map(|place| message.encode_into(place)) {
             Some(Ok(Some(_))) => room.position(),

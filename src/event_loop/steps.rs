@@ -11,6 +11,10 @@ use rustix::fd::AsRawFd;
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::descriptor::Descriptor;
+use super::{
+    bits::{CLOSED, CONNECTED, FAILED, FLUSHED, READABLE, STREAMING, WRITABLE},
+    fast_step,
+};
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, attempt, boundary},
@@ -22,15 +26,6 @@ use crate::{
     state::Handle,
     valid::field,
 };
-
-/// Bits that [`RTMP_Step`] returns, as in the header.
-const CONNECTED: c_int = 0x01;
-const STREAMING: c_int = 0x02;
-const READABLE: c_int = 0x04;
-const WRITABLE: c_int = 0x08;
-const FLUSHED: c_int = 0x10;
-const FAILED: c_int = 0x20;
-const CLOSED: c_int = 0x40;
 
 /// Makes a session non-blocking if `on` is not 0: no call about `r` waits. 0 makes it blocking again, as after `RTMP_Init`.
 ///
@@ -235,6 +230,10 @@ fn descriptor(_: &Handle) -> Result<c_int> {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_Step(r: *mut RTMP) -> c_int {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    if let Some(bits) = attempt(|| unsafe { fast_step::step(r) }) {
+        return bits;
+    }
     boundary(Kind::Session, FAILED, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe {
@@ -418,10 +417,14 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let (now, timeout) = (Instant::now(), handle.timeout());
     let (wants_events, is_aborted) = (handle.wants_events(), handle.is_aborted());
     // Links are looked at when the core is not locked: one may be in a function of the program.
-    let carried = handle.carrier().map(|carrier| {
-        let link = carrier.lock();
-        (link.deadline(), link.unsent())
-    });
+    let carried = if handle.is_bare() {
+        Some((None, 0))
+    } else {
+        handle.carrier().map(|carrier| {
+            let link = carrier.lock();
+            (link.deadline(), link.unsent())
+        })
+    };
     let unsent = carried.map_or(0, |(_, unsent)| unsent);
     let (queued_until, waiting, has_made) = {
         let core = handle.core();

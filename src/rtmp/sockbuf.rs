@@ -344,6 +344,16 @@ impl<'a> Inbox<'a> {
         Ok(received > 0)
     }
 
+    /// As [`Self::fill`], with what the system has at once; also returns whether there was room for more.
+    pub(crate) fn fill_at_once(&mut self) -> Result<io::Result<(usize, bool)>> {
+        let (fd, mut result) = (self.0.socket()?, Ok((0, false)));
+        self.append(|room| {
+            result = tcp::receive_at_once(fd, room).map(|count| (count, count < room.len()));
+            Ok(result.as_ref().map_or(0, |(count, _)| *count))
+        })?;
+        Ok(result)
+    }
+
     /// Moves the unread bytes to the front and lets `receive` append to them.
     fn append(&mut self, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
         self.0.set_timed_out(false);

@@ -39,8 +39,9 @@ pub(crate) struct Core {
     pub(crate) phases: Phases,
     /// The link that carries bytes through an HTTP tunnel, or for a session that does not wait. It has its own lock.
     pub(super) carrier: Option<Arc<Carrier>>,
-    /// The unfinished work of calls that do not wait.
-    pub(super) progress: Option<Box<Progress>>,
+    /// The unfinished work of calls that do not wait. Use [`Handle::progress`](super::Handle::progress) for changes to what was
+    /// begun, and to errors of sending.
+    pub(crate) progress: Option<Box<Progress>>,
     /// Few programs change any.
     pub(super) settings: Option<Box<Settings>>,
     /// Connections that were given up. Other calls may be using them; the last of all closes them.

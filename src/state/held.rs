@@ -1,6 +1,6 @@
-//! A session whose gate is held, for the fast path of sending.
+//! A session whose gate is held, for the fast paths of sending and of steps.
 
-use std::sync::atomic::Ordering;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
     Core, Handle, Private,
@@ -50,6 +50,7 @@ impl<'a> Held<'a> {
         if self.never_waits {
             self.private.bare.load(Ordering::Relaxed)
                 && !self.private.noted.load(Ordering::Relaxed)
+                && !self.private.watched.load(Ordering::Relaxed)
                 && !Gate::of(self.rtmp).is_aborted()
         } else {
             !self.private.carried.load(Ordering::Acquire)
@@ -60,6 +61,16 @@ impl<'a> Held<'a> {
     #[inline(always)]
     pub(crate) fn never_waits(&self) -> bool {
         self.never_waits
+    }
+
+    /// Whether the program has set a function that a step may call.
+    pub(crate) fn is_hooked(&self) -> bool {
+        self.private.hooked.load(Ordering::Relaxed) != 0
+    }
+
+    /// As [`Handle::timeout`].
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.private.timeout(self.rtmp)
     }
 
     /// The socket and what belongs to it.

@@ -184,6 +184,12 @@ impl Handle {
         attached(r, &keeper).map(|private| Self::new(raw, private))
     }
 
+    /// As `from_raw`, for a struct that is valid.
+    pub(crate) fn made_for(r: Rtmp<'_>) -> Result<Self> {
+        // SAFETY: it is initialised, and outlives the handle, which ends with the call that made it.
+        unsafe { Self::open(r.as_ptr(), false) }
+    }
+
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
         let closings = private.closings.load(Ordering::Relaxed);
         let (limit, failed_in) = (Cell::new(Deadline::NEVER), Cell::new(None));

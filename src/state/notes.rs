@@ -104,6 +104,11 @@ impl Handle {
         }
     }
 
+    /// Whether the carrier only passes bytes to the socket: it has neither deadlines nor bytes of its own.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.private.bare.load(Ordering::Relaxed)
+    }
+
     /// The carrier, unless bytes pass only through the socket and its TLS.
     pub(crate) fn carrier(&self) -> Option<Arc<Carrier>> {
         if !self.is_carried() {

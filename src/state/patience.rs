@@ -17,7 +17,7 @@ use crate::{
     gate::Gate,
     globals, single_thread,
     tcp_info::TcpInfo,
-    valid::field,
+    valid::{Rtmp, field},
 };
 
 /// The time for which sending has waited for the peer to accept bytes.
@@ -93,6 +93,20 @@ impl Patience for Patient<'_> {
     }
 }
 
+impl Private {
+    /// As [`Handle::timeout`], for the `RTMP` of this state.
+    pub(super) fn timeout(&self, rtmp: Rtmp<'_>) -> Option<Duration> {
+        let milliseconds = self.timeout_ms.load(Ordering::Relaxed);
+        if milliseconds > 0 {
+            return Some(Duration::from_millis(milliseconds.into()));
+        }
+        u64::try_from(field!(rtmp, Link.timeout).get())
+            .ok()
+            .filter(|seconds| *seconds > 0)
+            .map(Duration::from_secs)
+    }
+}
+
 impl Handle {
     /// The conditions that end this call's waits.
     pub(crate) fn patience(&self) -> Patient<'_> {
@@ -121,14 +135,7 @@ impl Handle {
 
     /// The limit of a wait; `None` for no limit.
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        let milliseconds = self.private.timeout_ms.load(Ordering::Relaxed);
-        if milliseconds > 0 {
-            return Some(Duration::from_millis(milliseconds.into()));
-        }
-        u64::try_from(field!(self.rtmp(), Link.timeout).get())
-            .ok()
-            .filter(|seconds| *seconds > 0)
-            .map(Duration::from_secs)
+        self.private.timeout(self.rtmp())
     }
 
     /// The statistics of the connection; zeros if there is none.

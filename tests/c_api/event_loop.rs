@@ -1,6 +1,7 @@
 //! Sessions that never wait (`loop.h`), driven by a program with an event loop of its own.
 #![forbid(unsafe_code)]
 
+use std::env;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -62,6 +63,33 @@ fn non_blocking_calls_send_the_same_bytes_over_every_transport() {
         assert!(blocking.ends_with(" ended\n") && !blocking.contains(" 0 bytes"), "{way}: {blocking}");
         for how in ["play", "watch"] {
             assert_eq!(need!(output(&program, &[how, &url])), blocking, "{way}, {how}");
+        }
+        server.join();
+    }
+}
+
+#[test]
+fn a_loop_may_do_other_things_in_any_order_and_gets_the_same_bytes() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let credentials = need!(Credentials::new());
+    let seeds = env::var("WANDERINGS").map_or(6, |count| count.parse().expect("a number"));
+    for way in WAYS {
+        let tls = credentials.config.clone();
+        let server = Server::listen(move |listener: &TcpListener| {
+            for _ in 0..=seeds {
+                play(&mut way.dress(Peer::accept(listener), Some(&tls)), 40);
+            }
+        });
+        let certificate = credentials.authority.certificate();
+        let url = format!("{way}://127.0.0.1:{}/app/name tlsCA={}", server.port, certificate.display());
+        let blocking = need!(output(&program, &["block", &url]));
+        assert!(blocking.ends_with(" ended\n") && !blocking.contains(" 0 bytes"), "{way}: {blocking}");
+        for seed in 0..seeds {
+            assert_eq!(
+                need!(output(&program, &["wander", &seed.to_string(), &url])),
+                blocking,
+                "{way}, {seed}"
+            );
         }
         server.join();
     }

@@ -101,7 +101,12 @@ pub fn receive_vectored(
 
 /// Copies available bytes into `buffer`; `None` if there are none yet.
 pub fn receive_now(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> Result<Option<usize>> {
-    now(|| Ok(recv(fd, &mut *buffer, RECEIVE_NOW)?.1))
+    now(|| receive_at_once(fd, buffer))
+}
+
+/// Copies available bytes into `buffer`; fails if there are none yet, and for every other reason of the system.
+pub fn receive_at_once(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    Ok(recv(fd, &mut *buffer, RECEIVE_NOW)?.1)
 }
 
 /// As `receive_now`, into several places one after the other.

@@ -1,0 +1,106 @@
+//! The fast path of a step: a session that streams, has nothing to send, and whose link only passes bytes to the socket.
+//!
+//! This is an exception to the one way of `RTMP_Step`, for programs with thousands of sessions, and
+//! for servers that wake up for each message. What a step costs there is the memory that it touches, its own code included: the
+//! general path looks at the link and takes a dozen locks. Anything unusual goes to the general path, which starts from the
+//! beginning.
+
+use std::{io, time::Instant};
+
+use libc::c_int;
+
+use super::bits::{CONNECTED, FLUSHED, READABLE, STREAMING, WRITABLE};
+use crate::{
+    Errno,
+    cancel::Shield,
+    globals,
+    progress::{Input, Progress},
+    reason,
+    rtmp::{RTMP, sockbuf::Inbox},
+    state::{Core, Held},
+    valid::{Rtmp, field},
+};
+
+/// A step; `None` if the general path has to do it.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[inline(always)]
+pub(super) unsafe fn step(r: *mut RTMP) -> Option<c_int> {
+    if globals::logs_debug() || reason::is_reporting() || reason::has_followers() {
+        return None;
+    }
+    let _errno = Errno::keep();
+    let _shield = Shield::begin();
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let r = unsafe { Rtmp::new(r) }?;
+    let held = Held::of(r)?;
+    if !held.never_waits() || held.is_hooked() {
+        return None;
+    }
+    // SAFETY: the lock below ends before `held` does.
+    let outbox = unsafe { held.outbox() };
+    let mut core = outbox.try_lock()?;
+    let Core { session, receive_buffer, stream, progress, .. } = &mut *core;
+    let progress = progress.as_deref_mut()?;
+    let is_plain = session.unsent().is_empty()
+        && session.wants_input()
+        && !session.is_encrypted()
+        && receive_buffer.is_none()
+        && stream.pending().is_empty();
+    if !is_plain || !is_quiet(progress) {
+        return None;
+    }
+    // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
+    let mut inbox = unsafe { Inbox::of(held.sb()) };
+    match (progress.input, inbox.extent().1 > 0) {
+        (Input::Some, _) => progress.drained = false,
+        (Input::Maybe, true) => (progress.drained, progress.input) = (false, Input::Some),
+        (Input::None, true) => return None,
+        (_, false) => receive(&held, &mut inbox, progress)?,
+    }
+    progress.told = progress.input == Input::Some;
+    let mut bits = CONNECTED | WRITABLE | FLUSHED;
+    if field!(r, m_bPlaying).get() != 0 {
+        bits |= STREAMING;
+    }
+    if progress.told {
+        bits |= READABLE;
+    }
+    Some(bits)
+}
+
+/// Whether calls have begun nothing that a step continues, and nothing has to be reported.
+fn is_quiet(progress: &Progress) -> bool {
+    progress.leaving.is_empty()
+        && progress.starting.is_none()
+        && progress.starting_failure.is_none()
+        && progress.receive_error.is_none()
+        && progress.backlog.stalled_since().is_none()
+        && !progress.failed
+        && !progress.closing
+}
+
+/// Receives what has arrived. `None` at the end of the stream, which the general path finds again.
+fn receive(held: &Held<'_>, inbox: &mut Inbox<'_>, progress: &mut Progress) -> Option<()> {
+    let found = match inbox.fill_at_once().ok()? {
+        Ok((0, _)) => return None,
+        Ok((_, has_room)) => {
+            (progress.drained, progress.silent_since) = (has_room, None);
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => return None,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            progress.drained = false;
+            // The call that reads reports the timeout.
+            progress.silent_since.is_some()
+                && progress.silence_ends(held.timeout()).is_some_and(|end| end <= Instant::now())
+        }
+        Err(error) => {
+            (progress.drained, progress.receive_error) = (false, Some(error.into()));
+            true
+        }
+    };
+    progress.input = if found { Input::Some } else { Input::None };
+    Some(())
+}
