@@ -404,6 +404,8 @@ impl Row {
             ("connect", _) if self.at_once > 1 => return None,
             ("connect", _) => return Some((4, 12)),
             _ if self.is_paced() => return None,
+            // How much of such a message has arrived decides whether it is received into the buffer or into its place.
+            ("next", Some((Role::Play { size: 140_000, .. }, _))) => return None,
             ("read" | "next", Some((Role::Play { size, .. }, _))) => size as u64,
             ("blocks", _) => 64 << 10,
             ("write" | "send", _) => self.sends.1 as u64,
