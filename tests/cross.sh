@@ -175,7 +175,7 @@ run_target() (
 		sessions
 		;;
 	esac
-	[ -n "${KEEP:-}" ] || rm -rf "${target:?}/$triple" "$target/musl-shared"
+	[ -n "${KEEP:-}" ] || rm -rf "${target:?}/$triple" "$target/musl-shared/$triple"
 	echo "done: $name"
 )
 
