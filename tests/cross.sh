@@ -175,7 +175,7 @@ run_target() (
 		sessions
 		;;
 	esac
-	[ -n "${KEEP:-}" ] || rm -rf "${target:?}/$triple" "$target/musl-shared"
+	[ -n "${KEEP:-}" ] || rm -rf "${target:?}/$triple" "$target/musl-shared/$triple"
 	echo "done: $name"
 )
 
@@ -218,6 +218,7 @@ for triple in $checked; do
 	has_target "$triple" || { leave_out "$triple: rustup target add $triple"; continue; }
 	under=$(echo "$triple" | tr - _)
 	export "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar"
+	export SDKROOT="$target/stub" # else cc asks xcrun where the SDK of iOS is
 	for package in librtmp-c librtmp; do
 		"$cargo" check --quiet --package "$package" --lib --target "$triple" --target-dir "$target" ||
 			{ fail "$triple: type check of $package"; continue 2; }

@@ -10,7 +10,7 @@ use std::{
 
 use socket2::Socket;
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 use super::sock_diag::TcpInfo;
 use super::{
     arrival::{Arrival, Outcome},
@@ -339,7 +339,7 @@ impl Link {
     }
 
     /// Fills in what the system measures of the connection; zeros where it does not say.
-    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[cfg(target_os = "linux")]
     pub(crate) fn measure(&self, stats: &mut Stats) {
         let info = self.socket().and_then(|socket| TcpInfo::of(socket)).unwrap_or_default();
         stats.unsent = info.unsent;
@@ -348,7 +348,7 @@ impl Link {
     }
 
     /// Fills in what the system measures of the connection: nothing, because there is no safe function for it.
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    #[cfg(not(target_os = "linux"))]
     pub(crate) fn measure(&self, _: &mut Stats) {}
 
     /// Whether the last `receive` took everything that was on the socket: the next one has nothing until the socket is readable

@@ -41,7 +41,7 @@ mod race;
 mod receive;
 mod send;
 mod served;
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(target_os = "linux")]
 mod sock_diag;
 mod step;
 mod target;
