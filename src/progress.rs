@@ -156,6 +156,20 @@ impl Progress {
         }
     }
 
+    /// A call reads, and so processes what a step has reported.
+    pub(crate) fn note_reading(&mut self) {
+        self.use_connection();
+        self.told = false;
+        if self.input == Input::Some {
+            self.input = Input::Maybe;
+        }
+    }
+
+    /// A call has found something for the program.
+    pub(crate) fn note_found(&mut self) {
+        (self.flooded_since, self.assumed_empty) = (None, false);
+    }
+
     /// Whether a connection is being made.
     pub(crate) fn is_opening(&self) -> bool {
         self.opening.as_ref().is_some_and(|opening| !matches!(opening.stage, Stage::Done))
