@@ -199,7 +199,7 @@ impl Handle {
         }
         let (limit, failure) =
             self.progress(|progress| (progress.starting.take(), progress.starting_failure.take()));
-        failure.map_or(Ok(limit), Err)
+        failure.map_or(Ok(limit), |failure| Err(*failure))
     }
 
     fn wait_for_stream(&self) -> Result<()> {

@@ -97,7 +97,7 @@ impl Handle {
     /// Also fails with a stored error of a step.
     fn prepare_to_receive(&self) -> Result<()> {
         if let Some(error) = self.progress(|progress| progress.receive_error.take()) {
-            return Err(error);
+            return Err(*error);
         }
         let (receives, time) = self.count_receive(Instant::now());
         if receives > MAX_RECEIVES || time > MAX_TIME {

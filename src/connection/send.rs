@@ -225,7 +225,7 @@ impl Handle {
 
     /// Fails with the send error that a step has stored.
     fn meet_send_error(&self) -> Result<()> {
-        self.progress(|progress| progress.send_error.take()).map_or(Ok(()), Err)
+        self.progress(|progress| progress.send_error.take()).map_or(Ok(()), |error| Err(*error))
     }
 
     /// Notes how much a session that does not wait has sent, and whether more is waiting.
@@ -262,7 +262,7 @@ impl Handle {
                 progress.send_error.take()
             });
             if let Some(error) = failed {
-                return Err(error);
+                return Err(*error);
             }
         }
         if self.unsent() == 0 {
