@@ -171,7 +171,11 @@ impl Handle {
             self.flush_to_hook(&carrier)
         } else {
             let mut core = self.core();
-            send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]))
+            let result = send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]));
+            if !self.is_bare() {
+                self.note_bare(&core, &carrier);
+            }
+            result
         };
         if result.is_err() {
             self.core().session.take_unsent(true, &mut Vec::new());
