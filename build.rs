@@ -9,9 +9,11 @@ fn main() {
     }
     println!("cargo:rustc-check-cfg=cfg(rtmp_naked)");
     let target = |name| env::var(name).unwrap_or_default();
-    let naked = has_naked_functions(&target("CARGO_CFG_TARGET_ARCH"));
-    if naked {
+    let jump = jump(&target("CARGO_CFG_TARGET_ARCH")).filter(|_| has_naked_functions());
+    let naked = jump.is_some();
+    if let Some(jump) = jump {
         println!("cargo:rustc-cfg=rtmp_naked");
+        println!("cargo:rustc-env=RTMP_JUMP={jump} {{0}}");
     }
     let is_apple = target("CARGO_CFG_TARGET_VENDOR") == "apple";
     let is_elf = target("CARGO_CFG_TARGET_FAMILY").contains("unix") && !is_apple;
@@ -44,14 +46,24 @@ fn main() {
     }
 }
 
-/// Whether naked functions are stable in this compiler, since 1.88, and on this architecture.
-fn has_naked_functions(architecture: &str) -> bool {
-    let known = ["x86", "x86_64", "arm", "aarch64", "riscv64", "s390x", "loongarch64"];
+/// The instruction of an architecture that jumps to a function and leaves every argument in place, where naked functions exist.
+fn jump(architecture: &str) -> Option<&'static str> {
+    Some(match architecture {
+        "x86" | "x86_64" => "jmp",
+        "arm" | "aarch64" | "loongarch64" => "b",
+        "riscv64" => "tail",
+        "s390x" => "jg",
+        _ => return None,
+    })
+}
+
+/// Whether naked functions are stable in this compiler: since 1.88.
+fn has_naked_functions() -> bool {
     let compiler = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let version =
         Command::new(compiler).arg("--version").output().map(|output| output.stdout).unwrap_or_default();
     // rustc 1.88.0 (6b00bc388 2025-06-23)
     let version = String::from_utf8_lossy(&version).into_owned();
     let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
-    known.contains(&architecture) && minor.is_some_and(|minor| minor >= 88)
+    minor.is_some_and(|minor| minor >= 88)
 }

@@ -1,4 +1,4 @@
-/* As driver.c, with FFmpeg's own RTMP:  avio read|write URL message-size total */
+/* As driver.c, with FFmpeg's own RTMP:  avio read|write|write-live URL message-size total */
 #include <libavformat/avformat.h>
 
 #include "measure.h"
@@ -6,11 +6,12 @@
 int main(int argc, char **argv)
 {
     static unsigned char buffer[64 * 1024];
-    int writes = argc == 5 && !strcmp(argv[1], "write");
+    int live = argc == 5 && !strcmp(argv[1], "write-live"), writes = live || (argc == 5 && !strcmp(argv[1], "write"));
     unsigned size = argc == 5 ? (unsigned)atoi(argv[3]) : 0, timestamp = 0;
     double total = argc == 5 ? atof(argv[4]) : 0, count = 0, messages = 0;
     unsigned char *tag = malloc(size + 64);
     AVIOContext *io = NULL;
+    struct timespec pause = {0, 2000000};
     struct moment start;
 
     if (argc != 5)
@@ -27,6 +28,8 @@ int main(int argc, char **argv)
     start = now();
     while (count < total) {
         if (writes) {
+            if (live)
+                nanosleep(&pause, NULL);
             timestamp += 40;
             tag[4] = (unsigned char)(timestamp >> 16), tag[5] = (unsigned char)(timestamp >> 8);
             tag[6] = (unsigned char)timestamp, tag[7] = (unsigned char)(timestamp >> 24);

@@ -2,28 +2,43 @@
  * Does one thing with librtmp, many times, and prints its cost. The dynamic linker decides which librtmp is used.
  *
  *   driver read|next|write|send|blocks URL chunk-size message-size total
- *   driver write-live|send-live URL chunk-size message-size total
+ *   driver write-live|send-live|write-live-steps URL chunk-size message-size total
+ *   driver write-stream|write-stream-steps URL chunk-size message-size count
+ *   driver read-steps URL chunk-size message-size total
  *   driver beside|beside-busy URL chunk-size message-size count
+ *   driver arrival|arrival-beside|departure URL chunk-size message-size count
  *   driver connect URL at-once media-bytes count
  *   driver amf count
  *   driver recv|store PORT message-size total       without librtmp: what the socket alone costs
+ *
+ * The works that end with -steps use librtmp/loop.h if the library has it, and otherwise wait in their calls.
  */
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
 #include <librtmp/log.h>
+#include <librtmp/loop.h>
 #include <librtmp/rtmp.h>
 
 #include "measure.h"
 
-static RTMP *open_session(const char *url, int publish, int stream)
+/* librtmp 2.4 does not have them. */
+#pragma weak RTMP_SetNonBlocking
+#pragma weak RTMP_GetPollFds
+#pragma weak RTMP_GetPollTimeout
+#pragma weak RTMP_Step
+#pragma weak RTMP_GetLastError
+
+static RTMP *set_up(const char *url, int publish)
 {
     char *text = strdup(url);
     RTMP *rtmp = RTMP_Alloc();
@@ -34,6 +49,13 @@ static RTMP *open_session(const char *url, int publish, int stream)
         fail("RTMP_SetupURL");
     if (publish)
         RTMP_EnableWrite(rtmp);
+    return rtmp;
+}
+
+static RTMP *open_session(const char *url, int publish, int stream)
+{
+    RTMP *rtmp = set_up(url, publish);
+
     if (!RTMP_Connect(rtmp, NULL))
         fail("RTMP_Connect");
     if (stream && !RTMP_ConnectStream(rtmp, 0))
@@ -130,22 +152,147 @@ static void publish_blocks(const char *url, int chunk_size, unsigned size, doubl
     close_session(rtmp);
 }
 
-static void publish(const char *url, int chunk_size, unsigned size, double total, int packets, int live)
+/* Waits for an event of a session that does not wait, at most until `until`; returns the result of RTMP_Step. */
+static int step(RTMP *rtmp, const struct timespec *until)
 {
-    unsigned char *tag = malloc(size + 64);
-    RTMP *rtmp = open_session(url, 1, 1);
-    struct timespec pause = {0, 2000000};
-    struct moment start;
+    struct pollfd fds[4];
+    struct timespec clock, left = {0, 0};
+    int count = RTMP_GetPollFds(rtmp, fds, 4), limit = RTMP_GetPollTimeout(rtmp), state;
+    long long nanoseconds = limit < 0 ? 1000000000LL : limit * 1000000LL, rest = nanoseconds;
+
+    if (until) {
+        clock_gettime(CLOCK_MONOTONIC, &clock);
+        rest = (until->tv_sec - clock.tv_sec) * 1000000000LL + (until->tv_nsec - clock.tv_nsec);
+    }
+    if (rest < nanoseconds)
+        nanoseconds = rest < 0 ? 0 : rest;
+    left.tv_sec = nanoseconds / 1000000000LL;
+    left.tv_nsec = nanoseconds % 1000000000LL;
+    if (ppoll(fds, (nfds_t)count, &left, NULL) == 0 && nanoseconds == rest && until)
+        return 0;
+    state = RTMP_Step(rtmp);
+    if (state & RTMP_STEP_FAILED)
+        fail("RTMP_Step");
+    return state;
+}
+
+/* As open_session, by steps if the library has them: no call of the session waits. */
+static RTMP *open_stepping_session(const char *url, int publish)
+{
+    RTMP *rtmp;
+
+    if (!RTMP_Step)
+        return open_session(url, publish, 1);
+    rtmp = set_up(url, publish);
+    if (!RTMP_SetNonBlocking(rtmp, 1))
+        fail("RTMP_SetNonBlocking");
+    if (!RTMP_Connect(rtmp, NULL) && RTMP_GetLastError(rtmp) != RTMP_ERR_AGAIN)
+        fail("RTMP_Connect");
+    while (!(step(rtmp, NULL) & RTMP_STEP_CONNECTED))
+        ;
+    while (!RTMP_ConnectStream(rtmp, 0)) {
+        if (RTMP_GetLastError(rtmp) != RTMP_ERR_AGAIN)
+            fail("RTMP_ConnectStream");
+        step(rtmp, NULL);
+    }
+    return rtmp;
+}
+
+static void read_by_steps(const char *url, double total)
+{
+    static char buffer[64 * 1024];
+    RTMP *rtmp = open_stepping_session(url, 0);
+    struct moment start = now();
     double count = 0, messages = 0;
-    unsigned timestamp = 0;
+    int got;
+
+    while (count < total) {
+        if (RTMP_Step && !(step(rtmp, NULL) & (RTMP_STEP_READABLE | RTMP_STEP_CLOSED)))
+            continue;
+        while (count < total && (got = RTMP_Read(rtmp, buffer, sizeof buffer)) > 0) {
+            count += got;
+            messages++;
+            if (!RTMP_Step)
+                break;
+        }
+        if (got == 0 || (got < 0 && (!RTMP_Step || RTMP_GetLastError(rtmp) != RTMP_ERR_AGAIN)))
+            fail("RTMP_Read");
+    }
+    report(start, count, messages);
+    close_session(rtmp);
+}
+
+/* How a publisher passes messages, and when. */
+enum { BY_PACKETS = 1, LIVE = 2, STREAM = 4, BY_STEPS = 8 };
+
+/* Sleeps until `due`. A session that does not wait is served meanwhile: a publisher, too, has to read. */
+static void sleep_until(RTMP *rtmp, const struct timespec *due, int how)
+{
+    RTMPPacket packet = {0};
+    struct timespec clock;
+
+    if (!(how & BY_STEPS) || !RTMP_Step) {
+        clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, due, NULL);
+        return;
+    }
+    do {
+        if (step(rtmp, due) & RTMP_STEP_READABLE) {
+            while (RTMP_GetNextMediaPacket(rtmp, &packet) == 1)
+                RTMPPacket_Free(&packet);
+            if (RTMP_GetLastError(rtmp) != RTMP_ERR_AGAIN)
+                fail("RTMP_GetNextMediaPacket");
+        }
+        clock_gettime(CLOCK_MONOTONIC, &clock);
+    } while (clock.tv_sec < due->tv_sec || (clock.tv_sec == due->tv_sec && clock.tv_nsec < due->tv_nsec));
+}
+
+static void add(struct timespec *moment, long long nanoseconds)
+{
+    nanoseconds += moment->tv_nsec;
+    moment->tv_sec += nanoseconds / 1000000000LL;
+    moment->tv_nsec = nanoseconds % 1000000000LL;
+}
+
+/*
+ * Publishes messages of `size` bytes: as fast as possible, one every 2 ms (LIVE), or as a live stream (STREAM), with 25 video
+ * messages of `size` bytes and 43 audio messages of 350 bytes a second; `total` is then their number.
+ */
+static void publish(const char *url, int chunk_size, unsigned size, double total, int how)
+{
+    unsigned char *tag = malloc(size + 64), sound[350 + 15];
+    RTMP *rtmp = how & BY_STEPS ? open_stepping_session(url, 1) : open_session(url, 1, 1);
+    struct moment start;
+    struct timespec begun, due;
+    double count = 0, messages = 0;
+    unsigned timestamp = 0, videos = 0, sounds = 0;
 
     request_chunk_size(rtmp, chunk_size);
+    make_tag(how & BY_PACKETS ? tag + RTMP_MAX_HEADER_SIZE - 11 : tag, size, 0);
+    make_tag(sound, sizeof sound - 15, 0);
+    sound[0] = 8;
     start = now();
-    while (count < total) {
-        if (live)
-            nanosleep(&pause, NULL);
+    clock_gettime(CLOCK_MONOTONIC, &begun);
+    due = begun;
+    while ((how & STREAM ? messages : count) < total) {
+        unsigned char *next = tag;
+        unsigned length = size;
+
         timestamp += 40;
-        if (packets) {
+        if (how & LIVE) {
+            add(&due, 2000000);
+            sleep_until(rtmp, &due, how);
+        } else if (how & STREAM) {
+            long long video = videos * 1000000000LL / 25, audio = sounds * 1000000000LL / 43;
+            due = begun;
+            add(&due, audio < video ? audio : video);
+            timestamp = (unsigned)((audio < video ? audio : video) / 1000000);
+            if (audio < video)
+                next = sound, length = sizeof sound - 15, sounds++;
+            else
+                videos++;
+            sleep_until(rtmp, &due, how);
+        }
+        if (how & BY_PACKETS) {
             RTMPPacket packet = {0};
 
             packet.m_headerType = 1;
@@ -154,21 +301,16 @@ static void publish(const char *url, int chunk_size, unsigned size, double total
             packet.m_nTimeStamp = timestamp;
             packet.m_nInfoField2 = rtmp->m_stream_id;
             packet.m_nBodySize = size;
-            /* librtmp writes into the body, so it is created again. */
-            if (timestamp == 40)
-                make_tag(tag + RTMP_MAX_HEADER_SIZE - 11, size, timestamp);
             packet.m_body = (char *)tag + RTMP_MAX_HEADER_SIZE;
             if (!RTMP_SendPacket(rtmp, &packet, FALSE))
                 fail("RTMP_SendPacket");
         } else {
-            if (timestamp == 40)
-                make_tag(tag, size, timestamp);
-            tag[4] = (unsigned char)(timestamp >> 16), tag[5] = (unsigned char)(timestamp >> 8);
-            tag[6] = (unsigned char)timestamp, tag[7] = (unsigned char)(timestamp >> 24);
-            if (RTMP_Write(rtmp, (char *)tag, (int)size + 15) <= 0)
+            next[4] = (unsigned char)(timestamp >> 16), next[5] = (unsigned char)(timestamp >> 8);
+            next[6] = (unsigned char)timestamp, next[7] = (unsigned char)(timestamp >> 24);
+            if (RTMP_Write(rtmp, (char *)next, (int)length + 15) <= 0)
                 fail("RTMP_Write");
         }
-        count += size;
+        count += length;
         messages++;
     }
     report(start, count, messages);
@@ -242,6 +384,139 @@ static void send_beside(const char *url, unsigned size, int count, int busy)
     report(start, count, count);
     close_session(rtmp);
     free(waits);
+    free(block);
+}
+
+/* Nanoseconds of the clock that the peer uses, too. */
+static unsigned long long clock_now(void)
+{
+    struct timespec clock;
+
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    return (unsigned long long)clock.tv_sec * 1000000000ULL + (unsigned long long)clock.tv_nsec;
+}
+
+/* Prints percentiles of `count` delays in microseconds. */
+static void print_delays(double *delays, int count)
+{
+    qsort(delays, (size_t)count, sizeof *delays, compare);
+    printf("{\"p50\":%.2f,\"p99\":%.2f,\"p999\":%.2f}\n", delays[count / 2], delays[count - 1 - count / 100],
+           delays[count - 1 - count / 1000]);
+}
+
+/* What two threads share. */
+struct delays {
+    RTMP *rtmp;
+    double *all;
+    int count, room, done;
+};
+
+/* Sends as fast as possible until the other thread has ended. */
+static void *send_on(void *arg)
+{
+    struct delays *delays = arg;
+    char *block = calloc(1, RTMP_MAX_HEADER_SIZE + 100);
+
+    while (!__atomic_load_n(&delays->done, __ATOMIC_RELAXED)) {
+        RTMPPacket packet = {0};
+
+        packet.m_headerType = 1;
+        packet.m_nChannel = 4;
+        packet.m_packetType = 9;
+        packet.m_nInfoField2 = delays->rtmp->m_stream_id;
+        packet.m_nBodySize = 100;
+        packet.m_body = block + RTMP_MAX_HEADER_SIZE;
+        if (!RTMP_SendPacket(delays->rtmp, &packet, FALSE))
+            break;
+    }
+    free(block);
+    return NULL;
+}
+
+/* Collects the delays in the audio messages of the peer: of those messages themselves, if they contain the time of sending. */
+static void *collect(void *arg)
+{
+    struct delays *delays = arg;
+    RTMPPacket packet = {0};
+
+    while (delays->count < delays->room && RTMP_GetNextMediaPacket(delays->rtmp, &packet) == 1) {
+        if (packet.m_packetType == 8 && packet.m_nBodySize >= 8) {
+            unsigned long long number;
+
+            memcpy(&number, packet.m_body, sizeof number);
+            if (packet.m_nBodySize > 8)
+                number = clock_now() - number;
+            delays->all[delays->count++] = (double)number / 1e3;
+        }
+        RTMPPacket_Free(&packet);
+    }
+    return NULL;
+}
+
+/* The time from the peer's sending of a message to the caller that waits for it; if `beside`, while another thread sends. */
+static void measure_arrival(const char *url, int count, int beside)
+{
+    struct delays delays = {open_session(url, 0, 1), calloc((size_t)count, sizeof(double)), 0, count, 0};
+    struct moment start = now();
+    pthread_t sender;
+
+    if (beside && pthread_create(&sender, NULL, send_on, &delays))
+        fail("pthread_create");
+    collect(&delays);
+    if (delays.count < count)
+        fail("RTMP_GetNextMediaPacket");
+    __atomic_store_n(&delays.done, 1, __ATOMIC_RELAXED);
+    /* librtmp's goodbye on a connection that was shut down raises it. */
+    signal(SIGPIPE, SIG_IGN);
+    if (beside) {
+        shutdown(RTMP_Socket(delays.rtmp), SHUT_RDWR);
+        pthread_join(sender, NULL);
+    }
+    print_delays(delays.all, count);
+    report(start, count, count);
+    close_session(delays.rtmp);
+    free(delays.all);
+}
+
+/* The time from the call of RTMP_SendPacket to the peer's receipt, which the peer reports. */
+static void measure_departure(const char *url, unsigned size, int count)
+{
+    struct delays delays = {open_session(url, 0, 1), calloc((size_t)count, sizeof(double)), 0, count, 0};
+    char *block = calloc(1, RTMP_MAX_HEADER_SIZE + size);
+    struct moment start = now();
+    struct timespec pause = {0, 1000000};
+    pthread_t reader;
+    int n;
+
+    if (size < 16)
+        fail("finding room for the time");
+    if (pthread_create(&reader, NULL, collect, &delays))
+        fail("pthread_create");
+    for (n = 0; n < count; n++) {
+        RTMPPacket packet = {0};
+        unsigned long long sent;
+
+        packet.m_headerType = 1;
+        packet.m_nChannel = 4;
+        packet.m_packetType = 8;
+        packet.m_nTimeStamp = (unsigned)n;
+        packet.m_nInfoField2 = delays.rtmp->m_stream_id;
+        packet.m_nBodySize = size;
+        packet.m_body = block + RTMP_MAX_HEADER_SIZE;
+        memcpy(packet.m_body, "it was:\n", 8);
+        sent = clock_now();
+        memcpy(packet.m_body + 8, &sent, sizeof sent);
+        if (!RTMP_SendPacket(delays.rtmp, &packet, FALSE))
+            fail("RTMP_SendPacket");
+        nanosleep(&pause, NULL);
+    }
+    pthread_join(reader, NULL);
+    if (delays.count < count)
+        fail("RTMP_GetNextMediaPacket");
+    print_delays(delays.all, count);
+    report(start, count, count);
+    close_session(delays.rtmp);
+    free(delays.all);
     free(block);
 }
 
@@ -367,6 +642,28 @@ static void raw(const char *port, size_t size, double total, int sends)
     free(buffer);
 }
 
+/* The way of publishing with this name, or -1. */
+static int how_of(const char *name)
+{
+    static const struct {
+        const char *name;
+        int how;
+    } ways[] = {
+        {"write", 0},
+        {"send", BY_PACKETS},
+        {"write-live", LIVE},
+        {"send-live", LIVE | BY_PACKETS},
+        {"write-live-steps", LIVE | BY_STEPS},
+        {"write-stream", STREAM},
+        {"write-stream-steps", STREAM | BY_STEPS},
+    };
+
+    for (size_t n = 0; n < sizeof ways / sizeof *ways; n++)
+        if (!strcmp(name, ways[n].name))
+            return ways[n].how;
+    return -1;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[1] : "";
@@ -376,10 +673,14 @@ int main(int argc, char **argv)
         read_stream(argv[2], atof(argv[5]));
     else if (!strcmp(what, "next") && argc == 6)
         next_packets(argv[2], atof(argv[5]));
-    else if ((!strcmp(what, "write") || !strcmp(what, "send")) && argc == 6)
-        publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send"), 0);
-    else if ((!strcmp(what, "write-live") || !strcmp(what, "send-live")) && argc == 6)
-        publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), !strcmp(what, "send-live"), 1);
+    else if (!strcmp(what, "read-steps") && argc == 6)
+        read_by_steps(argv[2], atof(argv[5]));
+    else if (how_of(what) >= 0 && argc == 6)
+        publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), how_of(what));
+    else if ((!strcmp(what, "arrival") || !strcmp(what, "arrival-beside")) && argc == 6)
+        measure_arrival(argv[2], atoi(argv[5]), !strcmp(what, "arrival-beside"));
+    else if (!strcmp(what, "departure") && argc == 6)
+        measure_departure(argv[2], (unsigned)atoi(argv[4]), atoi(argv[5]));
     else if (!strcmp(what, "blocks") && argc == 6)
         publish_blocks(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]));
     else if ((!strcmp(what, "beside") || !strcmp(what, "beside-busy")) && argc == 6)

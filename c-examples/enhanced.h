@@ -1,16 +1,17 @@
-/* Enhanced RTMP. The functions are newer than librtmp 2.4, on which these programs also run: there the weak references stay
- * NULL. A program that needs only this library includes <librtmp/enhanced.h> and simply calls them. */
+/* Enhanced RTMP. A program that needs only this library includes <librtmp/enhanced.h>. */
 #ifndef EXAMPLES_ENHANCED_H
 #define EXAMPLES_ENHANCED_H
 
 #include <librtmp/rtmp.h>
 #include <string.h>
 
-extern int RTMP_PeerCaps(RTMP *r) __attribute__((weak));
-extern int RTMP_PeerProperty(RTMP *r, const AVal *name, AMFObjectProperty *p) __attribute__((weak));
-extern int RTMP_TakeConnect(RTMP *r, const RTMPPacket *packet) __attribute__((weak));
-extern char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end) __attribute__((weak));
-extern int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description) __attribute__((weak));
+#include "newer.h"
+
+NEWER extern int RTMP_PeerCaps(RTMP *r);
+NEWER extern int RTMP_PeerProperty(RTMP *r, const AVal *name, AMFObjectProperty *p);
+NEWER extern int RTMP_TakeConnect(RTMP *r, const RTMPPacket *packet);
+NEWER extern char *RTMP_EncodeCapabilities(RTMP *r, char *p, char *end);
+NEWER extern int RTMP_SendReconnect(RTMP *r, const AVal *url, const AVal *description);
 
 /* Sets an option of the library, which keeps using the text. Returns 0 if the library does not have the option. */
 static inline int set_option(RTMP *r, const char *name, const char *value)

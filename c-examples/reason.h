@@ -1,5 +1,4 @@
-/* The reason for a failure. RTMP_GetLastError and RTMP_GetErrorString are newer than librtmp 2.4, on which these programs
- * also run: there the weak references stay NULL. A program that needs only this library simply calls them. */
+/* The reason for a failure. */
 #ifndef EXAMPLES_REASON_H
 #define EXAMPLES_REASON_H
 
@@ -7,13 +6,14 @@
 #include <librtmp/rtmp.h>
 
 #include "ending.h"
+#include "newer.h"
 
-extern int RTMP_GetLastError(RTMP *r) __attribute__((weak));
-extern const char *RTMP_GetErrorString(RTMP *r) __attribute__((weak));
+NEWER extern int RTMP_GetLastError(RTMP *r);
+NEWER extern const char *RTMP_GetErrorString(RTMP *r);
 
 static inline const char *reason(RTMP *r)
 {
-    return RTMP_GetErrorString ? RTMP_GetErrorString(r) : "the log says why";
+    return IS_THERE(RTMP_GetErrorString) ? RTMP_GetErrorString(r) : "the log says why";
 }
 
 /* The programs print the reason themselves. The log contains it, too, so it is shown only with -v, and on librtmp 2.4,
@@ -21,13 +21,13 @@ static inline const char *reason(RTMP *r)
 static inline void set_log_level(int quiet, int verbose)
 {
     RTMP_LogSetLevel(verbose > 1 ? RTMP_LOGDEBUG : verbose ? RTMP_LOGINFO
-                     : quiet || RTMP_GetErrorString ? RTMP_LOGCRIT : RTMP_LOGERROR);
+                     : quiet || IS_THERE(RTMP_GetErrorString) ? RTMP_LOGCRIT : RTMP_LOGERROR);
 }
 
 /* Whether the server ended the stream: the connection was not lost. */
 static inline int has_ended(RTMP *r)
 {
-    return RTMP_GetLastError ? RTMP_GetLastError(r) == 1 : r->m_read.status == RTMP_READ_COMPLETE;
+    return IS_THERE(RTMP_GetLastError) ? RTMP_GetLastError(r) == 1 : r->m_read.status == RTMP_READ_COMPLETE;
 }
 
 /* The exit code for a call that failed. `otherwise` applies if the library has no code; END_NOT_CONNECTED there means that
@@ -35,7 +35,7 @@ static inline int has_ended(RTMP *r)
 static inline enum ending ending_of(RTMP *r, enum ending otherwise)
 {
     int connecting = otherwise == END_NOT_CONNECTED;
-    switch (RTMP_GetLastError ? RTMP_GetLastError(r) : 0) { /* RTMP_ERR_…, which the headers of librtmp 2.4 lack */
+    switch (IS_THERE(RTMP_GetLastError) ? RTMP_GetLastError(r) : 0) { /* RTMP_ERR_…, which the headers of librtmp 2.4 lack */
     case 0: case 6:                           /* NONE, NOT_CONNECTED */
         return RTMP_IsTimedout(r) ? END_TIMED_OUT : otherwise;
     case 4: case 5:                           /* URL, OPTION */

@@ -14,6 +14,10 @@
 const char *tool_name(char **argv)
 {
     char *slash = argv[0] ? strrchr(argv[0], '/') : NULL;
+#ifdef _WIN32
+    char *backslash = argv[0] ? strrchr(argv[0], '\\') : NULL;
+    slash = backslash > slash ? backslash : slash;
+#endif
     if (slash)
         argv[0] = slash + 1; /* in the messages of getopt_long, too */
     return argv[0] ? argv[0] : "?";

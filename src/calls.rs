@@ -1,13 +1,13 @@
 //! `m_methodCalls`: the commands that wait for their results, in the array that callers see.
 
-use std::{ptr, slice};
+use std::ptr;
 
 use libc::c_int;
 
 use super::{
     amf::AVal,
     memory,
-    ptr::aval_bytes,
+    ptr::{aval_bytes, items},
     rtmp::RTMP_METHOD,
     valid::{Rtmp, Valid, field},
 };
@@ -36,17 +36,14 @@ impl<'a> CallArray<'a> {
 
     /// The entries.
     fn calls(&self) -> &[RTMP_METHOD] {
-        match (self.array().get(), usize::try_from(field!(self.0, m_numCalls).get()).unwrap_or(0)) {
-            (array, count) if array.is_null() || count == 0 => &[],
-            // SAFETY: `m_methodCalls` has `m_numCalls` entries, as `rtmp.h` says of the two fields.
-            (array, count) => unsafe { slice::from_raw_parts(array, count) },
-        }
+        let count = u32::try_from(field!(self.0, m_numCalls).get()).unwrap_or(0);
+        // SAFETY: `m_methodCalls` is null or has `m_numCalls` entries, as `rtmp.h` says of the two fields.
+        unsafe { items(self.array().get(), count) }.unwrap_or_default()
     }
 
     /// The first entry of that name.
-    fn position(&self, name: &[u8]) -> Option<usize> {
-        // SAFETY: names of entries are readable for their lengths: they come from `remember`, or from the program.
-        self.calls().iter().position(|call| unsafe { aval_bytes(&call.name) } == name)
+    fn position(&self, wanted: &[u8]) -> Option<usize> {
+        self.calls().iter().position(|call| name(call) == wanted)
     }
 
     /// Takes out an entry and returns its name, which comes from `malloc`; `None` if there is no such entry.
@@ -63,11 +60,15 @@ impl<'a> CallArray<'a> {
         Some(name)
     }
 
+    /// The same, and frees the name. Returns whether there was an entry.
+    fn discard(&mut self, index: usize) -> bool {
+        // SAFETY: names come from `remember`, or from a program that used malloc, and the entry was removed.
+        self.remove(index).map(|name| unsafe { memory::release(name.av_val) }).is_some()
+    }
+
     /// Frees the array and all names.
     pub(crate) fn clear(&mut self) {
-        while let Some(name) = self.remove(0) {
-            free(name);
-        }
+        while self.discard(0) {}
         // SAFETY: the array comes from the C allocator: from `remember`, or from a program that used malloc.
         unsafe { memory::release(self.array().get()) };
         self.array().set(ptr::null_mut());
@@ -77,41 +78,35 @@ impl<'a> CallArray<'a> {
 
 impl Calls for CallArray<'_> {
     fn remember(&mut self, name: &[u8], transaction: i32) {
-        let is_full = self.calls().len() >= MAX_CALLS;
-        if let Some(oldest) = is_full.then(|| self.remove(0)).flatten() {
-            free(oldest);
+        if self.calls().len() >= MAX_CALLS {
+            self.discard(0);
         }
         let count = self.calls().len();
+        let array = self.array();
         // An entry that cannot be stored is lost, and its result will be ignored.
-        let Ok(copy) = memory::duplicate(name) else { return };
-        let mut array = self.array().get();
-        if array.is_null() || (count >= LEAST && count.is_power_of_two()) {
+        if array.get().is_null() || (count >= LEAST && count.is_power_of_two()) {
             // SAFETY: the array has `count` entries and comes from the C allocator, as in `clear`; all-zero bytes are an entry.
-            let Ok(grown) = (unsafe { memory::grow_zeroed(array, count, (2 * count).max(LEAST)) }) else {
-                // SAFETY: the copy was made above, and no other pointer to it exists.
-                return unsafe { memory::release(copy) };
-            };
-            array = grown;
-            self.array().set(array);
+            let grown = unsafe { memory::grow_zeroed(array.get(), count, (2 * count).max(LEAST)) };
+            let Ok(grown) = grown else { return };
+            array.set(grown);
         }
+        let Ok(copy) = memory::duplicate(name) else { return };
         let name = AVal { av_val: copy, av_len: name.len() as c_int };
         // SAFETY: the array has room for `count` entries rounded up to a power of two, and for `LEAST` at least.
-        unsafe { *array.add(count) = RTMP_METHOD { name, num: transaction } };
+        unsafe { *array.get().add(count) = RTMP_METHOD { name, num: transaction } };
         self.set_count(count + 1);
     }
 
     fn take(&mut self, transaction: i32) -> Option<Vec<u8>> {
         let index = self.calls().iter().position(|call| call.num == transaction)?;
-        let name = self.remove(index)?;
-        // SAFETY: names of entries are readable for their lengths: they come from `remember`, or from the program.
-        let copy = unsafe { aval_bytes(&name) }.to_vec();
-        free(name);
+        let copy = name(self.calls().get(index)?).to_vec();
+        self.discard(index);
         Some(copy)
     }
 
     fn forget(&mut self, name: &[u8]) {
-        if let Some(name) = self.position(name).and_then(|index| self.remove(index)) {
-            free(name);
+        if let Some(index) = self.position(name) {
+            self.discard(index);
         }
     }
 
@@ -124,10 +119,10 @@ impl Calls for CallArray<'_> {
     }
 }
 
-/// Frees the name of an entry that was removed.
-fn free(name: AVal) {
-    // SAFETY: names come from `remember`, or from a program that used malloc, and the entry was removed.
-    unsafe { memory::release(name.av_val) }
+/// The name of an entry.
+fn name(call: &RTMP_METHOD) -> &[u8] {
+    // SAFETY: names of entries are readable for their lengths: they come from `remember`, or from the program.
+    unsafe { aval_bytes(&call.name) }
 }
 
 #[cfg(test)]

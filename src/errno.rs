@@ -3,7 +3,7 @@
 //! Bindings of other languages read `errno` after every call and treat a change as a failure. So system calls that fail
 //! although the call succeeds, and the library's own sockets, locks and files, must not change it.
 
-use std::ptr::NonNull;
+use std::marker::PhantomData;
 
 use libc::c_int;
 
@@ -11,19 +11,17 @@ use rtmp_core::error::Error;
 
 /// The value that `errno` gets when this is dropped, at the end of a call: the old one, unless another is set.
 pub(crate) struct Errno {
-    /// The address stays in this thread, because a pointer is not `Send`.
-    place: NonNull<c_int>,
     value: c_int,
     unchanged: bool,
+    /// Each thread has its own `errno`.
+    _not_send: PhantomData<*const ()>,
 }
 
 impl Errno {
     /// Keeps the current value.
     #[inline(always)]
     pub(crate) fn keep() -> Self {
-        let place = place();
-        // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread.
-        Self { place, value: unsafe { place.read() }, unchanged: false }
+        Self { value: get(), unchanged: false, _not_send: PhantomData }
     }
 
     /// Sets the value for `error`. An error that is not the operating system's has none.
@@ -40,30 +38,29 @@ impl Errno {
 
     /// Sets the current value, which a function of C has left.
     pub(crate) fn take_current(&mut self) {
-        // SAFETY: see `drop`.
-        self.value = unsafe { self.place.read() };
+        self.value = get();
     }
 }
 
 impl Drop for Errno {
     #[inline(always)]
     fn drop(&mut self) {
-        // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread, and this is the same thread.
-        unsafe { self.place.write(self.value) };
+        set(self.value);
     }
 }
 
 /// Sets `errno`.
+#[inline(always)]
 pub(super) fn set(value: c_int) {
-    // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread.
-    unsafe { place().write(value) };
+    // SAFETY: this is the address of this thread's `errno`, which every thread has, and which nothing refers to.
+    unsafe { *errno_location() = value };
 }
 
-/// The address of this thread's `errno`, which stays valid as long as the thread.
+/// The value of `errno`.
 #[inline(always)]
-fn place() -> NonNull<c_int> {
-    // SAFETY: the function has no preconditions, and every thread has an `errno`.
-    unsafe { NonNull::new_unchecked(errno_location()) }
+fn get() -> c_int {
+    // SAFETY: this is the address of this thread's `errno`, which every thread has, and which nothing refers to.
+    unsafe { *errno_location() }
 }
 
 #[cfg(any(target_os = "linux", target_os = "emscripten", target_os = "hurd"))]
@@ -124,11 +121,6 @@ mod tests {
 
     use super::*;
 
-    fn errno() -> c_int {
-        // SAFETY: `place` returns the address of this thread's `errno`, which lasts as long as the thread.
-        unsafe { place().read() }
-    }
-
     #[test]
     fn errno_is_unchanged_without_a_system_error() {
         let cases: [(Option<Error>, c_int); 7] = [
@@ -148,7 +140,7 @@ mod tests {
                 kept.set_from(error);
             }
             drop(kept);
-            assert_eq!(errno(), expected, "{error:?}");
+            assert_eq!(get(), expected, "{error:?}");
         }
     }
 
@@ -159,12 +151,12 @@ mod tests {
         kept.leave_unchanged();
         kept.set_from(&Error::NotConnected);
         drop(kept);
-        assert_eq!(errno(), 7);
+        assert_eq!(get(), 7);
         let mut kept = Errno::keep();
         set(9);
         kept.take_current();
         set(8);
         drop(kept);
-        assert_eq!(errno(), 9);
+        assert_eq!(get(), 9);
     }
 }

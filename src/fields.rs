@@ -22,17 +22,14 @@ trait Shared<C>: Copy {
     fn store(self) -> C;
 }
 
-macro_rules! shared_as_is {
-    ($($type:ty),*) => { $(impl Shared<$type> for $type {
-        fn load(stored: $type) -> Self {
-            stored
-        }
-        fn store(self) -> $type {
-            self
-        }
-    })* };
+impl<T: Copy> Shared<T> for T {
+    fn load(stored: T) -> Self {
+        stored
+    }
+    fn store(self) -> T {
+        self
+    }
 }
-shared_as_is!(i32, u32, u8, f64);
 
 impl Shared<c_int> for u32 {
     fn load(stored: c_int) -> Self {

@@ -62,6 +62,11 @@ impl<'a> Gate<'a> {
         Self(r)
     }
 
+    /// The struct.
+    pub(crate) fn rtmp(self) -> Rtmp<'a> {
+        self.0
+    }
+
     /// The session.
     pub(crate) fn session(self) -> *mut RTMP {
         self.0.as_ptr()
@@ -239,7 +244,9 @@ mod tests {
 
     #[test]
     fn an_abort_is_immediate_although_another_session_holds_the_lock_for_a_moment() {
-        use std::{io::Read, os::fd::AsRawFd, os::unix::net::UnixStream, sync::mpsc};
+        use crate::socket::{number_of, pair};
+        use rustix::fd::AsFd;
+        use std::{io::Read, sync::mpsc};
         let mut word = word(0);
         // There are 64 locks.
         let others: Vec<_> = (0..2000).map(|_| self::word(0)).collect();
@@ -247,8 +254,8 @@ mod tests {
         let shared = shared.expect("some session has the same lock");
         // A thread that gets no time to release the lock proves nothing.
         let is_immediate = (0..200).any(|_| {
-            let (near, mut far) = UnixStream::pair().unwrap();
-            word.0.get_mut().m_sb.sb_socket = near.as_raw_fd();
+            let (near, mut far) = pair();
+            word.0.get_mut().m_sb.sb_socket = number_of(near.as_fd());
             let (word, (tell, held)) = (&*word, mpsc::channel());
             thread::scope(|scope| {
                 scope.spawn(move || {

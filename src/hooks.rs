@@ -12,7 +12,6 @@ use super::{
     event_loop::{RTMP_EventCallback, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent},
     gate::Gate,
     reason::{self, Report},
-    rtmp::RTMP,
     valid::Rtmp,
 };
 
@@ -33,11 +32,12 @@ pub(crate) struct Hook<F> {
 
 // SAFETY: two addresses. The program is responsible for its function in the threads that use the session.
 unsafe impl<F> Send for Hook<F> {}
-// SAFETY: as above.
+// SAFETY: two addresses, which are only copied.
 unsafe impl<F> Sync for Hook<F> {}
 
 impl<F> Hook<F> {
-    /// A function that receives `argument`.
+    /// A function that receives `argument`. The program has passed both to an exported function, and promises there that the
+    /// function has its type and stays callable.
     pub(crate) fn new(function: F, argument: *mut c_void) -> Self {
         Self { function, argument }
     }
@@ -57,7 +57,7 @@ pub(crate) const SEND: u8 = 2;
 const LOG: u8 = 4;
 
 /// Finds the log of a session.
-type Find = unsafe fn(*mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>>;
+type Find = fn(Rtmp<'_>) -> Option<Hook<RTMP_SessionLogCallback>>;
 
 /// Set when a session has its own log for the first time.
 static FIND_LOG: OnceLock<Find> = OnceLock::new();
@@ -70,72 +70,46 @@ pub(crate) fn find_logs_with(find: Find) {
 
 /// Passes a line to the log of the session that this thread's call uses; false if it has none.
 pub(crate) fn log_of_session(level: c_int, line: &CStr) -> bool {
-    let (Some(find), r) = (FIND_LOG.get(), reason::session()) else { return false };
-    if r.is_null() {
-        return false;
-    }
-    // SAFETY: `r` is an initialised `RTMP` until the call of this thread returns, by the contract of `reason::about`.
-    unsafe {
-        let Some(hook) = find(r) else { return false };
-        let _report = Report::about(r);
-        hook.log(r, level, line);
-    }
+    let (Some(find), Some(r)) = (FIND_LOG.get(), reason::session()) else { return false };
+    let Some(Hook { function, argument }) = find(r) else { return false };
+    let _report = Report::about(r.as_ptr());
+    // SAFETY: `RTMP_SetSessionLog` requires a function of this type that stays callable.
+    unsafe { function(r.as_ptr(), level, line.as_ptr(), argument) };
     true
 }
 
 impl Hook<RTMP_EventCallback> {
     /// Reports an event to the program. If the program gives up, that has the effect of `RTMP_Abort`.
-    ///
-    /// # Safety
-    /// `r` points to an initialised `RTMP` whose program has set this hook.
-    pub(crate) unsafe fn raise(self, r: *mut RTMP, event: &RTMPEvent) -> Result<()> {
+    pub(crate) fn raise(self, r: Rtmp<'_>, event: &RTMPEvent) -> Result<()> {
         let goes_on = {
-            let _report = Report::about(r);
+            let _report = Report::about(r.as_ptr());
             // SAFETY: `RTMP_SetEventCallback` requires a function of this type that stays callable.
-            unsafe { (self.function)(r, event, self.argument) != 0 }
+            unsafe { (self.function)(r.as_ptr(), event, self.argument) != 0 }
         };
         if goes_on {
             return Ok(());
         }
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe { Rtmp::new(r) }.map(Gate::of).inspect(|gate| gate.abort());
+        Gate::of(r).abort();
         Err(Error::Interrupted)
     }
 }
 
 impl Hook<RTMP_SendCallback> {
     /// Passes all bytes to the program.
-    ///
-    /// # Safety
-    /// As for [`Hook::raise`].
-    pub(crate) unsafe fn send(self, r: *mut RTMP, mut bytes: &[u8]) -> Result<()> {
-        let _report = Report::about(r);
+    pub(crate) fn send(self, r: Rtmp<'_>, mut bytes: &[u8]) -> Result<()> {
+        let _report = Report::about(r.as_ptr());
         while !bytes.is_empty() {
             let size = c_int::try_from(bytes.len()).unwrap_or(c_int::MAX);
             // SAFETY: `RTMP_SetSendCallback` requires a function of this type that stays callable; the bytes stay valid until
             // it returns.
-            let taken = unsafe { (self.function)(r, bytes.as_ptr().cast(), size, self.argument) };
+            let taken = unsafe { (self.function)(r.as_ptr(), bytes.as_ptr().cast(), size, self.argument) };
             let taken = usize::try_from(taken).ok().filter(|taken| *taken > 0);
             match taken.and_then(|taken| bytes.get(taken..)) {
                 Some(rest) => bytes = rest,
-                // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-                None if unsafe { Rtmp::new(r) }.is_some_and(|r| Gate::of(r).is_aborted()) => {
-                    return Err(Error::Interrupted);
-                }
+                None if Gate::of(r).is_aborted() => return Err(Error::Interrupted),
                 None => return Err(Error::Io(std::io::Error::last_os_error())),
             }
         }
         Ok(())
-    }
-}
-
-impl Hook<RTMP_SessionLogCallback> {
-    /// Passes a line to the program.
-    ///
-    /// # Safety
-    /// As for [`Hook::raise`].
-    pub(crate) unsafe fn log(self, r: *mut RTMP, level: c_int, line: &CStr) {
-        // SAFETY: `RTMP_SetSessionLog` requires a function of this type that stays callable.
-        unsafe { (self.function)(r, level, line.as_ptr(), self.argument) };
     }
 }

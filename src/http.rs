@@ -1,6 +1,6 @@
 //! `http.h`: the small HTTP client that fetches SWF files.
 
-use std::{ffi::CStr, mem, ptr};
+use std::{mem, ptr};
 
 use libc::{c_char, c_int, c_uint, c_void, size_t};
 use log::debug;
@@ -15,6 +15,7 @@ use crate::{
     boundary::{Kind, boundary},
     globals,
     layout::assert_layout,
+    ptr::c_string,
     tls::trust,
     valid::{Valid, field},
 };
@@ -81,18 +82,20 @@ pub unsafe extern "C-unwind" fn HTTP_get(
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
     boundary(Kind::Waits, HTTPRES_LOST_CONNECTION, |errno| {
-        // SAFETY: `http` is null or points to an `HTTP_ctx`, by the Safety section.
-        let http = unsafe { Valid::new(http) }.filter(|_| !url.is_null() && !cb.is_null());
-        let Some(http) = http else {
+        // SAFETY: each is null or what it has to be: an `HTTP_ctx`, a NUL-terminated string, and a function of the type above,
+        // by the Safety section.
+        let (http, url, callback) = unsafe {
+            let callback = mem::transmute::<*mut HTTP_read_callback, Option<ReadFunction>>(cb);
+            (Valid::new(http), c_string(url, "url"), callback)
+        };
+        let (Some(http), Ok(url), Some(callback)) = (http, url, callback) else {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
         };
-        // SAFETY: `url` is a NUL-terminated string, and `cb` a function of the type above, by the Safety section.
-        let (url, mut answer) = unsafe { (CStr::from_ptr(url), Answer::new(http, cb)) };
+        let mut answer = Answer::new(http, callback);
         // A copy, because the answer replaces the date.
         let date = answer.date();
-        let result =
-            http::get(url.to_bytes(), &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
+        let result = http::get(url, &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
             errno.set_from(error);
@@ -121,22 +124,16 @@ struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// # Safety
-    /// `cb` points to a function of its type, for as long as the result is used.
-    unsafe fn new(http: Valid<'a, HTTP_ctx>, cb: *mut HTTP_read_callback) -> Self {
-        // SAFETY: `cb` points to a function of this type, by the Safety section, so it is not null.
-        let callback = unsafe { mem::transmute::<*mut HTTP_read_callback, ReadFunction>(cb) };
+    /// `callback` comes from the program, and is a function of its type.
+    fn new(http: Valid<'a, HTTP_ctx>, callback: ReadFunction) -> Self {
         field!(http, status).set(-1);
         Self { http, callback }
     }
 
     fn date(&self) -> Vec<u8> {
         let date = field!(self.http, date).get();
-        if date.is_null() {
-            return Vec::new();
-        }
         // SAFETY: a date that is not null is a NUL-terminated string, as `http.h` says of the field.
-        unsafe { CStr::from_ptr(date) }.to_bytes().to_vec()
+        unsafe { c_string(date, "date") }.unwrap_or_default().to_vec()
     }
 }
 
@@ -180,7 +177,12 @@ const _: () = assert!(MAX_DATE + 1 == 64, "what HTTP_ctx.date says");
 mod tests {
     use super::*;
 
-    unsafe extern "C" fn count(_: *mut c_void, size: size_t, nmemb: size_t, stream: *mut c_void) -> size_t {
+    unsafe extern "C-unwind" fn count(
+        _: *mut c_void,
+        size: size_t,
+        nmemb: size_t,
+        stream: *mut c_void,
+    ) -> size_t {
         // SAFETY: `data` is set below.
         unsafe { *stream.cast::<size_t>() += size * nmemb };
         0
@@ -205,8 +207,7 @@ mod tests {
         let data = (&raw mut total).cast();
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data };
         // SAFETY: both exist until the end of the test.
-        let mut answer =
-            unsafe { Answer::new(Valid::new(&mut http).unwrap(), count as *mut HTTP_read_callback) };
+        let mut answer = Answer::new(unsafe { Valid::new(&mut http) }.unwrap(), count);
         assert_eq!(answer.date(), b"");
         answer.status(200);
         answer.last_modified(b"now");
@@ -220,8 +221,7 @@ mod tests {
         let data = (&raw mut total).cast();
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: c_int::MAX - 5, status: 0, data };
         // SAFETY: both exist until the end of the test.
-        let mut answer =
-            unsafe { Answer::new(Valid::new(&mut http).unwrap(), count as *mut HTTP_read_callback) };
+        let mut answer = Answer::new(unsafe { Valid::new(&mut http) }.unwrap(), count);
         answer.body(b"hello").unwrap();
         assert!(answer.body(b"!").is_err());
         assert_eq!((http.size, total), (c_int::MAX, 5));

@@ -2,31 +2,27 @@
 
 use std::{mem::MaybeUninit, ptr, slice};
 
-use libc::{c_char, c_void, size_t};
+use libc::{c_char, c_void};
 use rtmp_core::{
     chunk,
     error::{Error, Result},
     message,
 };
 
-use crate::amf::AVal;
+use crate::{amf::AVal, ptr::items};
 
 /// Bytes before a packet body that belong to its block, for callers that write headers there.
 pub const RTMP_MAX_HEADER_SIZE: usize = 18;
 
 /// A NUL-terminated copy of `bytes` from `malloc`, owned by the caller.
 pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
-    // SAFETY: malloc accepts any size.
-    let block = unsafe { libc::malloc(bytes.len() + 1) }.cast::<u8>();
-    if block.is_null() {
-        return Err(Error::OutOfMemory);
-    }
-    // SAFETY: the block has room for the bytes and the NUL, and is new, so nothing overlaps.
+    // SAFETY: null makes it a new block, which has room for the bytes and the NUL, and overlaps nothing.
     unsafe {
+        let block = resize(ptr::null_mut::<u8>(), bytes.len() + 1)?;
         ptr::copy_nonoverlapping(bytes.as_ptr(), block, bytes.len());
         *block.add(bytes.len()) = 0;
+        Ok(block.cast())
     }
-    Ok(block.cast())
 }
 
 /// Writes a NUL and returns whether that was possible: the C API splits texts in place, and such a text may be a literal in
@@ -35,95 +31,60 @@ pub(crate) fn duplicate(bytes: &[u8]) -> Result<*mut c_char> {
 /// # Safety
 /// Nothing else uses the byte at `at`, which is readable.
 pub(crate) unsafe fn try_end_text(at: *mut c_char) -> bool {
-    // SAFETY: nothing else uses the byte at `at`, which is readable, by the Safety section.
-    match unsafe { write_if_possible(at) } {
-        Some(was_possible) => was_possible,
-        None => {
-            // The contract is that the text is writable.
-            // SAFETY: nothing else uses the byte at `at`, which is readable, by the Safety section.
-            unsafe { *at = 0 };
-            true
+    // SAFETY: nothing else uses the byte at `at`, which is readable, by the Safety section. If the system cannot say whether it
+    // is writable, that is the contract of the functions that split texts.
+    unsafe {
+        let is_writable = is_writable(at).unwrap_or(true);
+        if is_writable {
+            *at = 0;
         }
+        is_writable
     }
 }
 
-/// Lets the system write a byte, and then writes a NUL. Returns `None` if there is no way to ask the system.
-///
-/// # Safety
-/// As for [`try_end_text`].
-#[cfg(any(target_os = "linux", target_os = "android"))]
-unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
-    // SAFETY: the kernel checks that the byte can be written, and nothing else uses it (see the Safety section).
-    let count = unsafe { libc::syscall(libc::SYS_getrandom, at, 1, libc::GRND_NONBLOCK) };
-    if count == 1 {
-        // SAFETY: the kernel has just written this byte.
-        unsafe { *at = 0 };
-        return Some(true);
-    }
-    if std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT) {
-        return Some(false);
-    }
-    // Systems before Linux 3.17 do not have this call.
-    // SAFETY: as for this function.
-    unsafe { receive_if_possible(at) }
-}
-
-/// As on Linux.
-///
-/// # Safety
-/// As for [`try_end_text`].
-#[cfg(all(unix, not(any(target_os = "linux", target_os = "android"))))]
-unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
-    // SAFETY: as for this function.
-    unsafe { receive_if_possible(at) }
-}
-
-/// Lets the system write a NUL that was sent through a pair of sockets. Returns `None` if the pair cannot be opened.
+/// Lets the system write a byte: it returns an error for memory that is not writable, where a direct write would end the process.
+/// `None` if there is no way to ask.
 ///
 /// # Safety
 /// As for [`try_end_text`].
 #[cfg(unix)]
-unsafe fn receive_if_possible(at: *mut c_char) -> Option<bool> {
+unsafe fn is_writable(at: *mut c_char) -> Option<bool> {
     use std::{
         io::Write,
         os::{fd::AsRawFd, unix::net::UnixStream},
     };
 
-    // The kernel returns an error for memory that is not writable; a direct write would end the process. Without free
-    // descriptors, there is no way to ask.
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        // SAFETY: the kernel checks that the byte can be written, and nothing else uses it, by the Safety section.
+        let count = unsafe { libc::syscall(libc::SYS_getrandom, at, 1, libc::GRND_NONBLOCK) };
+        if count == 1 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EFAULT) {
+            return Some(count == 1);
+        }
+        // Systems before Linux 3.17 do not have this call.
+    }
     let (reader, mut writer) = UnixStream::pair().ok()?;
     writer.write_all(&[0]).ok()?;
-    // SAFETY: nothing else uses the byte at `at`, which is readable, by the Safety section; the kernel checks that the
-    // byte can be written.
+    // SAFETY: the kernel checks that the byte can be written, and nothing else uses it, by the Safety section.
     Some(unsafe { libc::read(reader.as_raw_fd(), at.cast(), 1) } == 1)
 }
 
-/// Asks the system whether a byte is writable, and writes a NUL; `None` if there is no way to ask.
+/// Asks the system whether a byte is writable; `None` if there is no way to ask.
 ///
 /// # Safety
 /// As for [`try_end_text`].
 #[cfg(windows)]
-unsafe fn write_if_possible(at: *mut c_char) -> Option<bool> {
+unsafe fn is_writable(at: *mut c_char) -> Option<bool> {
     use windows_sys::Win32::System::Memory::{
         MEMORY_BASIC_INFORMATION, PAGE_EXECUTE_READWRITE, PAGE_EXECUTE_WRITECOPY, PAGE_READWRITE,
         PAGE_WRITECOPY, VirtualQuery,
     };
 
-    let mut page = MaybeUninit::<MEMORY_BASIC_INFORMATION>::uninit();
+    let mut page = MEMORY_BASIC_INFORMATION::default();
     // SAFETY: `page` has the size that is passed, and the function accepts any address.
-    let len = unsafe { VirtualQuery(at.cast(), page.as_mut_ptr(), size_of::<MEMORY_BASIC_INFORMATION>()) };
-    if len == 0 {
-        return None;
-    }
-    // SAFETY: the system has filled the struct.
-    let protection = unsafe { page.assume_init() }.Protect;
+    let len = unsafe { VirtualQuery(at.cast(), &raw mut page, size_of_val(&page)) };
     let writable = PAGE_READWRITE | PAGE_WRITECOPY | PAGE_EXECUTE_READWRITE | PAGE_EXECUTE_WRITECOPY;
-    let can_be_written = protection & writable != 0;
-    if can_be_written {
-        // SAFETY: nothing else uses the byte at `at`, by the Safety section, and its page can be written to.
-        unsafe { *at = 0 };
-    }
-    Some(can_be_written)
+    (len != 0).then_some(page.Protect & writable != 0)
 }
 
 /// Frees a block of the C allocator; null is allowed.
@@ -148,23 +109,29 @@ pub(crate) unsafe fn release_string(string: *mut AVal) {
     }
 }
 
+/// Changes the size of an array of the C allocator. If this fails, the old one stays valid.
+///
+/// # Safety
+/// `array` is null or came from the C allocator.
+pub(crate) unsafe fn resize<T>(array: *mut T, entries: usize) -> Result<*mut T> {
+    let size = entries.checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
+    // SAFETY: the block is null or came from the C allocator, by the Safety section.
+    let resized = unsafe { libc::realloc(array.cast(), size) }.cast::<T>();
+    if resized.is_null() { Err(Error::OutOfMemory) } else { Ok(resized) }
+}
+
 /// Grows an array of the C allocator from `old` to `new` entries, the new ones zero; the old array is freed unless this fails.
 ///
 /// # Safety
 /// `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`.
 pub(crate) unsafe fn grow_zeroed<T>(array: *mut T, old: usize, new: usize) -> Result<*mut T> {
-    let size = new.checked_mul(size_of::<T>()).ok_or(Error::OutOfMemory)?;
-    // SAFETY: `array` is null or an array of `old` entries from the C allocator; all-zero bytes are a valid `T`, by the
-    // Safety section.
-    let grown = unsafe { libc::realloc(array.cast(), size) }.cast::<T>();
-    if grown.is_null() {
-        return Err(Error::OutOfMemory);
+    // SAFETY: the array is null or came from the C allocator, by the Safety section; then it has `new` entries, and those
+    // from `old` on are new.
+    unsafe {
+        let grown = resize(array, new)?;
+        ptr::write_bytes(grown.add(old), 0, new.saturating_sub(old));
+        Ok(grown)
     }
-    if new > old {
-        // SAFETY: the array now has `new` entries; those from `old` on are new.
-        unsafe { ptr::write_bytes(grown.add(old), 0, new - old) };
-    }
-    Ok(grown)
 }
 
 /// A packet body: one `malloc` block with `RTMP_MAX_HEADER_SIZE` bytes before the body and a NUL after it.
@@ -186,17 +153,22 @@ impl Body {
     /// A body with room for `capacity` bytes, unless memory is short.
     #[inline]
     pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
-        let (capacity, size) = block_size(capacity)?;
-        // SAFETY: malloc accepts any size.
-        let block = unsafe { libc::malloc(size) }.cast::<u8>();
-        if block.is_null() {
-            return None;
-        }
-        // SAFETY: the block is larger than the headroom.
-        let data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
-        let mut body = Self { data, len: 0, capacity, borrowed: false };
+        let mut body = Self::default();
+        body.resize(capacity)?;
         body.end();
         Some(body)
+    }
+
+    /// Gives the block another size; `None` if memory is short. The body is not borrowed.
+    #[inline]
+    fn resize(&mut self, capacity: usize) -> Option<()> {
+        let size = capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?;
+        let stored = u32::try_from(capacity).ok()?;
+        // SAFETY: the block is null or was allocated for this body; on failure the old one stays valid and with the body. The
+        // new one is larger than the headroom.
+        self.data = unsafe { resize(self.block(), size).ok()?.add(RTMP_MAX_HEADER_SIZE) };
+        self.capacity = stored;
+        Some(())
     }
 
     /// The address of the first byte; valid until the body grows or is dropped.
@@ -264,12 +236,12 @@ impl Body {
     }
 
     /// The block of C's allocator.
-    fn block(&self) -> *mut c_void {
+    fn block(&self) -> *mut u8 {
         if self.data.is_null() || self.borrowed {
             return ptr::null_mut();
         }
         // SAFETY: a body that is not null, and not borrowed, starts RTMP_MAX_HEADER_SIZE bytes into its block.
-        unsafe { self.data.sub(RTMP_MAX_HEADER_SIZE) }.cast()
+        unsafe { self.data.sub(RTMP_MAX_HEADER_SIZE) }
     }
 }
 
@@ -278,13 +250,13 @@ impl Body {
 pub(crate) struct Lent {
     address: usize,
     len: usize,
-    capacity: usize,
+    capacity: u32,
 }
 
 impl Body {
     /// Passes the body to a struct that shows it, until it is taken back.
     pub(crate) fn lend(self) -> (*mut c_char, Lent) {
-        let (len, capacity) = (self.len, self.capacity as usize);
+        let (len, capacity) = (self.len, self.capacity);
         let data = self.into_raw();
         (data, Lent { address: data.addr(), len, capacity })
     }
@@ -299,18 +271,10 @@ impl Lent {
         if shown.is_null() || shown.addr() != self.address {
             return None;
         }
-        let (capacity, size) = block_size(self.capacity)?;
+        let mut body = Body { data: shown.cast(), len: self.len, capacity: self.capacity, borrowed: false };
         // A caller may have freed the body, and allocated a shorter one at the same address.
-        // SAFETY: the body is that far into its block, which came from the C allocator.
-        let block = unsafe { libc::realloc(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE).cast(), size) };
-        if block.is_null() {
-            // SAFETY: a block that could not grow still exists.
-            unsafe { release(shown.cast::<u8>().sub(RTMP_MAX_HEADER_SIZE)) };
-            return None;
-        }
-        // SAFETY: the block is larger than the headroom.
-        let data = unsafe { block.cast::<u8>().add(RTMP_MAX_HEADER_SIZE) };
-        Some(Body { data, len: self.len, capacity, borrowed: false })
+        body.resize(self.capacity as usize)?;
+        Some(body)
     }
 }
 
@@ -329,11 +293,8 @@ impl Drop for Body {
 
 impl AsRef<[u8]> for Body {
     fn as_ref(&self) -> &[u8] {
-        if self.len == 0 {
-            return &[];
-        }
-        // SAFETY: the first `len` bytes were written by `append`.
-        unsafe { slice::from_raw_parts(self.data, self.len) }
+        // SAFETY: without a block `len` is 0; else the first `len` bytes were written by `append` or are those of `advance`.
+        unsafe { items(self.data, self.len as u32) }.unwrap_or_default()
     }
 }
 
@@ -342,7 +303,7 @@ impl AsMut<[u8]> for Body {
         if self.len == 0 {
             return &mut [];
         }
-        // SAFETY: as in `as_ref`, and the body is borrowed exclusively.
+        // SAFETY: the first `len` bytes were written by `append` or are those of `advance`, and the body is borrowed exclusively.
         unsafe { slice::from_raw_parts_mut(self.data, self.len) }
     }
 }
@@ -353,15 +314,7 @@ impl message::Body for Body {
             return Ok(());
         }
         self.keep()?;
-        let (capacity, size) = block_size(capacity).ok_or(Error::OutOfMemory)?;
-        // SAFETY: the block is null or was allocated here; on failure the old one stays valid and belongs to this body.
-        let block = unsafe { libc::realloc(self.block(), size) }.cast::<u8>();
-        if block.is_null() {
-            return Err(Error::OutOfMemory);
-        }
-        // SAFETY: the block is larger than the headroom.
-        self.data = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
-        self.capacity = capacity;
+        self.resize(capacity).ok_or(Error::OutOfMemory)?;
         self.end();
         Ok(())
     }
@@ -422,12 +375,6 @@ impl message::Body for Body {
             self.append(chunk.get(header..).unwrap_or_default());
         }
     }
-}
-
-/// The stored capacity of a body, and the size of its block.
-#[inline]
-fn block_size(capacity: usize) -> Option<(u32, size_t)> {
-    Some((u32::try_from(capacity).ok()?, capacity.checked_add(RTMP_MAX_HEADER_SIZE + 1)?))
 }
 
 #[cfg(test)]

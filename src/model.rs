@@ -23,9 +23,10 @@ use self::outbox::{Outbox, Queue, Turn};
 mod outbox;
 
 mod sync {
-    pub(super) use std::sync::{PoisonError, TryLockError};
+    pub(super) use std::sync::PoisonError;
+    use std::sync::TryLockError;
 
-    pub(super) use shuttle::sync::{Mutex, MutexGuard};
+    pub(super) use shuttle::sync::{Condvar, Mutex, MutexGuard};
 
     pub(super) fn is_poisoned<T>(mutex: &Mutex<T>) -> bool {
         matches!(mutex.try_lock(), Err(TryLockError::Poisoned(_)))
@@ -175,7 +176,7 @@ impl Session {
     /// As `fast_write::transmit`, and if that does nothing, as `Handle::transmit_packet`.
     fn publish(&self, name: u8) -> Sent {
         let message = [name; MESSAGE];
-        if let Some((message, passage)) = self.outbox.try_past(|_| Some(message)) {
+        if let Some(passage) = self.outbox.try_past() {
             let sent = self.socket.send_now(&message);
             if sent == Ok(MESSAGE) {
                 return Ok(());
@@ -205,7 +206,7 @@ impl Session {
 
     /// The fast path of `RTMP_Write` with a part of a tag, and then nothing.
     fn publish_part(&self) {
-        assert!(self.outbox.try_past(|_| None::<()>).is_none());
+        drop(self.outbox.try_past());
     }
 
     /// `Handle::transmit_packet` with a message that has no encoding.

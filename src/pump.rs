@@ -19,7 +19,6 @@ use super::{
     event_loop::notices::event_of,
     log::Deferred,
     memory::Body,
-    progress::Progress,
     reason::Phase,
     rtmp::{close, connect},
     state::Handle,
@@ -167,7 +166,7 @@ impl Handle {
     /// Between two answers to our commands, the server has the time of one wait, whatever else it sends meanwhile. Like any
     /// timeout, this one leaves the connection open, and the call may be repeated.
     pub(crate) fn connect_stream(&self) -> Result<()> {
-        self.progress_if_any(Progress::use_connection);
+        self.note_reading();
         match self.take_starting()? {
             Some(limit) => self.set_limit(limit),
             None => {
@@ -240,6 +239,7 @@ impl Handle {
     /// Publishes a further stream; returns its message stream once the server accepts it. A refusal or a timeout affects
     /// nothing else. In a session that does not wait, a later call continues it.
     pub(crate) fn open_stream(&self, name: &[u8]) -> Result<u32> {
+        self.note_reading();
         let begun = self.core().opening.take().filter(|(begun, _)| begun == name);
         let key = match begun {
             Some((_, key)) => key,

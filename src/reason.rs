@@ -12,11 +12,10 @@
 
 use std::{
     cell::{Cell, RefCell},
-    ffi::CStr,
-    fmt::{self, Write},
+    fmt,
     ptr::{self, NonNull},
     sync::{
-        Mutex, OnceLock, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI32, AtomicUsize, Ordering},
     },
 };
@@ -76,7 +75,7 @@ macro_rules! codes {
                 }
             }
 
-            fn text(self) -> &'static CStr {
+            fn text(self) -> &'static str {
                 match self {
                     $(Self::$variant => $text,)*
                 }
@@ -90,33 +89,33 @@ macro_rules! codes {
 }
 
 codes! {
-    None = 0, "RTMP_ERR_NONE", c"";
-    Ended = 1, "RTMP_ERR_ENDED", c"the stream has ended";
-    Argument = 2, "RTMP_ERR_ARGUMENT", c"invalid argument";
-    Memory = 3, "RTMP_ERR_MEMORY", c"out of memory";
-    Url = 4, "RTMP_ERR_URL", c"the URL cannot be used";
-    Option = 5, "RTMP_ERR_OPTION", c"an option cannot be used";
-    NotConnected = 6, "RTMP_ERR_NOT_CONNECTED", c"there is no connection";
-    Resolve = 7, "RTMP_ERR_RESOLVE", c"the host has no address";
-    Connect = 8, "RTMP_ERR_CONNECT", c"the host was not reached";
-    Proxy = 9, "RTMP_ERR_PROXY", c"the proxy did not connect";
-    Tls = 10, "RTMP_ERR_TLS", c"TLS failed";
-    Handshake = 11, "RTMP_ERR_HANDSHAKE", c"the handshake failed";
-    Refused = 12, "RTMP_ERR_REFUSED", c"the peer refused";
-    TimedOut = 13, "RTMP_ERR_TIMEDOUT", c"timed out";
-    Closed = 14, "RTMP_ERR_CLOSED", c"the peer closed the connection";
-    Io = 15, "RTMP_ERR_IO", c"the operating system refused";
-    Malformed = 16, "RTMP_ERR_MALFORMED", c"the peer sent something malformed";
-    TooLarge = 17, "RTMP_ERR_TOO_LARGE", c"something is too large";
-    Flv = 18, "RTMP_ERR_FLV", c"malformed FLV";
-    Resume = 19, "RTMP_ERR_RESUME", c"the stream does not go on where the file ends";
-    Joined = 20, "RTMP_ERR_JOINED", c"the connection belongs to a session that is served already";
-    Interrupted = 21, "RTMP_ERR_INTERRUPTED", c"interrupted";
+    None = 0, "RTMP_ERR_NONE", "";
+    Ended = 1, "RTMP_ERR_ENDED", "the stream has ended";
+    Argument = 2, "RTMP_ERR_ARGUMENT", "invalid argument";
+    Memory = 3, "RTMP_ERR_MEMORY", "out of memory";
+    Url = 4, "RTMP_ERR_URL", "the URL cannot be used";
+    Option = 5, "RTMP_ERR_OPTION", "an option cannot be used";
+    NotConnected = 6, "RTMP_ERR_NOT_CONNECTED", "there is no connection";
+    Resolve = 7, "RTMP_ERR_RESOLVE", "the host has no address";
+    Connect = 8, "RTMP_ERR_CONNECT", "the host was not reached";
+    Proxy = 9, "RTMP_ERR_PROXY", "the proxy did not connect";
+    Tls = 10, "RTMP_ERR_TLS", "TLS failed";
+    Handshake = 11, "RTMP_ERR_HANDSHAKE", "the handshake failed";
+    Refused = 12, "RTMP_ERR_REFUSED", "the peer refused";
+    TimedOut = 13, "RTMP_ERR_TIMEDOUT", "timed out";
+    Closed = 14, "RTMP_ERR_CLOSED", "the peer closed the connection";
+    Io = 15, "RTMP_ERR_IO", "the operating system refused";
+    Malformed = 16, "RTMP_ERR_MALFORMED", "the peer sent something malformed";
+    TooLarge = 17, "RTMP_ERR_TOO_LARGE", "something is too large";
+    Flv = 18, "RTMP_ERR_FLV", "malformed FLV";
+    Resume = 19, "RTMP_ERR_RESUME", "the stream does not go on where the file ends";
+    Joined = 20, "RTMP_ERR_JOINED", "the connection belongs to a session that is served already";
+    Interrupted = 21, "RTMP_ERR_INTERRUPTED", "interrupted";
     /// For calls that another thread aborts.
-    Aborted = 22, "RTMP_ERR_ABORTED", c"aborted";
-    Unsupported = 23, "RTMP_ERR_UNSUPPORTED", c"not supported";
-    Internal = 24, "RTMP_ERR_INTERNAL", c"internal error, the call was given up";
-    Again = 25, "RTMP_ERR_AGAIN", c"the call would have to wait";
+    Aborted = 22, "RTMP_ERR_ABORTED", "aborted";
+    Unsupported = 23, "RTMP_ERR_UNSUPPORTED", "not supported";
+    Internal = 24, "RTMP_ERR_INTERNAL", "internal error, the call was given up";
+    Again = 25, "RTMP_ERR_AGAIN", "the call would have to wait";
 }
 
 /// A text with C's NUL at its end.
@@ -127,35 +126,29 @@ pub(crate) const TEXT_LEN: usize = 512;
 
 /// The number of texts. A program asks right after a call, so it loses a text only if other threads fail this many times in
 /// between.
-/// between to lose one.
 const KEPT: usize = 256;
 
-/// The texts, each with its number.
-static TEXTS: Mutex<Texts> =
-    Mutex::new(Texts { newest: 0, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
+/// The texts of the last failures.
+static TEXTS: Mutex<Texts> = Mutex::new(Texts { newest: 0, kept: [([0; TEXT_LEN], 0); KEPT] });
 
 struct Texts {
     /// The number of the newest text.
     newest: u32,
-    /// Each text is at its number, modulo their count.
-    texts: [Text; KEPT],
-    /// The operating system's error for each text, or 0.
-    system_codes: [i32; KEPT],
+    /// Each text, and the operating system's error or 0, is at its number, modulo their count.
+    kept: [(Text, i32); KEPT],
 }
 
 impl Texts {
-    fn add(&mut self, text: &Text, system_code: i32) -> u32 {
+    fn add(&mut self, text: Text, system_code: i32) -> u32 {
         // 0 means that there is no text.
         self.newest = self.newest % MAX_NUMBER + 1;
-        self.texts[self.newest as usize % KEPT] = *text;
-        self.system_codes[self.newest as usize % KEPT] = system_code;
+        self.kept[self.newest as usize % KEPT] = (text, system_code);
         self.newest
     }
 
-    fn get(&self, number: u32) -> Option<(&Text, i32)> {
+    fn get(&self, number: u32) -> Option<(Text, i32)> {
         let later = self.newest.checked_sub(number)?;
-        let place = number as usize % KEPT;
-        (number > 0 && (later as usize) < KEPT).then(|| (&self.texts[place], self.system_codes[place]))
+        (number > 0 && (later as usize) < KEPT).then(|| self.kept[number as usize % KEPT])
     }
 }
 
@@ -226,13 +219,8 @@ impl Failure {
         }
         let phase = phase_of(error, *phase);
         match code_of(error, phase) {
-            Code::Interrupted if is_aborted() => {
-                keep_text(Code::Aborted, phase, 0, |line| line.write_str("aborted"))
-            }
-            code => {
-                let system_code = error.os_code().unwrap_or(0);
-                keep_text(code, phase, system_code, |line| write_error(line, error, phase));
-            }
+            Code::Interrupted if is_aborted() => keep_text(Code::Aborted, phase, 0, "aborted"),
+            code => keep_text(code, phase, error.os_code().unwrap_or(0), &words_of(error, phase)),
         }
     }
 }
@@ -271,13 +259,12 @@ impl Scope {
 }
 
 /// A function to call after a call with a session.
-type Follow = unsafe fn(*mut RTMP);
+type Follow = fn(Rtmp<'_>);
 
 /// Set when such a function is registered.
 static FOLLOW: OnceLock<Follow> = OnceLock::new();
 
-/// Registers `follow` to be called after every call with a session, which is initialised at that time. It is always the same
-/// function.
+/// Registers `follow` to be called after every call with a session. It is always the same function.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn follow_calls_with(follow: Follow) {
     let _ = FOLLOW.set(follow);
@@ -290,10 +277,8 @@ pub(super) fn has_followers() -> bool {
 
 impl Drop for Scope {
     fn drop(&mut self) {
-        let session = SESSION.get();
-        if let (true, false, Some(follow)) = (self.0.is_null(), session.is_null(), FOLLOW.get()) {
-            // SAFETY: the session of a call (`about`) is initialised until the exported function returns.
-            unsafe { follow(session) }
+        if let (true, Some(session), Some(follow)) = (self.0.is_null(), session(), FOLLOW.get()) {
+            follow(session);
         }
         SESSION.set(self.0);
     }
@@ -358,9 +343,10 @@ pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
     is_reporting() && TOLD.try_with(any).unwrap_or(false)
 }
 
-/// The session of the innermost call of this thread; null if there is none.
-pub(super) fn session() -> *mut RTMP {
-    SESSION.get()
+/// The session of the innermost call of this thread. The result is used during that call.
+pub(super) fn session<'a>() -> Option<Rtmp<'a>> {
+    // SAFETY: the session of a call is initialised until the call returns (`about`).
+    unsafe { Rtmp::new(SESSION.get()) }
 }
 
 /// The error of a call that comes from inside the log callback of another one with the same session. It is not logged, because
@@ -374,12 +360,10 @@ pub(super) fn refusal() -> Error {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
 pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
-    let session = NonNull::new(r).ok_or(Error::Invalid(NO_SESSION))?;
-    SESSION.set(r);
-    if is_told(|told| told == r) {
-        return Err(refusal());
-    }
-    Ok(session)
+    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
+    // section.
+    let session = unsafe { looking_at(r) }?;
+    if is_told(|told| told == r) { Err(refusal()) } else { Ok(session) }
 }
 
 /// As [`about`], for functions that only read, and may be called in a callback of the same session.
@@ -408,13 +392,12 @@ pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
 
 /// Whether the program has aborted the calls of this session.
 fn is_aborted() -> bool {
-    // SAFETY: the session of a call is initialised until the call returns (`about`).
-    unsafe { Rtmp::new(SESSION.get()) }.is_some_and(|session| Gate::of(session).is_aborted())
+    session().is_some_and(|session| Gate::of(session).is_aborted())
 }
 
 /// Stores a reason that is not an error, or one without a name.
 pub(crate) fn keep_as(code: Code, phase: Phase, words: impl fmt::Display) {
-    keep_text(code, phase, 0, |line| write!(line, "{words}"));
+    keep_text(code, phase, 0, &words.to_string());
 }
 
 /// Keeps that a call would have to wait. Programs meet it with almost every message: it displaces no text, and its own is the
@@ -425,35 +408,32 @@ fn keep_again() {
     }
 }
 
-fn keep_text(code: Code, phase: Phase, system_code: i32, write: impl FnOnce(&mut Line) -> fmt::Result) {
+fn keep_text(code: Code, phase: Phase, system_code: i32, words: &str) {
     let Some(field) = field() else { return };
     // Calls that find no connection come after the one that lost it, and must not replace its reason.
     if code == Code::NotConnected && !matches!(stored(field).0, Code::None | Code::Again) {
         return;
     }
-    let (mut line, mut words) = (Line::default(), Line::default());
-    // A line accepts any text, and omits what does not fit.
-    let _ = write(&mut words);
-    // A text that begins with the phase does not get a second one.
     let name = name_of(phase);
-    if !name.is_empty() && !words.as_str().strip_prefix(name).is_some_and(|rest| rest.starts_with(' ')) {
-        let _ = write!(line, "{name}: ");
-    }
-    let _ = line.write_str(words.as_str());
-    let number = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).add(&line.finish(), system_code);
+    // Words that begin with the phase do not get it a second time.
+    let has_name = name.is_empty() || words.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
+    let text = if has_name { one_line(words) } else { one_line(&format!("{name}: {words}")) };
+    let number = texts().add(text, system_code);
     field.store((number << CODE_BITS | code as u32) as i32, Ordering::Relaxed);
+}
+
+fn texts() -> MutexGuard<'static, Texts> {
+    TEXTS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The field of the call's session.
 fn field<'a>() -> Option<&'a AtomicI32> {
-    // SAFETY: the session of a call is initialised until the call returns (`about`).
-    unsafe { Rtmp::new(SESSION.get()) }.map(field_of)
+    session().map(field_of)
 }
 
 /// The field in which a session stores its reason.
 fn field_of(session: Rtmp<'_>) -> &AtomicI32 {
-    // SAFETY: the session outlives the result, and the field has no other use.
-    unsafe { AtomicI32::from_ptr(field!(session, Link.pFlags).as_ptr()) }
+    field!(session, Link.pFlags).atomic()
 }
 
 /// The reason of a session: its code, and the number of its text. A value that a program stored there is not a reason.
@@ -480,7 +460,7 @@ pub(crate) unsafe fn last_system_code(r: *mut RTMP) -> i32 {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     let Some(session) = (unsafe { Rtmp::new(r) }) else { return 0 };
     let (_, number) = stored(field_of(session));
-    TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number).map_or(0, |(_, code)| code)
+    texts().get(number).map_or(0, |(_, code)| code)
 }
 
 /// The text for [`last_code`].
@@ -488,22 +468,12 @@ pub(crate) unsafe fn last_system_code(r: *mut RTMP) -> i32 {
 /// # Safety
 /// As for [`last_code`].
 pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
-    let mut line = Line::default();
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let Some(session) = (unsafe { Rtmp::new(r) }) else {
-        let _ = line.write_str(NO_SESSION);
-        return line.finish();
-    };
-    let (code, number) = stored(field_of(session));
-    if code == Code::None {
-        return line.finish();
+    let Some(session) = (unsafe { Rtmp::new(r) }) else { return one_line(NO_SESSION) };
+    match stored(field_of(session)) {
+        (Code::None, _) => one_line(""),
+        (code, number) => texts().get(number).map_or_else(|| one_line(code.text()), |(text, _)| text),
     }
-    if let Some(text) = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(number).map(|(text, _)| text)
-    {
-        return *text;
-    }
-    let _ = line.write_str(&code.text().to_string_lossy());
-    line.finish()
 }
 
 /// Some errors contain their own phase.
@@ -572,66 +542,36 @@ fn code_of(error: &Error, phase: Phase) -> Code {
 }
 
 /// An error in the words of the log and of the Rust API, without what the phase already says.
-fn write_error(line: &mut Line, error: &Error, phase: Phase) -> fmt::Result {
+fn words_of(error: &Error, phase: Phase) -> String {
+    let mut words = String::new();
     match error {
-        Error::Reported(cause) => write_error(line, cause, phase),
+        Error::Reported(cause) => return words_of(cause, phase),
         Error::Malformed { what, detail }
             if matches!(phase, Phase::Url | Phase::Flv | Phase::Tunnel) && what.ends_with(name_of(phase)) =>
         {
-            line.write_str(detail)
+            words.push_str(detail);
         }
-        Error::Handshake(why) | Error::Invalid(why) => line.write_str(why),
-        Error::Refused(refusal) => refusal.write_words(line),
-        error => write!(line, "{error}"),
+        Error::Handshake(why) | Error::Invalid(why) => words.push_str(why),
+        Error::Refused(refusal) => refusal.write_words(&mut words).unwrap_or_default(),
+        error => return error.to_string(),
     }
+    words
 }
 
-/// A text that is being written; it is always one line.
-struct Line {
-    text: Text,
-    used: usize,
-    /// Whether something did not fit. Nothing is written after that.
-    cut: bool,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { text: [0; TEXT_LEN], used: 0, cut: false }
-    }
-}
-
-impl Line {
-    fn as_str(&self) -> &str {
-        // Only whole characters were written.
-        std::str::from_utf8(&self.text[..self.used + if self.cut { DOTS.len() } else { 0 }])
-            .unwrap_or_default()
-    }
-
-    fn finish(self) -> Text {
-        self.text
-    }
-}
-
-impl Write for Line {
-    /// Writes what there is room for. A text that is cut ends in dots.
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        for character in text.chars() {
-            if self.cut {
-                break;
-            }
-            // Text from peers was already escaped; text from the operating system is used unchanged.
-            let character = if character.is_control() { ' ' } else { character };
-            let end = self.used + character.len_utf8();
-            if end > LONGEST {
-                self.text[self.used..self.used + DOTS.len()].copy_from_slice(DOTS);
-                self.cut = true;
-                break;
-            }
-            character.encode_utf8(&mut self.text[self.used..end]);
-            self.used = end;
+/// A text as one line, with a NUL at its end. What does not fit is replaced by dots.
+fn one_line(text: &str) -> Text {
+    let mut line = [0; TEXT_LEN];
+    let mut used = 0;
+    for character in text.chars() {
+        // Text from peers was already escaped; text from the operating system is used unchanged.
+        let character = if character.is_control() { ' ' } else { character };
+        if used + character.len_utf8() > LONGEST {
+            line[used..used + DOTS.len()].copy_from_slice(DOTS);
+            break;
         }
-        Ok(())
+        used += character.encode_utf8(&mut line[used..]).len();
     }
+    line
 }
 
 /// The end of a cut text.
@@ -643,7 +583,7 @@ const NO_SESSION: &str = "the RTMP pointer is NULL";
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeSet, mem::MaybeUninit, sync::MutexGuard, thread};
+    use std::{collections::BTreeSet, ffi::CStr, mem::MaybeUninit, thread};
 
     use super::*;
     use crate::boundary::{Kind, boundary};
@@ -810,11 +750,10 @@ mod tests {
 
     #[test]
     fn numbers_of_texts_restart_after_the_largest() {
-        let mut texts =
-            Box::new(Texts { newest: MAX_NUMBER - 1, texts: [[0; TEXT_LEN]; KEPT], system_codes: [0; KEPT] });
-        let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add(&[byte; TEXT_LEN], byte.into())).collect();
+        let mut texts = Box::new(Texts { newest: MAX_NUMBER - 1, kept: [([0; TEXT_LEN], 0); KEPT] });
+        let numbers: Vec<_> = (1..=3_u8).map(|byte| texts.add([byte; TEXT_LEN], byte.into())).collect();
         assert_eq!(numbers, [MAX_NUMBER, 1, 2]);
-        assert_eq!(texts.get(2), Some((&[3; TEXT_LEN], 3)));
+        assert_eq!(texts.get(2), Some(([3; TEXT_LEN], 3)));
         assert_eq!(texts.get(0), None);
         assert_eq!(texts.get(3), None, "one that is still to come");
     }
@@ -839,23 +778,13 @@ mod tests {
 
     #[test]
     fn a_text_is_one_line_that_ends_in_dots_where_it_is_cut() {
-        let mut line = Line::default();
-        line.write_str("a\nb\x7f").unwrap();
-        assert_eq!(line.text[..5], *b"a b \0");
+        assert_eq!(one_line("a\nb\x7f")[..5], *b"a b \0");
+        let words = |text: &Text| CStr::from_bytes_until_nul(text).unwrap().to_str().unwrap().to_owned();
         for unit in ["x", "\u{e9}", "\u{20ac}", "\u{1f600}"] {
-            let mut line = Line::default();
-            line.write_str(&unit.repeat(TEXT_LEN)).unwrap();
-            line.write_str("more").unwrap();
-            let text = line.finish();
-            let text = CStr::from_bytes_until_nul(&text)
-                .expect("there is a NUL")
-                .to_str()
-                .expect("whole characters");
+            let text = words(&one_line(&(unit.repeat(TEXT_LEN) + "more")));
             assert!(text.ends_with(&format!("{unit}...")) && text.len() > TEXT_LEN - 8, "{}", text.len());
         }
-        let mut line = Line::default();
-        line.write_str(&"x".repeat(LONGEST)).unwrap();
-        assert!(!CStr::from_bytes_until_nul(&line.finish()).unwrap().to_bytes().contains(&b'.'));
+        assert!(!words(&one_line(&"x".repeat(LONGEST))).contains('.'));
     }
 
     #[test]

@@ -1,12 +1,10 @@
 //! TLS as C programs see it, and the trusted certificates.
 
-use std::{ffi::CStr, path::PathBuf, ptr};
+use std::ptr;
 
 use libc::{c_char, c_int, c_void};
 use rtmp_core::{
-    environment,
-    error::{Error, Result},
-    features, system,
+    environment, features, system,
     transport::tls::{ServerContext, TlsOptions, Trust},
 };
 
@@ -15,7 +13,7 @@ use crate::{
     boundary::{Kind, boundary},
     globals,
     progress::{Opening, What},
-    ptr::required,
+    ptr::{c_string, required},
     reason::{self, During, Phase},
     rtmp::RTMP,
     state::Handle,
@@ -59,8 +57,8 @@ pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *
         features::SERVER.check()?;
         // SAFETY: `cert` and `key` are null or NUL-terminated strings, by the Safety section; the names are used during
         // the call only.
-        let (cert, key) = unsafe { (path(cert, "cert is NULL")?, path(key, "key is NULL")?) };
-        let context = Box::new(ServerContext::from_files(&cert, &key)?);
+        let (cert, key) = unsafe { (c_string(cert, "cert is NULL")?, c_string(key, "key is NULL")?) };
+        let context = Box::new(ServerContext::from_files(&system::path(cert), &system::path(key))?);
         Ok(Box::into_raw(context).cast())
     })
 }
@@ -103,18 +101,4 @@ pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) 
         handle.make_connection(What::AcceptTls, begin, |_| {})?;
         Ok(TRUE)
     })
-}
-
-/// A file name from C.
-///
-/// # Safety
-/// `name` is null or a NUL-terminated string, which nobody changes while the result is used.
-unsafe fn path(name: *const c_char, missing: &'static str) -> Result<PathBuf> {
-    if name.is_null() {
-        return Err(Error::Invalid(missing));
-    }
-    // SAFETY: `name` is null or a NUL-terminated string, which nobody changes while the result is used, by the Safety
-    // section.
-    let bytes = unsafe { CStr::from_ptr(name) }.to_bytes();
-    Ok(system::path(bytes))
 }

@@ -5,10 +5,7 @@
 
 use std::{fmt, marker::PhantomData, ptr::NonNull};
 
-use super::{
-    rtmp::RTMP,
-    shared::{self, Shareable},
-};
+use super::{rtmp::RTMP, shared::Shareable};
 
 /// A valid `RTMP`.
 pub(crate) type Rtmp<'a> = Valid<'a, RTMP>;
@@ -74,47 +71,40 @@ impl<'a, T> Valid<'a, T> {
     }
 }
 
-impl<T: Shareable> Valid<'_, T> {
+impl<'a, T: Shareable> Valid<'a, T> {
+    /// A number or a pointer that other threads use, too.
+    #[inline(always)]
+    pub(crate) fn atomic(self) -> &'a T::Atomic {
+        // SAFETY: it is initialised, and Rust code uses it only in this form (`new`), which has its layout (`Shareable`).
+        unsafe { self.place.cast().as_ref() }
+    }
+
     /// Reads a number or a pointer, which other threads may be writing.
     #[inline(always)]
     pub(crate) fn get(self) -> T {
-        // SAFETY: it is initialised, and Rust code writes it with `set` (`new`).
-        unsafe { shared::read(self.as_ptr()) }
+        T::load(self.atomic())
     }
 
     /// Writes a number or a pointer, which other threads may be reading.
     #[inline(always)]
     pub(crate) fn set(self, value: T) {
-        // SAFETY: it is initialised, and Rust code reads it with `get` (`new`).
-        unsafe { shared::write(self.as_ptr(), value) }
+        T::store(self.atomic(), value);
     }
 }
 
 impl<T: Copy> Valid<'_, T> {
-    /// Reads a larger value, which one thread at a time uses.
+    /// Reads a larger value, which one thread at a time uses. It need not be aligned.
     #[inline(always)]
     pub(crate) fn copy(self) -> T {
-        // SAFETY: it is initialised, and no other thread writes it (`new`).
-        unsafe { self.as_ptr().read() }
-    }
-
-    /// As [`Self::copy`], from a place that need not be aligned.
-    pub(crate) fn copy_unaligned(self) -> T {
         // SAFETY: it is initialised, and no other thread writes it (`new`).
         unsafe { self.as_ptr().read_unaligned() }
     }
 
-    /// As [`Self::put`], to a place that need not be aligned.
-    pub(crate) fn put_unaligned(self, value: T) {
-        // SAFETY: it is writable, and no other thread uses it (`new`).
-        unsafe { self.as_ptr().write_unaligned(value) }
-    }
-
-    /// Writes a larger value, which one thread at a time uses.
+    /// Writes a larger value, which one thread at a time uses. It need not be aligned.
     #[inline(always)]
     pub(crate) fn put(self, value: T) {
         // SAFETY: it is writable, and no other thread uses it (`new`).
-        unsafe { self.as_ptr().write(value) }
+        unsafe { self.as_ptr().write_unaligned(value) }
     }
 }
 

@@ -145,36 +145,51 @@ impl Contestants {
         Ok(Self { directory, driver, loader, avio: avio.ok(), ours, original, baseline, traced })
     }
 
-    /// Measures all contestants of a row in turn, `rounds` times, or as often as the time allows.
-    pub fn measure(&self, row: Row, rounds: Option<usize>) -> io::Result<Measured> {
+    /// Measures all contestants of some rows in turn, `rounds` times, or as often as the time allows. The rows share their runs.
+    pub fn measure(&self, rows: &[Row], rounds: Option<usize>) -> io::Result<Vec<Measured>> {
+        let Some(first) = rows.first() else { return Ok(Vec::new()) };
         let mut runs = Vec::new();
         for contestant in Contestant::ALL {
-            runs.push(self.run(contestant, &row)?);
+            runs.push(self.run(contestant, first)?);
         }
-        let mut seen: ByContestant<Result<Vec<Figures>, &str>> = Contestant::ALL.map(|_| Ok(Vec::new()));
+        let mut outputs: ByContestant<Result<Vec<String>, &str>> = Contestant::ALL.map(|_| Ok(Vec::new()));
         let started = Instant::now();
         for round in 0..rounds.unwrap_or(MOST_ROUNDS) {
             if rounds.is_none() && round >= ENOUGH_ROUNDS && started.elapsed() > ROW_TIME {
                 break;
             }
-            let mut turns: Vec<_> = runs.iter().zip(&mut seen).collect();
+            let mut turns: Vec<_> = runs.iter().zip(&mut outputs).collect();
             // If the machine becomes slower during a round, this avoids that always the same contestant is affected.
             if round % 2 == 1 {
                 turns.reverse();
             }
-            for (run, seen) in turns {
-                let (Some(run), Ok(all)) = (run, &mut *seen) else { continue };
-                match run.figures(&row) {
-                    Ok(figures) => all.push(figures),
+            for (run, outputs) in turns {
+                let (Some(run), Ok(all)) = (run, &mut *outputs) else { continue };
+                match run.output(bounded(&run.program).args(&run.arguments)) {
+                    Ok(output) => all.push(output),
                     // A contestant that fails once does not run again.
                     Err(error) => {
-                        eprintln!("{}: {error}", row.name);
+                        eprintln!("{}: {error}", first.name);
                         let late = error.kind() == io::ErrorKind::TimedOut;
-                        *seen = Err(if late { "did not finish" } else { "failed" });
+                        *outputs = Err(if late { "did not finish" } else { "failed" });
                     }
                 }
             }
         }
+        Ok(rows.iter().map(|row| self.measured(*row, &runs, &outputs)).collect())
+    }
+
+    /// The figures of a row from the outputs of its runs.
+    fn measured(
+        &self,
+        row: Row,
+        runs: &[Option<Run>],
+        outputs: &ByContestant<Result<Vec<String>, &'static str>>,
+    ) -> Measured {
+        let seen = outputs.each_ref().map(|outputs| match outputs {
+            Ok(outputs) => Ok(outputs.iter().map(|output| figures(&row, output)).collect::<Vec<_>>()),
+            Err(reason) => Err(*reason),
+        });
         let ours = seen[Contestant::Ours as usize].as_deref().unwrap_or_default();
         let ratios = seen.each_ref().map(|seen| {
             let pairs = seen.as_deref().unwrap_or_default().iter().zip(ours);
@@ -189,7 +204,7 @@ impl Contestants {
                 });
             }
         }
-        Ok(Measured { row, figures, ratios })
+        Measured { row, figures, ratios }
     }
 
     /// User instructions of this library and its caller for each message, connection or round, as counted by callgrind: the
@@ -269,7 +284,7 @@ impl Contestants {
                 let arguments = match contestant {
                     Contestant::Ffmpeg => {
                         // It is so slow that it gets less work.
-                        let total = (row.total / 8).to_string();
+                        let total = if row.is_paced() { row.total } else { row.total / 8 }.to_string();
                         vec![row.ffmpeg.unwrap_or_default().to_owned(), url, size, total]
                     }
                     Contestant::Rust => vec![rust::MEASURED.to_owned(), work, url, chunk, size, total],
@@ -286,35 +301,35 @@ impl Contestants {
     }
 }
 
-impl Run {
-    fn figures(&self, row: &Row) -> io::Result<Figures> {
-        let output = self.output(bounded(&self.program).args(&self.arguments))?;
-        let field = |name: &str| {
-            let value = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            value.filter_map(|value| value.get(name)?.as_f64()).next_back().unwrap_or(f64::NAN)
-        };
-        let messages = field("messages");
-        let scale = match row.unit {
-            Unit::PerGigabyte => 1e9 / field("count"),
-            Unit::Each | Unit::Memory => 1e6 / messages,
-            // The total of all threads is not the cost of a call.
-            Unit::Printed(_) => f64::NAN,
-        };
-        let messages = if scale.is_nan() { scale } else { messages };
-        Ok(Figures {
-            cost: match row.unit {
-                Unit::Memory => field("resident"),
-                Unit::Printed(name) => field(name),
-                _ => field("cpu") * scale,
-            },
-            wall: field("wall") * scale,
-            allocations: field("allocations") / messages,
-            calls: None,
-            peak: field("peak"),
-            rounds: 1,
-        })
+/// The figures of a row in the output of a run.
+fn figures(row: &Row, output: &str) -> Figures {
+    let field = |name: &str| {
+        let value = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        value.filter_map(|value| value.get(name)?.as_f64()).next_back().unwrap_or(f64::NAN)
+    };
+    let messages = field("messages");
+    let scale = match row.unit {
+        Unit::PerGigabyte => 1e9 / field("count"),
+        Unit::Each | Unit::Memory => 1e6 / messages,
+        // The total of all threads is not the cost of a call.
+        Unit::Printed(_) => f64::NAN,
+    };
+    let messages = if scale.is_nan() { scale } else { messages };
+    Figures {
+        cost: match row.unit {
+            Unit::Memory => field("resident"),
+            Unit::Printed(name) => field(name),
+            _ => field("cpu") * scale,
+        },
+        wall: field("wall") * scale,
+        allocations: field("allocations") / messages,
+        calls: None,
+        peak: field("peak"),
+        rounds: 1,
     }
+}
 
+impl Run {
     /// System calls for each message: the difference between a longer and a shorter run.
     fn calls(&self, row: &Row) -> io::Result<Option<f64>> {
         let Some((less, more)) = row.traced() else { return Ok(None) };

@@ -99,13 +99,14 @@ fn measure() -> io::Result<()> {
         return history::check(&contestants, &rows, check == "record");
     }
     let columns = Table::new(contestants.has_baseline());
-    let mut all = Vec::new();
+    let (count, mut all) = (rows.len(), Vec::new());
     let mut table = columns.heading();
-    for (index, row) in rows.iter().enumerate() {
-        eprintln!("{} of {}: {}", index + 1, rows.len(), row.name);
-        let measured = contestants.measure(*row, rounds)?;
-        table = format!("{table}\n{}", columns.line(&measured));
-        all.push(measured);
+    for rows in rows.chunk_by(Row::shares_runs) {
+        eprintln!("{} of {count}: {}", all.len() + 1, rows[0].name);
+        for measured in contestants.measure(rows, rounds)? {
+            table = format!("{table}\n{}", columns.line(&measured));
+            all.push(measured);
+        }
     }
     println!("{}\n\n{table}", table::summary(&all));
     let sizes = contestants.sizes();
@@ -145,15 +146,17 @@ fn check() -> io::Result<()> {
     let table = Table::new(contestants.has_baseline());
     println!("running {} tests\n{}", rows.len(), table.heading());
     let (mut passed, mut failed) = (0, 0);
-    for row in rows {
-        let measured = contestants.measure(row.brief(), Some(1))?;
-        println!("{}", table.line(&measured));
-        if measured.is_complete() {
-            println!("test {} ... ok", row.name);
-            passed += 1;
-        } else {
-            println!("test {} ... FAILED", row.name);
-            failed += 1;
+    rows.iter_mut().for_each(|row| *row = row.brief());
+    for rows in rows.chunk_by(Row::shares_runs) {
+        for measured in contestants.measure(rows, Some(1))? {
+            println!("{}", table.line(&measured));
+            if measured.is_complete() {
+                println!("test {} ... ok", measured.row.name);
+                passed += 1;
+            } else {
+                println!("test {} ... FAILED", measured.row.name);
+                failed += 1;
+            }
         }
     }
     if wanted.is_empty() {

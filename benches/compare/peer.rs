@@ -7,9 +7,9 @@ use std::{
     io::{self, Read, Write},
     mem::MaybeUninit,
     net::{TcpListener, TcpStream},
-    sync::Arc,
+    sync::{Arc, mpsc},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rtmp_core::handshake::{Cipher, Server, ServerOptions};
@@ -33,6 +33,13 @@ pub enum Role {
     },
     /// Drops everything after the handshake.
     Publish,
+    /// Sends an audio message every millisecond that contains the time, and drops everything.
+    Clock,
+    /// Answers each message that contains the time with an audio message that contains its delay, in nanoseconds.
+    Stopwatch {
+        /// Whether video messages are sent as fast as the client accepts them.
+        floods: bool,
+    },
     /// Sends replies and then nothing.
     Idle,
     /// Sends `size` zeros at a time, without any protocol.
@@ -53,12 +60,20 @@ pub enum Pace {
     Flood,
     /// One message per [`LIVE_INTERVAL`], so that the client waits for each.
     Live,
+    /// 25 video messages and 43 audio messages of [`SOUND`] bytes a second.
+    Stream,
     /// A block of [`BURST`] bytes, and then nothing.
     Burst,
 }
 
-/// Time between two messages of a live stream.
+/// Time between two messages at live pace.
 const LIVE_INTERVAL: Duration = Duration::from_millis(2);
+/// Bytes of an audio message of a live stream.
+pub const SOUND: usize = 350;
+/// Bytes that a peer sends at a time between its answers.
+const FLOOD: usize = 16 << 10;
+/// The bytes in front of the time of sending in a message for [`Role::Stopwatch`].
+const MARK: &[u8; 8] = b"it was:\n";
 /// The length of a block of media; the sum of its message bodies if these have 16 kB.
 pub const BURST: usize = 1 << 20;
 
@@ -100,23 +115,16 @@ impl Peer {
             Cover::Tls(version) => Some(tls::config(version)?),
             _ => None,
         };
-        let block: Arc<[u8]> = match role {
-            Role::Play { chunk, size, streams, pace } => {
-                let least = if pace == Pace::Live { size } else { BURST };
-                media(chunk, size, streams, least).into()
-            }
-            Role::RawSource { size, .. } => vec![0; size].into(),
-            _ => [].into(),
-        };
+        let source = Source::of(role);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (block, config) = (block.clone(), config.clone());
+                let (source, config) = (source.clone(), config.clone());
                 let serve = move || {
                     // The client closes when it has received enough.
                     let _ = match config {
                         Some(config) => tls::accept(stream, config)
-                            .and_then(|mut tls| talk(&mut tls, role, &block, tls::answer_goodbye)),
-                        None => serve(stream, role, cover, &block),
+                            .and_then(|mut tls| talk(&mut tls, role, source, tls::answer_goodbye)),
+                        None => serve(stream, role, cover, source),
                     };
                 };
                 let _ = thread::Builder::new().stack_size(128 << 10).spawn(serve);
@@ -126,12 +134,67 @@ impl Peer {
     }
 }
 
+/// The bytes that a peer sends again and again, at its pace.
+#[derive(Clone)]
+struct Source {
+    block: Arc<[u8]>,
+    /// An audio message.
+    sound: Arc<[u8]>,
+    pace: Pace,
+    /// The time of the first message, and the number of messages so far.
+    begun: Instant,
+    videos: u64,
+    sounds: u64,
+}
+
+impl Source {
+    fn of(role: Role) -> Self {
+        let (block, sound, pace) = match role {
+            Role::Play { chunk, size, streams, pace } => {
+                let least = if matches!(pace, Pace::Live | Pace::Stream) { size } else { BURST };
+                let mut sound = vec![0x46, 0, 0, 23, 0, (SOUND >> 8) as u8, SOUND as u8, 8];
+                pieces(&mut sound, 6, chunk, &[0x55; SOUND]);
+                (media(chunk, size, streams, least), sound, pace)
+            }
+            Role::RawSource { size, pace } => (vec![0; size], vec![0; SOUND], pace),
+            Role::Stopwatch { .. } => (media(128, 100, 1, FLOOD), Vec::new(), Pace::Flood),
+            _ => (Vec::new(), Vec::new(), Pace::Flood),
+        };
+        Self { block: block.into(), sound: sound.into(), pace, begun: Instant::now(), videos: 0, sounds: 0 }
+    }
+
+    /// The next bytes, when it is time to send them.
+    fn next(&mut self) -> &[u8] {
+        match self.pace {
+            Pace::Flood | Pace::Burst => {}
+            Pace::Live if self.videos == 0 => {}
+            Pace::Live => thread::sleep(LIVE_INTERVAL),
+            Pace::Stream => {
+                if self.videos == 0 {
+                    self.begun = Instant::now();
+                }
+                let (video, sound) = (self.videos * 1_000_000 / 25, self.sounds * 1_000_000 / 43);
+                let due = self.begun + Duration::from_micros(video.min(sound));
+                thread::sleep(due.saturating_duration_since(Instant::now()));
+                if sound < video {
+                    self.sounds += 1;
+                    return &self.sound;
+                }
+            }
+        }
+        self.videos += 1;
+        &self.block
+    }
+}
+
 /// A connection without TLS.
-fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::Result<()> {
+fn serve(mut stream: TcpStream, role: Role, cover: Cover, source: Source) -> io::Result<()> {
     stream.set_nodelay(true)?;
     match role {
-        Role::RawSource { pace, .. } => return send_for_ever(&mut stream, block, pace, None),
+        Role::RawSource { .. } => return send_for_ever(&mut stream, source, None),
         Role::RawSink => return discard(&stream),
+        Role::Clock => return tell_time(stream),
+        Role::Stopwatch { floods } => return measure_delays(stream, source, floods),
         _ => {}
     }
     if cover != Cover::Encrypted {
@@ -140,14 +203,14 @@ fn serve(mut stream: TcpStream, role: Role, cover: Cover, block: &[u8]) -> io::R
             greet(&mut stream, role)?;
             return discard(&stream);
         }
-        return talk(&mut stream, role, block, |_| Ok(false));
+        return talk(&mut stream, role, source, |_| Ok(false));
     }
     let mut cipher = shake_hands_encrypted(&mut stream)?;
     let mut first = start(role);
     cipher.apply(&mut first);
     stream.write_all(&first)?;
     match role {
-        Role::Play { pace, .. } => send_for_ever(&mut stream, block, pace, Some(cipher)),
+        Role::Play { .. } => send_for_ever(&mut stream, source, Some(cipher)),
         _ => discard(&stream),
     }
 }
@@ -168,7 +231,7 @@ fn greet<S: Read + Write>(stream: &mut S, role: Role) -> io::Result<()> {
 fn talk<S: Read + Write>(
     stream: &mut S,
     role: Role,
-    block: &[u8],
+    mut source: Source,
     is_over: impl Fn(&mut S) -> io::Result<bool>,
 ) -> io::Result<()> {
     match role {
@@ -177,13 +240,12 @@ fn talk<S: Read + Write>(
     }
     match role {
         Role::Play { pace: Pace::Burst, .. } => {
-            stream.write_all(block)?;
+            stream.write_all(source.next())?;
             read_all(stream)
         }
-        Role::Play { pace, .. } | Role::RawSource { pace, .. } => {
+        Role::Play { .. } | Role::RawSource { .. } => {
             while !is_over(stream)? {
-                stream.write_all(block)?;
-                pause(pace);
+                stream.write_all(source.next())?;
             }
             Ok(())
         }
@@ -198,10 +260,65 @@ fn read_all<S: Read>(stream: &mut S) -> io::Result<()> {
     Ok(())
 }
 
-/// The pause between two messages of a live stream.
-fn pause(pace: Pace) {
-    if pace == Pace::Live {
-        thread::sleep(LIVE_INTERVAL);
+/// The time on the clock that the client uses, too, in nanoseconds.
+fn clock() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is writable.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
+/// [`Role::Clock`].
+fn tell_time(mut stream: TcpStream) -> io::Result<()> {
+    greet(&mut stream, Role::Clock)?;
+    let incoming = stream.try_clone()?;
+    thread::spawn(move || discard(&incoming));
+    let mut bytes = Vec::new();
+    loop {
+        thread::sleep(Duration::from_millis(1));
+        bytes.clear();
+        let mut body = [0; 30];
+        body[..8].copy_from_slice(&clock().to_ne_bytes());
+        message(&mut bytes, 6, 8, 128, &body);
+        stream.write_all(&bytes)?;
+    }
+}
+
+/// [`Role::Stopwatch`].
+fn measure_delays(mut stream: TcpStream, mut source: Source, floods: bool) -> io::Result<()> {
+    greet(&mut stream, Role::Stopwatch { floods })?;
+    let (tell, told) = mpsc::channel::<Vec<u8>>();
+    let mut outgoing = stream.try_clone()?;
+    thread::spawn(move || -> io::Result<()> {
+        if !floods {
+            return told.iter().try_for_each(|answer| outgoing.write_all(&answer));
+        }
+        loop {
+            told.try_iter().try_for_each(|answer| outgoing.write_all(&answer))?;
+            outgoing.write_all(source.next())?;
+        }
+    });
+    let (mut input, mut room) = (Vec::new(), vec![0; 64 << 10]);
+    loop {
+        let count = stream.read(&mut room)?;
+        let arrived = clock();
+        if count == 0 {
+            return Ok(());
+        }
+        input.extend(&room[..count]);
+        while let Some(at) = input.windows(MARK.len()).position(|bytes| bytes == MARK) {
+            let Some(sent) = input.get(at + MARK.len()..).and_then(|rest| rest.first_chunk()) else { break };
+            let delay = arrived.saturating_sub(u64::from_ne_bytes(*sent));
+            let mut answer = Vec::new();
+            message(&mut answer, 6, 8, 128, &delay.to_ne_bytes());
+            if tell.send(answer).is_err() {
+                return Ok(());
+            }
+            input.drain(..at + 2 * MARK.len());
+        }
+        // A mark may have begun at the end.
+        let useless = input.len().saturating_sub(2 * MARK.len());
+        input.drain(..useless);
     }
 }
 
@@ -231,26 +348,21 @@ fn shake_hands_encrypted(stream: &mut TcpStream) -> io::Result<Cipher> {
     }
 }
 
-/// Sends a block repeatedly, and sometimes reads and drops acknowledgements.
-fn send_for_ever(
-    stream: &mut TcpStream,
-    block: &[u8],
-    pace: Pace,
-    mut cipher: Option<Cipher>,
-) -> io::Result<()> {
+/// Sends media, and sometimes reads and drops acknowledgements.
+fn send_for_ever(stream: &mut TcpStream, mut source: Source, mut cipher: Option<Cipher>) -> io::Result<()> {
     let mut encrypted = Vec::new();
     let mut room = [MaybeUninit::uninit(); 4096];
     loop {
+        let bytes = source.next();
         match &mut cipher {
             Some(cipher) => {
                 encrypted.clear();
-                encrypted.extend(block);
+                encrypted.extend(bytes);
                 cipher.apply(&mut encrypted);
                 stream.write_all(&encrypted)?;
             }
-            None => stream.write_all(block)?,
+            None => stream.write_all(bytes)?,
         }
-        pause(pace);
         while SockRef::from(&*stream)
             .recv_with_flags(&mut room, libc::MSG_DONTWAIT)
             .is_ok_and(|count| count > 0)

@@ -59,6 +59,11 @@ const MESSAGE: usize = 16 << 10;
 const LARGEST: usize = (16 << 20) - 1;
 /// Bytes of a message at the pace of a live stream.
 const LIVE: usize = 400;
+/// The number of messages at that pace.
+const LIVE_MESSAGES: u64 = 250;
+/// Bytes of a video message of a live stream of 2.5 Mbit/s, and the number of its messages: half a second.
+const PICTURE: usize = 12_000;
+const STREAM_MESSAGES: u64 = 34;
 /// Bytes of a message on one of many chunk streams, and the number of these.
 const SHORT: usize = 100;
 const STREAMS: usize = 65_000;
@@ -141,11 +146,15 @@ pub fn rows() -> Vec<Row> {
             ..Row::EMPTY
         });
     }
+    const TLS: Cover = Cover::Tls("1.3");
     for (name, work, cover) in [
         ("Live pace, RTMP_Write", "write-live", Cover::Plain),
         ("Live pace, RTMP_SendPacket", "send-live", Cover::Plain),
         ("Live pace, RTMP_Write over RTMPE", "write-live", Cover::Encrypted),
-        ("Live pace, RTMP_Write over TLS 1.3", "write-live", Cover::Tls("1.3")),
+        ("Live pace, RTMP_Write over TLS 1.3", "write-live", TLS),
+        ("Live pace, RTMP_Write by steps", "write-live-steps", Cover::Plain),
+        ("Live pace, RTMP_Write by steps over RTMPE", "write-live-steps", Cover::Encrypted),
+        ("Live pace, RTMP_Write by steps over TLS 1.3", "write-live-steps", TLS),
     ] {
         rows.push(Row {
             name,
@@ -153,34 +162,56 @@ pub fn rows() -> Vec<Row> {
             work,
             peer: Some((Role::Publish, cover)),
             sends: (4096, LIVE),
-            total: 1000 * LIVE as u64,
+            total: LIVE_MESSAGES * LIVE as u64,
+            ffmpeg: (work == "write-live" && cover == Cover::Plain).then_some("write-live"),
             ..Row::EMPTY
         });
     }
-    for (name, work) in [("Live pace, RTMP_Read", "read"), ("Live pace, RTMP_GetNextMediaPacket", "next")] {
-        let role = Role::Play { chunk: 65536, size: LIVE, streams: 1, pace: Pace::Live };
+    for (name, work, cover) in [
+        ("Live stream, RTMP_Write", "write-stream", Cover::Plain),
+        ("Live stream, RTMP_Write over RTMPE", "write-stream", Cover::Encrypted),
+        ("Live stream, RTMP_Write over TLS 1.3", "write-stream", TLS),
+        ("Live stream, RTMP_Write by steps", "write-stream-steps", Cover::Plain),
+        ("Live stream, RTMP_Write by steps over RTMPE", "write-stream-steps", Cover::Encrypted),
+        ("Live stream, RTMP_Write by steps over TLS 1.3", "write-stream-steps", TLS),
+    ] {
         rows.push(Row {
             name,
             unit: Unit::Each,
             work,
-            peer: Some((role, Cover::Plain)),
-            total: 1000 * LIVE as u64,
-            rust: true,
+            peer: Some((Role::Publish, cover)),
+            sends: (4096, PICTURE),
+            total: STREAM_MESSAGES,
             ..Row::EMPTY
         });
     }
-    for (name, cover) in [
-        ("Live pace, RTMP_Read over RTMPE", Cover::Encrypted),
-        ("Live pace, RTMP_Read over TLS 1.3", Cover::Tls("1.3")),
+    for (name, work, pace, cover) in [
+        ("Live pace, RTMP_Read", "read", Pace::Live, Cover::Plain),
+        ("Live pace, RTMP_GetNextMediaPacket", "next", Pace::Live, Cover::Plain),
+        ("Live pace, RTMP_Read over RTMPE", "read", Pace::Live, Cover::Encrypted),
+        ("Live pace, RTMP_Read over TLS 1.3", "read", Pace::Live, TLS),
+        ("Live pace, RTMP_Read by steps", "read-steps", Pace::Live, Cover::Plain),
+        ("Live pace, RTMP_Read by steps over RTMPE", "read-steps", Pace::Live, Cover::Encrypted),
+        ("Live pace, RTMP_Read by steps over TLS 1.3", "read-steps", Pace::Live, TLS),
+        ("Live stream, RTMP_Read", "read", Pace::Stream, Cover::Plain),
+        ("Live stream, RTMP_Read over RTMPE", "read", Pace::Stream, Cover::Encrypted),
+        ("Live stream, RTMP_Read over TLS 1.3", "read", Pace::Stream, TLS),
+        ("Live stream, RTMP_Read by steps", "read-steps", Pace::Stream, Cover::Plain),
+        ("Live stream, RTMP_Read by steps over RTMPE", "read-steps", Pace::Stream, Cover::Encrypted),
+        ("Live stream, RTMP_Read by steps over TLS 1.3", "read-steps", Pace::Stream, TLS),
     ] {
-        let role = Role::Play { chunk: 65536, size: LIVE, streams: 1, pace: Pace::Live };
-        let total = 1000 * LIVE as u64;
+        let (chunk, size, total) = match pace {
+            Pace::Stream => (4096, PICTURE, STREAM_MESSAGES * (25 * PICTURE + 43 * peer::SOUND) as u64 / 68),
+            _ => (65536, LIVE, LIVE_MESSAGES * LIVE as u64),
+        };
         rows.push(Row {
             name,
             unit: Unit::Each,
-            work: "read",
-            peer: Some((role, cover)),
+            work,
+            peer: Some((Role::Play { chunk, size, streams: 1, pace }, cover)),
             total,
+            rust: cover == Cover::Plain && pace == Pace::Live && work != "read-steps",
+            ffmpeg: (cover == Cover::Plain && work == "read").then_some("read"),
             ..Row::EMPTY
         });
     }
@@ -246,6 +277,50 @@ pub fn rows() -> Vec<Row> {
         let unit = Unit::Printed(what);
         rows.push(Row { name, unit, work, peer: flood, sends: (4096, 30), total: 1000, ..Row::EMPTY });
     }
+    for (names, work, role) in [
+        (
+            [
+                "Arrival to caller, median",
+                "Arrival to caller, 99th percentile",
+                "Arrival to caller, 99.9th percentile",
+            ],
+            "arrival",
+            Role::Clock,
+        ),
+        (
+            [
+                "Arrival while sending a flood, median",
+                "Arrival while sending a flood, 99th percentile",
+                "Arrival while sending a flood, 99.9th",
+            ],
+            "arrival-beside",
+            Role::Clock,
+        ),
+        (
+            [
+                "RTMP_SendPacket to peer, median",
+                "RTMP_SendPacket to peer, 99th percentile",
+                "RTMP_SendPacket to peer, 99.9th percentile",
+            ],
+            "departure",
+            Role::Stopwatch { floods: false },
+        ),
+        (
+            [
+                "To peer beside a flood, median",
+                "To peer beside a flood, 99th percentile",
+                "To peer beside a flood, 99.9th percentile",
+            ],
+            "departure",
+            Role::Stopwatch { floods: true },
+        ),
+    ] {
+        let peer = Some((role, Cover::Plain));
+        for (name, what) in names.into_iter().zip(["p50", "p99", "p999"]) {
+            let unit = Unit::Printed(what);
+            rows.push(Row { name, unit, work, peer, sends: (4096, 30), total: 1000, ..Row::EMPTY });
+        }
+    }
     rows.push(Row {
         name: "AMF, encode and decode an object",
         unit: Unit::Each,
@@ -277,13 +352,28 @@ impl Row {
         ffmpeg: None,
     };
 
+    /// Whether messages are sent at the pace of a live stream.
+    pub fn is_paced(&self) -> bool {
+        match self.peer {
+            Some((Role::Play { pace, .. }, _)) => matches!(pace, Pace::Live | Pace::Stream),
+            _ => self.work.contains("-live") || self.work.contains("-stream"),
+        }
+    }
+
+    /// Whether both rows show figures of the same runs.
+    pub fn shares_runs(&self, other: &Self) -> bool {
+        let run = |row: &Self| (row.work, row.peer, row.sends, row.at_once, row.total, row.receives);
+        run(self) == run(other)
+    }
+
     /// The row with very little work, as a test.
     pub fn brief(self) -> Self {
         let (total, at_once) = match (self.work, self.peer) {
             ("connect", _) => (2, 2.min(self.at_once)),
             (_, Some((Role::Play { pace: Pace::Live, size, .. }, _))) => (20 * size as u64, 1),
-            ("read" | "next", Some((Role::Play { size, .. }, _))) => (2 * size as u64, 1),
-            ("write" | "send" | "blocks" | "write-live" | "send-live", _) => (2 * self.sends.1 as u64, 1),
+            ("read" | "next" | "read-steps", Some((Role::Play { size, .. }, _))) => (2 * size as u64, 1),
+            ("write-stream" | "write-stream-steps", _) => (4, 1),
+            (_, Some((Role::Publish, _))) => (2 * self.sends.1 as u64, 1),
             _ => (10, 1),
         };
         Self { total, at_once, ..self }
@@ -298,9 +388,7 @@ impl Row {
             ("connect", _) => (16, 10),
             // On a busy machine some messages arrive together, which takes fewer calls. If that happens in the shorter run, it
             // hardly matters.
-            (_, (Role::Play { pace: Pace::Live, .. }, _)) | ("write-live" | "send-live", _) => {
-                return Some((self.total / 20, self.total / 2));
-            }
+            _ if self.is_paced() => return Some((self.total / 20, self.total / 2)),
             ("read" | "next", (Role::Play { size, .. }, _)) => (16, 16 * size as u64),
             ("write" | "send" | "blocks", _) => (16, 16 * self.sends.1 as u64),
             _ => return None,
@@ -315,7 +403,9 @@ impl Row {
             ("amf", _) => return Some((1000, 3000)),
             ("connect", _) if self.at_once > 1 => return None,
             ("connect", _) => return Some((4, 12)),
-            (_, Some((Role::Play { pace: Pace::Live, .. }, _))) => return None,
+            _ if self.is_paced() => return None,
+            // How much of such a message has arrived decides whether it is received into the buffer or into its place.
+            ("next", Some((Role::Play { size: 140_000, .. }, _))) => return None,
             ("read" | "next", Some((Role::Play { size, .. }, _))) => size as u64,
             ("blocks", _) => 64 << 10,
             ("write" | "send", _) => self.sends.1 as u64,
@@ -331,7 +421,7 @@ impl Row {
     pub fn limit(&self) -> Option<Limit> {
         let (role, cover) = self.peer?;
         let (role, sends, size) = match (self.unit, role) {
-            (Unit::Each, Role::Play { size, pace: pace @ Pace::Live, .. }) => {
+            (Unit::Each, Role::Play { size, pace, .. }) if self.is_paced() => {
                 (Role::RawSource { size, pace }, false, MESSAGE)
             }
             (Unit::PerGigabyte, Role::Play { pace, .. }) => {

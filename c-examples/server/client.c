@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <librtmp/log.h>
+#include <librtmp/rtmp_sys.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -461,7 +462,7 @@ void client_free(struct client *client)
         RTMP_Close(client->rtmp); /* with which waiting for anything ends */
     RTMP_Free(client->rtmp);
     if (client->part_fd >= 0)
-        close(client->part_fd);
+        closesocket(client->part_fd);
     for (int i = 0; i < client->netstream_count; i++)
         free(client->netstreams[i]);
     free(client);

@@ -395,7 +395,7 @@ static void take_connect(struct client *client, char *body, uint32_t size)
     packet.m_packetType = RTMP_PACKET_TYPE_INVOKE;
     packet.m_body = body;
     packet.m_nBodySize = size;
-    if (RTMP_TakeConnect && RTMP_TakeConnect(client->rtmp, &packet)) {
+    if (IS_THERE(RTMP_TakeConnect) && RTMP_TakeConnect(client->rtmp, &packet)) {
         announce(client->rtmp, 1, NULL);
         set_option(client->rtmp, "reconnect", "1");
     }

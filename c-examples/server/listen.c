@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <librtmp/log.h>
+#include <librtmp/rtmp_sys.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,7 +50,7 @@ int listen_at(struct tool *tool, const char *host, int wanted_port, const char *
         || getnameinfo((struct sockaddr *)&bound, length, NULL, 0, port, sizeof port, NI_NUMERICSERV) != 0) {
         tool_fail(tool, END_NOT_CONNECTED, "cannot listen on %s port %d: %s", host, wanted_port, strerror(errno));
         if (fd >= 0)
-            close(fd);
+            closesocket(fd);
         fd = -1;
     } else {
         int colon = strchr(host, ':') != NULL;
@@ -79,7 +80,7 @@ static int accept_client(struct server *server, struct listener *listener)
     unsigned number = ++server->accepted;
     if (server->client_count >= server->most_clients) {
         RTMP_Log(RTMP_LOGWARNING, "client %u: turned away, %d clients are enough", number, server->most_clients);
-        close(fd);
+        closesocket(fd);
         return 1;
     }
     struct client *client = spare;
@@ -125,7 +126,7 @@ void listen_stop(struct server *server)
 {
     for (int i = 0; i < listener_count; i++) {
         loop_remove(server->loop, &listeners[i].task);
-        close(listeners[i].fd);
+        closesocket(listeners[i].fd);
     }
     listener_count = 0;
     if (spare)

@@ -25,12 +25,14 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <librtmp/log.h>
+#include <librtmp/rtmp_sys.h>
 #ifdef __GLIBC__
 #include <malloc.h>
 #endif
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -43,13 +45,13 @@
 
 enum { KEPT_MEMORY = 16 << 20 }; /* bytes at the end of the heap that the process keeps */
 
-static int signal_pipe[2] = { -1, -1 };
+static int signal_sockets[2] = { -1, -1 };
 
 /* The event loop sees the byte in whatever order the signal and the wait begin. */
 static void on_signal(int number)
 {
     int saved = errno;
-    ssize_t ignored = write(signal_pipe[1], number == SIGUSR1 ? "m" : "s", 1);
+    ssize_t ignored = send(signal_sockets[1], number == SIGUSR1 ? "m" : "s", 1, 0);
     (void)ignored;
     errno = saved;
 }
@@ -203,7 +205,7 @@ static void take_signals(struct task *task, int reasons)
 {
     char byte;
     (void)task, (void)reasons;
-    while (read(signal_pipe[0], &byte, 1) == 1) {
+    while (recv(signal_sockets[0], &byte, 1, 0) == 1) {
         if (byte == 'm')
             move_clients(the_server);
         else
@@ -215,7 +217,7 @@ static int signal_descriptor(struct task *task, struct pollfd *fds, int size)
 {
     (void)task;
     if (size > 0)
-        fds[0] = (struct pollfd){ .fd = signal_pipe[0], .events = POLLIN };
+        fds[0] = (struct pollfd){ .fd = signal_sockets[0], .events = POLLIN };
     return 1;
 }
 
@@ -287,8 +289,8 @@ int main(int argc, char **argv)
     }
     RTMP_LogSetLevel((RTMP_LogLevel)server.log_level);
     RTMP_LogSetCallback(text_log);
-    if (pipe(signal_pipe) != 0 || fcntl(signal_pipe[0], F_SETFL, O_NONBLOCK) != 0
-        || fcntl(signal_pipe[1], F_SETFL, O_NONBLOCK) != 0 || !(server.loop = loop_new())) {
+    if (socketpair(AF_UNIX, SOCK_STREAM, 0, signal_sockets) != 0 || fcntl(signal_sockets[0], F_SETFL, O_NONBLOCK) != 0
+        || fcntl(signal_sockets[1], F_SETFL, O_NONBLOCK) != 0 || !(server.loop = loop_new())) {
         perror("server");
         return END_FAILED;
     }
@@ -318,7 +320,7 @@ int main(int argc, char **argv)
         RTMP_TLS_FreeServerContext(server.tls);
     loop_free(server.loop);
     live_free(server.live);
-    close(signal_pipe[0]);
-    close(signal_pipe[1]);
+    closesocket(signal_sockets[0]);
+    closesocket(signal_sockets[1]);
     return ending;
 }

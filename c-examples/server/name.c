@@ -84,20 +84,32 @@ static const char *prefix(const char *name)
     return isalnum(first) || first == '_' || first >= 0x80 ? "" : "_";
 }
 
-static int open_folder(const char *folder) { return open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
+/* Opens a file of a folder; never what a link points to. */
+static int open_in(const char *folder, const char *name, int flags)
+{
+#ifdef _WIN32
+    return posix_open_in(folder, name, flags, 0644);
+#else
+    int directory = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return -1;
+    int fd = openat(directory, name, flags | O_NOFOLLOW | O_CLOEXEC, 0644), error = errno;
+    close(directory);
+    errno = error;
+    return fd;
+#endif
+}
 
 FILE *name_open(const char *folder, const char *name)
 {
     char path[NAME_SIZE + 16];
     struct stat info;
     FILE *file = NULL;
-    int directory = folder ? open_folder(folder) : -1;
-    if (directory < 0)
+    if (!folder)
         return NULL;
     snprintf(path, sizeof path, "%s%s.flv", prefix(name), name);
     /* O_NONBLOCK: opening a named pipe would wait for a writer. */
-    int fd = openat(directory, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-    close(directory);
+    int fd = open_in(folder, path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
         return NULL;
     if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode))
@@ -111,19 +123,15 @@ FILE *name_create(const char *folder, const char *name)
 {
     char path[NAME_SIZE + 32];
     int fd = -1;
-    int directory = open_folder(folder);
-    if (directory < 0)
-        return NULL;
     for (int number = 0; fd < 0 && number < 10000; number++) {
         if (number == 0)
             snprintf(path, sizeof path, "%s%s.flv", prefix(name), name);
         else
             snprintf(path, sizeof path, "%s%s-%d.flv", prefix(name), name, number);
-        fd = openat(directory, path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+        fd = open_in(folder, path, O_WRONLY | O_CREAT | O_EXCL);
         if (fd < 0 && errno != EEXIST)
             break;
     }
-    close(directory);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "wb");
     if (fd >= 0 && !file)
         close(fd);

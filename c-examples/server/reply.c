@@ -118,7 +118,7 @@ static int announces(RTMP *r)
 {
     static const char *const names[] = { "fourCcList", "videoFourCcInfoMap", "audioFourCcInfoMap", "capsEx" };
     AMFObjectProperty property;
-    for (size_t i = 0; RTMP_PeerProperty && RTMP_EncodeCapabilities && i < sizeof names / sizeof *names; i++) {
+    for (size_t i = 0; IS_THERE(RTMP_PeerProperty) && IS_THERE(RTMP_EncodeCapabilities) && i < sizeof names / sizeof *names; i++) {
         AVal name = text(names[i]);
         if (RTMP_PeerProperty(r, &name, &property)) {
             AMFProp_Reset(&property);
@@ -138,7 +138,7 @@ static void put_capabilities(struct writer *w, RTMP *r)
 int reply_reconnect(RTMP *r, const char *url)
 {
     AVal where = text(url);
-    if (!RTMP_PeerCaps || !(RTMP_PeerCaps(r) & 1)) /* RTMP_CAPS_RECONNECT */
+    if (!IS_THERE(RTMP_PeerCaps) || !(RTMP_PeerCaps(r) & 1)) /* RTMP_CAPS_RECONNECT */
         return 1;
     threads_release();
     int sent = RTMP_SendReconnect(r, *url ? &where : NULL, NULL);

@@ -1,6 +1,7 @@
 #define _POSIX_C_SOURCE 200809L
 #include "threads.h"
 
+#ifndef _WIN32
 #include <errno.h>
 #include <fcntl.h>
 #include <librtmp/log.h>
@@ -238,3 +239,18 @@ void threads_guard(struct client *client, int64_t ms)
 }
 
 void threads_shut_down(struct client *client) { shutdown(client->thread->shutdown_fd, SHUT_RDWR); }
+#else
+/* There the server is always built for a library with an event loop. */
+#include <stddef.h>
+
+void threads_release(void) {}
+void threads_acquire(void) {}
+int threads_begin(struct server *server) { return server != NULL; }
+void threads_end(struct server *server) { (void)server; }
+int threads_prepare(struct client *client) { return client != NULL; }
+void threads_forget(struct client *client) { (void)client; }
+int threads_serve(struct client *client, int fd) { return client != NULL && fd >= 0; }
+void threads_wake(struct client *client) { (void)client; }
+void threads_guard(struct client *client, int64_t ms) { (void)client, (void)ms; }
+void threads_shut_down(struct client *client) { (void)client; }
+#endif

@@ -65,6 +65,17 @@ pub fn is_non_blocking(_: &Socket) -> io::Result<bool> {
     Ok(false)
 }
 
+/// Whether a program has ended receiving on a socket of this library with `shutdown`. `poll` reports that, except on Windows.
+#[cfg(not(windows))]
+pub(crate) fn is_shut_down(_: BorrowedFd<'_>) -> bool {
+    false
+}
+/// Whether a program has ended receiving on a socket of this library with `shutdown`, which `WSAPoll` does not report.
+#[cfg(windows)]
+pub(crate) fn is_shut_down(fd: BorrowedFd<'_>) -> bool {
+    matches!(rustix::net::recv(fd, &mut [0; 1], RecvFlags::PEEK), Err(rustix::io::Errno::SHUTDOWN))
+}
+
 /// A path from an option. Windows has paths in Unicode.
 #[cfg(unix)]
 pub fn path(bytes: &[u8]) -> PathBuf {

@@ -7,64 +7,57 @@ use libc::{c_double, c_int};
 use rtmp_core::error::{Error, Result};
 
 use super::{
-    list::{append, release},
+    list::{append_item, release},
     types::*,
     view::{Object, Text},
 };
 use crate::{
-    FALSE, TRUE,
+    FALSE,
     boundary::{Kind, boundary},
     ptr::{Out, required, required_mut},
 };
 
 /// A constant to which C gets pointers.
-struct Shared<T>(T);
+struct Shared(AMFObjectProperty);
 
-// SAFETY: the two values below are never written, and the pointers in them are null.
-unsafe impl<T> Sync for Shared<T> {}
+// SAFETY: the value below is never written, and the pointers in it are null.
+unsafe impl Sync for Shared {}
 
-static INVALID_PROPERTY: Shared<AMFObjectProperty> = Shared(AMFObjectProperty::INVALID);
-static EMPTY_NAME: Shared<AVal> = Shared(AVal::EMPTY);
+static INVALID_PROPERTY: Shared = Shared(AMFObjectProperty::INVALID);
+static EMPTY_NAME: AVal = AVal::EMPTY;
 
 /// The result of a lookup that found nothing. C's type for it is not const, but it must not be written.
 fn invalid_property() -> *mut AMFObjectProperty {
     (&raw const INVALID_PROPERTY.0).cast_mut()
 }
 
-/// A property that may be written: not null and not the shared one. It need not be initialised.
-pub(super) struct Writable(*mut AMFObjectProperty);
-
-impl Writable {
-    /// # Safety
-    /// `prop` is null or writable while the result is used.
-    pub(super) unsafe fn new(prop: *mut AMFObjectProperty) -> Result<Self> {
-        match prop {
-            prop if prop.is_null() => Err(Error::Invalid("prop")),
-            prop if prop == invalid_property() => {
-                Err(Error::Invalid("the shared invalid property cannot be changed"))
-            }
-            prop => Ok(Self(prop)),
-        }
+/// A place for a result that is not the shared property. It need not be initialised.
+///
+/// # Safety
+/// `place` is null or writable while the result is used.
+pub(super) unsafe fn writable<T: Copy>(place: *mut T, name: &'static str) -> Result<Out<T>> {
+    if place.cast() == invalid_property() {
+        return Err(Error::Invalid("the shared invalid property cannot be changed"));
     }
+    // SAFETY: `place` is null or writable, by the Safety section.
+    unsafe { Out::new(place, name) }
+}
 
-    /// Gives the property a type and a value; its name stays. The old value is not freed.
-    fn set(&self, p_type: AMFDataType, p_vu: AMFPropertyValue) {
-        // SAFETY: the property is writable: see `new`.
+/// Gives a property the type and value that `value` returns; its name stays. The old value is not freed.
+///
+/// # Safety
+/// `prop` is null or writable.
+unsafe fn set(prop: *mut AMFObjectProperty, value: impl FnOnce() -> Result<(AMFDataType, AMFPropertyValue)>) {
+    boundary(Kind::Plain, (), |_| {
+        let (p_type, p_vu) = value()?;
+        // SAFETY: `prop` is null or writable, by the Safety section, and not null if there is a result.
         unsafe {
-            (*self.0).p_type = p_type;
-            (*self.0).p_vu = p_vu;
+            writable(prop, "prop")?;
+            (*prop).p_type = p_type;
+            (*prop).p_vu = p_vu;
         }
-    }
-
-    fn set_name(&self, name: AVal) {
-        // SAFETY: the property is writable: see `new`.
-        unsafe { (*self.0).p_name = name }
-    }
-
-    pub(super) fn write(&self, property: AMFObjectProperty) {
-        // SAFETY: the property is writable: see `new`.
-        unsafe { self.0.write(property) }
-    }
+        Ok(())
+    })
 }
 
 /// Frees the properties of an object and of all objects inside it, and leaves it empty. Names and text are not freed.
@@ -95,7 +88,7 @@ pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObject
         unsafe {
             let property = *required(prop, "prop")?;
             let object = required_mut(obj, "obj")?;
-            append(&mut object.o_props, &mut object.o_num, property)?;
+            append_item(&mut object.o_props, &mut object.o_num, property)?;
         }
         Ok(())
     })
@@ -125,20 +118,19 @@ pub unsafe extern "C" fn AMF_GetProp(
 ) -> *mut AMFObjectProperty {
     boundary(Kind::Plain, invalid_property(), |_| {
         // SAFETY: each is null or initialised, by the Safety section, and stays during the call.
-        let (object, name) = unsafe { (Object::from_raw(obj)?, Text::from_raw(name, "name")) };
+        let (object, name) = unsafe { (Object::new(obj, "obj")?, Text::new(name, "name")) };
         let mut properties = object.properties();
         let index = match usize::try_from(nIndex) {
             Ok(index) => Some(index).filter(|&index| index < properties.len()),
             Err(_) => {
                 let name = name?;
-                properties.position(|property| property.name() == name)
+                // A negative length is not the same as 0.
+                let is_it = |found: Text<'_>| found.av_len == name.av_len && found.bytes() == name.bytes();
+                properties.position(|property| is_it(property.name()))
             }
         };
-        Ok(match index {
-            // The pointer comes from the array itself, so that C may write through it.
-            Some(index) => object.o_props.wrapping_add(index),
-            None => invalid_property(),
-        })
+        // The pointer comes from the array itself, so that C may write through it.
+        Ok(index.map_or(invalid_property(), |index| object.o_props.wrapping_add(index)))
     })
 }
 
@@ -159,11 +151,7 @@ pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDat
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c_double) {
     // SAFETY: `prop` is null or writable, by the Safety section.
-    let prop = unsafe { Writable::new(prop) };
-    boundary(Kind::Plain, (), |_| {
-        prop?.set(AMF_NUMBER, AMFPropertyValue { p_number: dval });
-        Ok(())
-    })
+    unsafe { set(prop, || Ok((AMF_NUMBER, AMFPropertyValue { p_number: dval }))) }
 }
 
 /// Makes a property true if `bflag` is not 0, else false. Its earlier value is forgotten, not freed.
@@ -174,11 +162,7 @@ pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c
 pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag: c_int) {
     let p_number = if bflag == 0 { 0.0 } else { 1.0 };
     // SAFETY: `prop` is null or writable, by the Safety section.
-    let prop = unsafe { Writable::new(prop) };
-    boundary(Kind::Plain, (), |_| {
-        prop?.set(AMF_BOOLEAN, AMFPropertyValue { p_number });
-        Ok(())
-    })
+    unsafe { set(prop, || Ok((AMF_BOOLEAN, AMFPropertyValue { p_number }))) }
 }
 
 /// Makes a property a string. The text is borrowed; it must outlive the property. What the property held is forgotten,
@@ -188,12 +172,8 @@ pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag:
 /// `prop` is null or writable; `str` is null or readable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
-    boundary(Kind::Plain, (), |_| {
-        // SAFETY: each is null or valid, by the Safety section.
-        let (prop, p_aval) = unsafe { (Writable::new(prop), *required(str, "str")?) };
-        prop?.set(AMF_STRING, AMFPropertyValue { p_aval });
-        Ok(())
-    })
+    // SAFETY: each is null or valid, by the Safety section.
+    unsafe { set(prop, || Ok((AMF_STRING, AMFPropertyValue { p_aval: *required(str, "str")? }))) }
 }
 
 /// Makes a property an object. It then owns the properties of `obj`, which must not be reset any more. What the
@@ -203,12 +183,8 @@ pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *m
 /// `prop` is null or writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *mut AMFObject) {
-    boundary(Kind::Plain, (), |_| {
-        // SAFETY: each is null or valid, by the Safety section.
-        let (prop, p_object) = unsafe { (Writable::new(prop), *required(obj, "obj")?) };
-        prop?.set(AMF_OBJECT, AMFPropertyValue { p_object });
-        Ok(())
-    })
+    // SAFETY: each is null or valid, by the Safety section.
+    unsafe { set(prop, || Ok((AMF_OBJECT, AMFPropertyValue { p_object: *required(obj, "obj")? }))) }
 }
 
 /// Stores the name of a property in `*name`. The text is borrowed. Without a property the name is empty.
@@ -218,7 +194,7 @@ pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
     // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
-    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) }?))
+    unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) }
 }
 
 /// Gives a property a name. The text is borrowed and must outlive the property.
@@ -228,9 +204,12 @@ pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mu
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
     boundary(Kind::Plain, (), |_| {
-        // SAFETY: each is null or valid, by the Safety section.
-        let (prop, name) = unsafe { (Writable::new(prop), *required(name, "name")?) };
-        prop?.set_name(name);
+        // SAFETY: each is null or valid, by the Safety section; `prop` is not null if there is a result.
+        unsafe {
+            let name = *required(name, "name")?;
+            writable(prop, "prop")?;
+            (*prop).p_name = name;
+        }
         Ok(())
     })
 }
@@ -264,7 +243,7 @@ pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_GetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
     // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
-    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, str, AVal::EMPTY, AMFObjectProperty::string) }?))
+    unsafe { read(prop, str, AVal::EMPTY, |property| property.text().copied().unwrap_or(AVal::EMPTY)) }
 }
 
 /// Stores the members of an object property in `*obj`. They still belong to the property, so do not reset `*obj`. Other
@@ -279,7 +258,7 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
         _ => AMFObject::EMPTY,
     };
     // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
-    boundary(Kind::Plain, (), |_| Ok(unsafe { read(prop, obj, AMFObject::EMPTY, object) }?))
+    unsafe { read(prop, obj, AMFObject::EMPTY, object) }
 }
 
 /// Returns TRUE if the type of the property is not `AMF_INVALID`, else FALSE.
@@ -289,9 +268,9 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        // SAFETY: `prop` is null or an initialised property, by the Safety section.
-        let property = unsafe { required(prop, "prop") }?;
-        Ok(if property.p_type == AMF_INVALID { FALSE } else { TRUE })
+        // SAFETY: the argument is null or initialised, by the Safety section.
+        let p_type = unsafe { required(prop, "prop") }?.p_type;
+        Ok(c_int::from(p_type != AMF_INVALID))
     })
 }
 
@@ -305,12 +284,15 @@ pub unsafe extern "C" fn AMFProp_Reset(prop: *mut AMFObjectProperty) {
         if prop == invalid_property() {
             return Ok(());
         }
-        // SAFETY: `prop` is null or an initialised property, by the Safety section.
-        let property = unsafe { required_mut(prop, "prop") }?;
-        if let Some(members) = property.members() {
-            // SAFETY: the property owns its members, by the Safety section, and forgets them below.
-            unsafe { release(*members) };
-        }
+        // SAFETY: `prop` is null or an initialised property that owns its members, by the Safety section, and forgets them
+        // below.
+        let property = unsafe {
+            let property = required_mut(prop, "prop")?;
+            if let Some(members) = property.members() {
+                release(*members);
+            }
+            property
+        };
         property.p_vu = AMFPropertyValue { p_aval: AVal::EMPTY };
         property.p_type = AMF_INVALID;
         Ok(())
@@ -331,7 +313,7 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
         unsafe {
             let name = *required(prop, "prop")?;
             let definition = required_mut(cd, "cd")?;
-            append(&mut definition.cd_props, &mut definition.cd_num, name)?;
+            append_item(&mut definition.cd_props, &mut definition.cd_num, name)?;
         }
         Ok(())
     })
@@ -344,7 +326,7 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
 /// `cd` is null or points to an initialised definition.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3CD_GetProp(cd: *mut AMF3ClassDef, idx: c_int) -> *mut AVal {
-    let empty = (&raw const EMPTY_NAME.0).cast_mut();
+    let empty = (&raw const EMPTY_NAME).cast_mut();
     boundary(Kind::Plain, empty, |_| {
         // SAFETY: `cd` is null or an initialised definition, by the Safety section.
         let definition = unsafe { required(cd, "cd") }?;
@@ -366,9 +348,11 @@ unsafe fn read<T: Copy>(
     out: *mut T,
     absent: T,
     field: impl FnOnce(&AMFObjectProperty) -> T,
-) -> Result<()> {
-    // SAFETY: `out` is null or writable, and `prop` null or initialised, by the Safety section.
-    let (out, property) = unsafe { (Out::new(out, "no place for the result")?, prop.as_ref()) };
-    out.write(property.map_or(absent, field));
-    Ok(())
+) {
+    boundary(Kind::Plain, (), |_| {
+        // SAFETY: `out` is null or writable, and `prop` null or initialised, by the Safety section.
+        let (out, property) = unsafe { (Out::new(out, "no place for the result")?, prop.as_ref()) };
+        out.write(property.map_or(absent, field));
+        Ok(())
+    })
 }

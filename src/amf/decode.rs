@@ -9,10 +9,10 @@ use rtmp_core::{
     error::Result,
 };
 
-use super::{access::Writable, list::OwnedObject, types::*};
+use super::{access::writable, list::OwnedObject, types::*};
 use crate::{
     boundary::{Kind, boundary},
-    ptr::{Out, bytes},
+    ptr::bytes,
 };
 
 /// Decodes the members of an object from `pBuffer` into `obj`. Decoding stops at an end marker or at the end of the
@@ -33,11 +33,9 @@ pub unsafe extern "C" fn AMF_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(Kind::Plain, MALFORMED, |_| {
-        let decode = |list: &mut _, input| amf0::decode_into(list, input, bDecodeName != 0);
-        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
-        Ok(unsafe { fill(obj, pBuffer, nSize.max(0), decode) }?)
-    })
+    let read = |list: &mut _, input| amf0::decode_into(list, input, bDecodeName != 0);
+    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    unsafe { decode(obj, "obj", pBuffer, nSize.max(0), read) }
 }
 
 /// Decodes `nArrayLen` values from `pBuffer` into `obj`. Ownership is as with `AMF_Decode`.
@@ -54,14 +52,12 @@ pub unsafe extern "C" fn AMF_DecodeArray(
     nArrayLen: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(Kind::Plain, MALFORMED, |_| {
-        let count = usize::try_from(nArrayLen).unwrap_or(0);
-        // Without elements the buffer is not read, so it may be null.
-        let size = if count == 0 { 0 } else { nSize };
-        let decode = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
-        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
-        Ok(unsafe { fill(obj, pBuffer, size, decode) }?)
-    })
+    let count = usize::try_from(nArrayLen).unwrap_or(0);
+    // Without elements the buffer is not read, so it may be null.
+    let size = if count == 0 { 0 } else { nSize };
+    let read = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
+    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    unsafe { decode(obj, "obj", pBuffer, size, read) }
 }
 
 /// Decodes one AMF3 object from `pBuffer` into `obj`. If `bDecodeName` is not 0, the object's type marker is in front.
@@ -78,12 +74,9 @@ pub unsafe extern "C" fn AMF3_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(Kind::Plain, MALFORMED, |_| {
-        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
-        Ok(unsafe {
-            fill(obj, pBuffer, nSize, |list, input| amf3::decode_into(list, input, bDecodeName != 0))
-        }?)
-    })
+    let read = |list: &mut _, input| amf3::decode_into(list, input, bDecodeName != 0);
+    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    unsafe { decode(obj, "obj", pBuffer, nSize, read) }
 }
 
 /// Decodes one AMF3 value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front. No value follows
@@ -103,11 +96,9 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(Kind::Plain, MALFORMED, |_| {
-        let decode = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
-        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
-        Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
-    })
+    let read = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
+    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    unsafe { decode(prop, "prop", pBuffer, nSize, read) }
 }
 
 /// Decodes one value from `pBuffer` into `prop`. If `bDecodeName` is not 0, a name is in front.
@@ -126,60 +117,38 @@ pub unsafe extern "C" fn AMFProp_Decode(
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
-    boundary(Kind::Plain, MALFORMED, |_| {
-        let decode = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
-        // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
-        Ok(unsafe { fill_property(prop, pBuffer, nSize, decode) }?)
-    })
+    let read = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
+    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    unsafe { decode(prop, "prop", pBuffer, nSize, read) }
 }
 
-/// Stores the result of `decode` for the buffer in `*obj`, also the part before an error.
+/// Stores what `read` finds in the buffer in `*place`, also the part before an error. Returns the number of bytes used.
 ///
 /// # Safety
-/// `obj` is null or writable; `data` is null or readable for `size` bytes. The text in `*obj` lives as long as `data`,
+/// `place` is null or writable; `data` is null or readable for `size` bytes. The text in `*place` lives as long as `data`,
 /// which C answers for.
-unsafe fn fill<'a>(
-    obj: *mut AMFObject,
+unsafe fn decode<'a, T: Copy + From<OwnedObject>>(
+    place: *mut T,
+    name: &'static str,
     data: *const c_char,
     size: c_int,
-    decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
-) -> Result<c_int> {
-    // SAFETY: `obj` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
-    let (obj, input) = unsafe { (Out::new(obj, "obj")?, bytes(data, size, "pBuffer")) };
-    let mut list = OwnedObject::default();
-    let result = input.and_then(|input| decode(&mut list, input));
-    obj.write(list.into_raw());
-    Ok(consumed(result))
-}
-
-/// Stores the property that `decode` reads from the buffer in `*prop`.
-///
-/// # Safety
-/// As for `fill`.
-unsafe fn fill_property<'a>(
-    prop: *mut AMFObjectProperty,
-    data: *const c_char,
-    size: c_int,
-    decode: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
-) -> Result<c_int> {
-    // SAFETY: `prop` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
-    let (prop, input) = unsafe { (Writable::new(prop)?, bytes(data, size, "pBuffer")) };
-    let mut list = OwnedObject::default();
-    let result = input.and_then(|input| decode(&mut list, input));
-    prop.write(list.into_property().unwrap_or(AMFObjectProperty::INVALID));
-    Ok(consumed(result))
-}
-
-/// The return value for C. Malformed data comes from the peer and is not logged as an error here: the caller knows better what
-/// it means.
-fn consumed(result: Result<usize>) -> c_int {
-    match result {
-        Ok(consumed) => c_int::try_from(consumed).unwrap_or(MALFORMED),
-        Err(error) => {
-            ::log::debug!("{error}");
-            MALFORMED
-        }
-    }
+    read: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
+) -> c_int {
+    boundary(Kind::Plain, MALFORMED, |_| {
+        // SAFETY: `place` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
+        let (place, input) = unsafe { (writable(place, name)?, bytes(data, size, "pBuffer")) };
+        let mut list = OwnedObject::default();
+        let result = input.and_then(|input| read(&mut list, input));
+        place.write(list.into());
+        Ok(match result {
+            Ok(used) => c_int::try_from(used).unwrap_or(MALFORMED),
+            // Malformed data comes from the peer, and is not an error of the call: the caller knows better what it means.
+            Err(error) => {
+                ::log::debug!("{error}");
+                MALFORMED
+            }
+        })
+    })
 }
 
 const MALFORMED: c_int = -1;

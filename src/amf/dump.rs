@@ -22,7 +22,7 @@ use crate::boundary::{Kind, boundary};
 pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
     boundary(Kind::Session, (), |_| {
         // SAFETY: `obj` is null or an initialised object, by the Safety section; the log's callback must not change it.
-        let object = unsafe { Object::from_raw(obj) }?;
+        let object = unsafe { Object::new(obj, "obj") }?;
         if log_enabled!(Level::Debug) {
             dump(object, &mut |line| debug!("{line}"))?;
         }
@@ -39,7 +39,7 @@ pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
     boundary(Kind::Session, (), |_| {
         // SAFETY: `prop` is null or an initialised property, by the Safety section; the log's callback must not change
         // it.
-        let property = unsafe { Property::from_raw(prop) }?;
+        let property = unsafe { Property::new(prop, "prop") }?;
         if !log_enabled!(Level::Debug) {
             return Ok(());
         }
@@ -81,7 +81,9 @@ fn line(property: Property<'_>) -> String {
         AMF_NUMBER => format!("NUMBER:\t{}", two_decimals(property.number())).into_bytes(),
         AMF_BOOLEAN if property.number() != 0.0 => b"BOOLEAN:\tTRUE".to_vec(),
         AMF_BOOLEAN => b"BOOLEAN:\tFALSE".to_vec(),
-        AMF_STRING => [b"STRING:\t", until_nul(property.text().bytes())].concat(),
+        AMF_STRING => {
+            [b"STRING:\t", until_nul(property.text().map_or(&[][..], |text| text.bytes()))].concat()
+        }
         AMF_DATE => {
             let millis = two_decimals(property.number());
             format!("DATE:\ttimestamp: {millis}, UTC offset: {}", property.p_UTCoffset).into_bytes()
@@ -142,7 +144,7 @@ mod tests {
             let ret =
                 AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
             assert_eq!(usize::try_from(ret), Ok(input.len()));
-            dump(Object::from_raw(&object).unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
+            dump(Object::new(&object, "object").unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
             AMF_Reset(&mut object);
         }
         let expected = [
@@ -175,7 +177,7 @@ mod tests {
         let mut property = AMFObjectProperty::INVALID;
         let show = |property: &AMFObjectProperty| {
             // SAFETY: the name and the value above outlive the call.
-            line(unsafe { Property::from_raw(property) }.unwrap())
+            line(unsafe { Property::new(property, "property") }.unwrap())
         };
         assert_eq!(show(&property), "Property: INVALID");
         property.p_name = AVal { av_val: name.as_ptr().cast_mut().cast(), av_len: 30 };

@@ -3,7 +3,7 @@
 //! Some functions require more room than they write, as in librtmp: programs that find the size of their buffers by trial get
 //! the same results.
 
-use std::{mem, ops::Range, ptr};
+use std::{mem, ptr};
 
 use libc::{c_char, c_double, c_int, c_short};
 use rtmp_core::{
@@ -30,8 +30,8 @@ pub unsafe extern "C" fn AMF_EncodeString(
     outend: *mut c_char,
     str: *const AVal,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(string(room, Text::from_raw(str, "str")?))) }
+    // SAFETY: the bytes are writable, and `str` is null or valid, by the Safety section.
+    unsafe { encode(output, outend, |room| Ok(string(room, Text::new(str, "str")?))) }
 }
 
 /// Writes a number (9 bytes).
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn AMF_EncodeNumber(
     outend: *mut c_char,
     dVal: c_double,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(number(room, dVal))) }
 }
 
@@ -62,7 +62,7 @@ pub unsafe extern "C" fn AMF_EncodeInt16(
     outend: *mut c_char,
     nVal: c_short,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
 }
 
@@ -79,7 +79,7 @@ pub unsafe extern "C" fn AMF_EncodeInt24(
     nVal: c_int,
 ) -> *mut c_char {
     let [_, bytes @ ..] = nVal.to_be_bytes();
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(room.put(&bytes))) }
 }
 
@@ -95,7 +95,7 @@ pub unsafe extern "C" fn AMF_EncodeInt32(
     outend: *mut c_char,
     nVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
 }
 
@@ -111,7 +111,7 @@ pub unsafe extern "C" fn AMF_EncodeBoolean(
     outend: *mut c_char,
     bVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe { encode(output, outend, |room| Ok(boolean(room, bVal != 0))) }
 }
 
@@ -128,13 +128,8 @@ pub unsafe extern "C" fn AMF_EncodeNamedString(
     name: *const AVal,
     value: *const AVal,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe {
-        encode(output, outend, |room| {
-            let (name, value) = (Text::from_raw(name, "name")?, Text::from_raw(value, "value")?);
-            Ok(self::name(room, name).and_then(|()| string(room, value)))
-        })
-    }
+    // SAFETY: the bytes are writable, and the strings are null or valid, by the Safety section.
+    unsafe { encode_named(output, outend, name, |room| Ok(string(room, Text::new(value, "value")?))) }
 }
 
 /// Writes a name and a number, a member of an object.
@@ -150,12 +145,8 @@ pub unsafe extern "C" fn AMF_EncodeNamedNumber(
     name: *const AVal,
     dVal: c_double,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe {
-        encode(output, outend, |room| {
-            Ok(self::name(room, Text::from_raw(name, "name")?).and_then(|()| number(room, dVal)))
-        })
-    }
+    // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
+    unsafe { encode_named(output, outend, name, |room| Ok(number(room, dVal))) }
 }
 
 /// Writes a name and a boolean, a member of an object.
@@ -171,12 +162,8 @@ pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
     name: *const AVal,
     bVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe {
-        encode(output, outend, |room| {
-            Ok(self::name(room, Text::from_raw(name, "name")?).and_then(|()| boolean(room, bVal != 0)))
-        })
-    }
+    // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
+    unsafe { encode_named(output, outend, name, |room| Ok(boolean(room, bVal != 0))) }
 }
 
 /// Writes an object. A member that does not fit or cannot be encoded ends the object early, which is not a failure.
@@ -192,8 +179,8 @@ pub unsafe extern "C" fn AMF_Encode(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, Object::from_raw(obj)?))) }
+    // SAFETY: the bytes are writable, and `obj` is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, Object::new(obj, "obj")?))) }
 }
 
 /// Writes an object as an ECMA array. Otherwise it behaves like `AMF_Encode`.
@@ -208,8 +195,8 @@ pub unsafe extern "C" fn AMF_EncodeEcmaArray(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, Object::from_raw(obj)?))) }
+    // SAFETY: the bytes are writable, and `obj` is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, Object::new(obj, "obj")?))) }
 }
 
 /// Writes an object as a strict array, which has no end marker. Otherwise it behaves like `AMF_Encode`. If the array
@@ -225,8 +212,8 @@ pub unsafe extern "C" fn AMF_EncodeArray(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, Object::from_raw(obj)?))) }
+    // SAFETY: the bytes are writable, and `obj` is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, Object::new(obj, "obj")?))) }
 }
 
 /// Writes the name of a property, if it has one, and its value. The name of an `AMF_NULL` is not written.
@@ -242,8 +229,8 @@ pub unsafe extern "C" fn AMFProp_Encode(
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable and what is written is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(property(room, Property::from_raw(prop)?))) }
+    // SAFETY: the bytes are writable, and `prop` is null or initialised, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(property(room, Property::new(prop, "prop")?))) }
 }
 
 /// The properties of a list, as they follow the command object of `connect`. The encoder omits members that do not fit, so the
@@ -252,19 +239,17 @@ pub unsafe extern "C" fn AMFProp_Encode(
 /// # Safety
 /// `list` is empty or a list of initialised properties.
 pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
-    if list.o_num <= 0 || list.o_props.is_null() {
+    // SAFETY: the list is empty or initialised, and stays, by the Safety section.
+    let properties = unsafe { Object::new(list, "list") }?.properties();
+    if properties.len() == 0 {
         return Ok(Vec::new());
     }
-    // SAFETY: the list is initialised and stays, by the Safety section.
-    let properties = unsafe { Object::from_raw(list) }?.properties();
     let mut previous = Vec::new();
     for capacity in (12..=24).map(|bits| 1_usize << bits) {
         let mut buffer = vec![0_u8; capacity];
-        let Range { start, end } = buffer.as_mut_ptr_range();
-        // SAFETY: this is the whole of `buffer`, which has no other use while the room exists.
-        let mut room = unsafe { Room::new(start.cast(), end.cast()) }?;
+        let mut room = Room::of(&mut buffer);
         let written = properties.clone().try_for_each(|property| self::property(&mut room, property));
-        let len = written.map_or(0, |()| capacity - room.len());
+        let len = written.map_or(0, |()| room.written());
         buffer.truncate(len);
         if len > 0 && buffer == previous {
             return Ok(buffer);
@@ -282,20 +267,37 @@ pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
 unsafe fn encode(
     output: *mut c_char,
     outend: *mut c_char,
-    write: impl FnOnce(&mut Room) -> Result<Option<()>>,
+    write: impl FnOnce(&mut Room<'_>) -> Result<Option<()>>,
 ) -> *mut c_char {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
         // SAFETY: the bytes are writable, by the Safety section.
         let mut room = unsafe { Room::new(output, outend) }?;
-        Ok(match write(&mut room)? {
-            Some(()) => room.position(),
-            None => ptr::null_mut(),
-        })
+        Ok(if write(&mut room)?.is_some() { room.position() } else { ptr::null_mut() })
     })
 }
 
+/// The same for a member of an object: `write` adds the value after the name.
+///
+/// # Safety
+/// As for `encode`; `name` is null or a valid string.
 #[inline]
-fn string(room: &mut Room, value: Text<'_>) -> Option<()> {
+unsafe fn encode_named(
+    output: *mut c_char,
+    outend: *mut c_char,
+    name: *const AVal,
+    write: impl FnOnce(&mut Room<'_>) -> Result<Option<()>>,
+) -> *mut c_char {
+    // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
+    unsafe {
+        encode(output, outend, |room| {
+            let named = Text::new(name, "name")?.written().and_then(|name| self::name(room, name));
+            if named.is_some() { write(room) } else { Ok(None) }
+        })
+    }
+}
+
+#[inline]
+fn string(room: &mut Room<'_>, value: Text<'_>) -> Option<()> {
     let text = value.written()?;
     // The room for the longer header is required in both cases, as in librtmp.
     if room.len() < text.len() + LONG_STRING_HEADER {
@@ -315,20 +317,20 @@ fn string(room: &mut Room, value: Text<'_>) -> Option<()> {
 }
 
 #[inline]
-fn number(room: &mut Room, value: f64) -> Option<()> {
+fn number(room: &mut Room<'_>, value: f64) -> Option<()> {
     let mut encoded = [AMF_NUMBER as u8; 9];
     encoded[1..].copy_from_slice(&value.to_be_bytes());
     room.put(&encoded)
 }
 
 #[inline]
-fn boolean(room: &mut Room, value: bool) -> Option<()> {
+fn boolean(room: &mut Room<'_>, value: bool) -> Option<()> {
     room.put(&[AMF_BOOLEAN as u8, u8::from(value)])
 }
 
+/// Writes a name; nothing if it does not fit.
 #[inline]
-fn name(room: &mut Room, value: Text<'_>) -> Option<()> {
-    let name = value.written()?;
+pub(super) fn name(room: &mut Room<'_>, name: &[u8]) -> Option<()> {
     let len = u16::try_from(name.len()).ok()?;
     if room.len() < name.len() + size_of_val(&len) {
         return None;
@@ -339,20 +341,16 @@ fn name(room: &mut Room, value: Text<'_>) -> Option<()> {
 
 /// The name of a property, if it has one and there is room for a small value after it.
 #[inline]
-fn property_name(room: &mut Room, property: Property<'_>) -> Option<()> {
+fn property_name(room: &mut Room<'_>, property: Property<'_>) -> Option<()> {
     let name = property.name().written()?;
     if room.len() <= name.len() + 3 {
         return None;
     }
-    if name.is_empty() {
-        return Some(());
-    }
-    room.put(&u16::try_from(name.len()).ok()?.to_be_bytes())?;
-    room.put(name)
+    if name.is_empty() { Some(()) } else { self::name(room, name) }
 }
 
 /// The name of a property, if it has one, and its value.
-fn property(room: &mut Room, property: Property<'_>) -> Option<()> {
+fn property(room: &mut Room<'_>, property: Property<'_>) -> Option<()> {
     match property.members() {
         Some(members) => property_name(room, property).and_then(|()| list(room, property.p_type, members)),
         None => scalar(room, property),
@@ -361,7 +359,7 @@ fn property(room: &mut Room, property: Property<'_>) -> Option<()> {
 
 /// A property without members.
 #[inline]
-fn scalar(room: &mut Room, property: Property<'_>) -> Option<()> {
+fn scalar(room: &mut Room<'_>, property: Property<'_>) -> Option<()> {
     match property.p_type {
         AMF_INVALID => return None,
         AMF_NULL if room.len() < 2 => return None,
@@ -372,7 +370,7 @@ fn scalar(room: &mut Room, property: Property<'_>) -> Option<()> {
     match property.p_type {
         AMF_NUMBER => number(room, property.number()),
         AMF_BOOLEAN => boolean(room, property.number() != 0.0),
-        AMF_STRING => string(room, property.text()),
+        AMF_STRING => string(room, property.text()?),
         other => refused(other),
     }
 }
@@ -388,44 +386,39 @@ struct Level<'a> {
     kind: AMFDataType,
     count: usize,
     members: Properties<'a>,
-    /// The position to return to if the list cannot be ended.
-    start: Room,
+    /// The number of bytes that stay if the list cannot be ended.
+    start: usize,
 }
 
 /// An object or array and everything inside it. Written without recursion: programs may build trees of any depth.
-fn list(room: &mut Room, kind: AMFDataType, object: Object<'_>) -> Option<()> {
-    let start = *room;
-    let mut current = begin(room, kind, object, start)?;
+pub(super) fn list(room: &mut Room<'_>, kind: AMFDataType, object: Object<'_>) -> Option<()> {
+    let mut current = begin(room, kind, object, room.written())?;
     let mut outer = Stack::new();
     loop {
-        let mut attempt = *room;
+        let mut before = room.written();
         let written = match current.members.next() {
             Some(property) => match property.members() {
-                None => scalar(&mut attempt, property).map(|()| *room = attempt),
+                None => scalar(room, property),
                 Some(members) => {
-                    let begun = property_name(&mut attempt, property)
-                        .and_then(|()| begin(&mut attempt, property.p_type, members, *room));
-                    match begun {
-                        Some(level) => {
-                            outer.push(mem::replace(&mut current, level)).ok()?;
-                            *room = attempt;
-                            Some(())
-                        }
-                        None => None,
+                    let begun = property_name(room, property)
+                        .and_then(|()| begin(room, property.p_type, members, before));
+                    if let Some(level) = begun {
+                        outer.push(mem::replace(&mut current, level)).ok()?;
+                        continue;
                     }
+                    None
                 }
             },
             None => {
                 let ended = end(room, current.kind);
-                if ended.is_none() {
-                    *room = current.start;
-                }
+                before = current.start;
                 let Some(parent) = outer.pop() else { return ended };
                 current = parent;
                 ended
             }
         };
         if written.is_none() {
+            room.truncate(before);
             let index = current.count - current.members.len() - 1;
             ::log::error!("AMF_Encode - failed to encode property in index {index}");
             current.members = Properties::default();
@@ -435,7 +428,7 @@ fn list(room: &mut Room, kind: AMFDataType, object: Object<'_>) -> Option<()> {
 
 /// The start of a list, which needs room for a marker and a count.
 #[inline]
-fn begin<'a>(room: &mut Room, kind: AMFDataType, object: Object<'a>, start: Room) -> Option<Level<'a>> {
+fn begin<'a>(room: &mut Room<'_>, kind: AMFDataType, object: Object<'a>, start: usize) -> Option<Level<'a>> {
     if room.len() < LIST_HEADER {
         return None;
     }
@@ -449,7 +442,7 @@ fn begin<'a>(room: &mut Room, kind: AMFDataType, object: Object<'a>, start: Room
 
 /// The end of a list, which needs one byte more than it has. Strict arrays have none.
 #[inline]
-fn end(room: &mut Room, kind: AMFDataType) -> Option<()> {
+fn end(room: &mut Room<'_>, kind: AMFDataType) -> Option<()> {
     match kind {
         AMF_STRICT_ARRAY => Some(()),
         _ if room.len() <= END_OF_LIST.len() => None,
@@ -462,4 +455,4 @@ const LONG_STRING_HEADER: usize = 5;
 /// A type marker and a 32-bit count; required even if the list has no count.
 const LIST_HEADER: usize = 5;
 /// An empty name and the object-end marker.
-const END_OF_LIST: [u8; 3] = [0, 0, AMF_OBJECT_END as u8];
+pub(super) const END_OF_LIST: [u8; 3] = [0, 0, AMF_OBJECT_END as u8];

@@ -1,15 +1,15 @@
 //! Property arrays in C's memory: how they grow, how the decoder fills them and how they are freed.
 
-use std::{mem, ptr, slice};
+use std::{mem, ptr};
 
-use libc::{c_char, c_int, c_void};
+use libc::c_int;
 use rtmp_core::{
     amf::{List, Properties, Value, amf0},
     error::{Error, Result},
 };
 
 use super::types::*;
-use crate::memory;
+use crate::{memory, ptr::items};
 
 /// Arrays have room up to the next multiple of this, which programs that build arrays themselves rely on.
 const GROWTH: usize = 16;
@@ -24,14 +24,22 @@ impl OwnedObject {
         mem::forget(self);
         object
     }
+}
 
-    /// Takes the only property out of the list, or nothing if there is none.
-    pub(super) fn into_property(mut self) -> Option<AMFObjectProperty> {
-        // SAFETY: only `push` filled the list.
-        let property = unsafe { properties(&self.0) }.first().copied();
+impl From<OwnedObject> for AMFObject {
+    fn from(list: OwnedObject) -> Self {
+        list.into_raw()
+    }
+}
+
+/// The only property of the list; one without a value if there is none.
+impl From<OwnedObject> for AMFObjectProperty {
+    fn from(mut list: OwnedObject) -> Self {
+        // SAFETY: `push` has filled the list.
+        let property = unsafe { properties(&list.0) }.first().copied();
         // The copy now owns the property's contents; only the array remains to be freed.
-        self.0.o_num = 0;
-        property
+        list.0.o_num = 0;
+        property.unwrap_or(Self::INVALID)
     }
 }
 
@@ -86,12 +94,12 @@ impl Drop for OwnedObject {
 impl<'a> List<'a> for OwnedObject {
     #[inline]
     fn push(&mut self, name: &'a [u8], value: Value<'a, Self>) -> Result<()> {
-        // SAFETY: the array is null or came from here.
-        let (place, count) = unsafe { room(&mut self.0.o_props, self.0.o_num) }?;
-        // SAFETY: `room` has made it.
-        unsafe { place.write(property(name, value)?) };
-        self.0.o_num = count;
-        Ok(())
+        let property = property(name, value)?;
+        // SAFETY: the array is null or came from here; without a place in it, only this function has the property.
+        unsafe {
+            append_item(&mut self.0.o_props, &mut self.0.o_num, property)
+                .inspect_err(|_| property.members().into_iter().for_each(|members| release(*members)))
+        }
     }
 }
 
@@ -100,12 +108,12 @@ impl<'a> List<'a> for OwnedObject {
 fn property(name: &[u8], value: Value<'_, OwnedObject>) -> Result<AMFObjectProperty> {
     let number = |p_number| AMFPropertyValue { p_number };
     let object = |members: OwnedObject| AMFPropertyValue { p_object: members.into_raw() };
-    let p_name = borrowed(name)?;
+    let p_name = AVal::of(name)?;
     let mut p_UTCoffset = 0;
     let (p_type, p_vu) = match value {
         Value::Number(value) => (AMF_NUMBER, number(value)),
         Value::Boolean(value) => (AMF_BOOLEAN, number(f64::from(u8::from(value)))),
-        Value::String(text) => (AMF_STRING, AMFPropertyValue { p_aval: borrowed(text)? }),
+        Value::String(text) => (AMF_STRING, AMFPropertyValue { p_aval: AVal::of(text)? }),
         Value::Object(members) => (AMF_OBJECT, object(members)),
         Value::EcmaArray(members) => (AMF_ECMA_ARRAY, object(members)),
         Value::StrictArray(members) => (AMF_STRICT_ARRAY, object(members)),
@@ -113,21 +121,11 @@ fn property(name: &[u8], value: Value<'_, OwnedObject>) -> Result<AMFObjectPrope
             p_UTCoffset = utc_offset;
             (AMF_DATE, number(millis))
         }
-        Value::XmlDocument(text) => (AMF_XML_DOC, AMFPropertyValue { p_aval: borrowed(text)? }),
+        Value::XmlDocument(text) => (AMF_XML_DOC, AMFPropertyValue { p_aval: AVal::of(text)? }),
         Value::Null => (AMF_NULL, AMFPropertyValue { p_aval: AVal::EMPTY }),
         Value::Invalid => (AMF_INVALID, AMFPropertyValue { p_aval: AVal::EMPTY }),
     };
     Ok(AMFObjectProperty { p_name, p_type, p_vu, p_UTCoffset })
-}
-
-/// Bytes of the decoder's input in C's form; programs expect a null pointer if there are none.
-#[inline]
-fn borrowed(bytes: &[u8]) -> Result<AVal> {
-    if bytes.is_empty() {
-        return Ok(AVal::EMPTY);
-    }
-    let av_len = c_int::try_from(bytes.len()).map_err(|_| Error::TooLarge("AMF string"))?;
-    Ok(AVal { av_val: bytes.as_ptr().cast::<c_char>().cast_mut(), av_len })
 }
 
 /// The properties of an object; none if its count is not positive or its array is null.
@@ -135,13 +133,8 @@ fn borrowed(bytes: &[u8]) -> Result<AVal> {
 /// # Safety
 /// `o_props` is null or holds `o_num` properties for as long as the result is used.
 pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectProperty] {
-    match usize::try_from(object.o_num) {
-        // SAFETY: the array holds `o_num` properties, by the Safety section.
-        Ok(count) if count > 0 && !object.o_props.is_null() => unsafe {
-            slice::from_raw_parts(object.o_props, count)
-        },
-        _ => &[],
-    }
+    // SAFETY: the array is null or holds `o_num` properties, by the Safety section.
+    unsafe { items(object.o_props, u32::try_from(object.o_num).unwrap_or(0)) }.unwrap_or_default()
 }
 
 /// Appends an item to an array of C's, which grows whenever its count is a multiple of `GROWTH`.
@@ -150,36 +143,19 @@ pub(super) unsafe fn properties<'a>(object: &AMFObject) -> &'a [AMFObjectPropert
 /// `*items` is null or an array from the C allocator with `*count` items and room up to the next multiple of
 /// `GROWTH`.
 #[inline]
-pub(super) unsafe fn append<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
-    // SAFETY: the array is one that `room` takes (see the Safety section).
-    let (place, next) = unsafe { room(items, *count) }?;
-    // SAFETY: `room` has made it.
-    unsafe { place.write(item) };
-    *count = next;
-    Ok(())
-}
-
-/// Makes room for one more item. Returns its place and the new count.
-///
-/// # Safety
-/// As for [`append`].
-#[inline]
-unsafe fn room<T: Copy>(items: &mut *mut T, count: c_int) -> Result<(*mut T, c_int)> {
-    let Ok(used) = usize::try_from(count) else { return Err(Error::Invalid("a negative count")) };
+pub(crate) unsafe fn append_item<T: Copy>(items: &mut *mut T, count: &mut c_int, item: T) -> Result<()> {
+    let Ok(used) = usize::try_from(*count) else { return Err(Error::Invalid("a negative count")) };
     let Some(next) = count.checked_add(1) else { return Err(Error::OutOfMemory) };
     if used % GROWTH == 0 {
-        let Some(size) = (used + GROWTH).checked_mul(size_of::<T>()) else { return Err(Error::OutOfMemory) };
-        // SAFETY: the array is null or from the C allocator; on failure the old one stays valid and with its owner.
-        let grown = unsafe { libc::realloc((*items).cast::<c_void>(), size) };
-        if grown.is_null() {
-            return Err(Error::OutOfMemory);
-        }
-        *items = grown.cast();
+        // SAFETY: the array is null or from the C allocator, by the Safety section.
+        *items = unsafe { memory::resize(*items, used + GROWTH) }?;
     } else if items.is_null() {
         return Err(Error::Invalid("a count without an array"));
     }
     // SAFETY: the array has room up to the next multiple of `GROWTH`, which is above `used`.
-    Ok((unsafe { items.add(used) }, next))
+    unsafe { items.add(used).write(item) };
+    *count = next;
+    Ok(())
 }
 
 /// Frees the properties of an object and all lists inside it, at any depth.
@@ -195,15 +171,14 @@ pub(super) unsafe fn release(object: AMFObject) {
     loop {
         // SAFETY: arrays hold as many properties as their counts say, by the Safety section.
         for property in unsafe { properties(&current) } {
-            match property.members() {
-                Some(&AMFObject { o_num, o_props }) if o_num > 0 && !o_props.is_null() => {
-                    // SAFETY: the array has at least one property and belongs to `current` alone.
-                    unsafe { (*o_props).p_name = AVal { av_val: waiting.cast(), av_len: o_num } };
-                    waiting = o_props;
-                }
-                // SAFETY: an array without properties; null is allowed.
-                Some(&AMFObject { o_props, .. }) => unsafe { memory::release(o_props) },
-                None => {}
+            let Some(&AMFObject { o_num, o_props }) = property.members() else { continue };
+            if o_num > 0 && !o_props.is_null() {
+                // SAFETY: the array has at least one property and belongs to `current` alone.
+                unsafe { (*o_props).p_name = AVal { av_val: waiting.cast(), av_len: o_num } };
+                waiting = o_props;
+            } else {
+                // SAFETY: an array without properties, of `current` alone; null is allowed.
+                unsafe { memory::release(o_props) };
             }
         }
         // SAFETY: the properties were processed, and the array is no longer used.

@@ -9,14 +9,14 @@ pub mod dump;
 pub mod encode;
 mod list;
 pub mod plain;
-mod room;
+pub(crate) mod room;
 pub mod search;
 pub mod tracks;
 pub mod types;
-mod view;
+pub(crate) mod view;
 mod walk;
 
-pub(crate) use list::{owned_list, owned_property};
+pub(crate) use list::{append_item, owned_list, owned_property};
 pub use types::*;
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ unsafe fn find(
         // SAFETY: each is null or points to what it should, by the Safety section, and nothing is written before the
         // end.
         let (object, name, found) =
-            unsafe { (Object::from_raw(obj)?, Text::from_raw(name, "name")?, Out::new(p, "p")) };
+            unsafe { (Object::new(obj, "obj")?, Text::new(name, "name")?, Out::new(p, "p")) };
         let mut walk = Walk::new(object);
         while let Some(step) = walk.next() {
             let Step::Property(property) = step else { continue };

@@ -9,11 +9,16 @@ use rtmp_core::{
     message::MessageType,
 };
 
-use super::{encode::AMF_Encode, list::properties, room::Room, types::*};
+use super::{
+    encode::{END_OF_LIST, list, name},
+    room::Room,
+    types::*,
+    view::{In, Object, Property, Text},
+};
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
-    ptr::{aval_bytes, required, required_mut},
+    ptr::Out,
 };
 
 /// Finds a property of a track in metadata.
@@ -33,11 +38,12 @@ pub unsafe extern "C" fn RTMP_TrackProperty(
     name: *const AVal,
 ) -> *mut AMFObjectProperty {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
-        // SAFETY: `metadata` is null or an initialised object, `name` null or a valid string, by the Safety section.
-        let found = unsafe {
-            required(name, "name").ok().and_then(|name| property(metadata, kind, id, aval_bytes(name)))
+        // SAFETY: each is null or valid, by the Safety section, and stays during the call.
+        let (metadata, name) = unsafe { (Object::new(metadata, "metadata"), Text::new(name, "name")) };
+        let (Ok(metadata), Ok(name), Some(kind)) = (metadata, name, medium(kind)) else {
+            return Ok(ptr::null_mut());
         };
-        Ok(found.map_or(ptr::null_mut(), |found| ptr::from_ref(found).cast_mut()))
+        Ok(property(metadata, kind, id, name.bytes()).map_or(ptr::null_mut(), Property::address))
     })
 }
 
@@ -59,15 +65,19 @@ pub unsafe extern "C" fn RTMP_TrackCodec(
     codec: *mut u8,
 ) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        let Some(medium) = Medium::of(MessageType(kind)) else { return Ok(FALSE) };
-        // SAFETY: `metadata` is null or an initialised object, by the Safety section.
-        let Some(found) = (unsafe { property(metadata, kind, id, medium.names().codec) }) else {
+        // SAFETY: `metadata` is null or initialised, and stays during the call; the places are null or writable, by the
+        // Safety section.
+        let (metadata, fourcc, codec) = unsafe {
+            (Object::new(metadata, "metadata"), Out::new(fourcc, "fourcc"), Out::new(codec, "codec"))
+        };
+        let (Ok(metadata), Ok(fourcc), Ok(codec), Some(kind)) = (metadata, fourcc, codec, medium(kind))
+        else {
             return Ok(FALSE);
         };
-        let value = match found.p_type {
-            AMF_NUMBER => Value::Number(found.number()),
-            // SAFETY: with this type the union holds a string, which is readable for its length.
-            AMF_STRING => Value::String(unsafe { aval_bytes(&found.p_vu.p_aval) }),
+        let Some(found) = property(metadata, kind, id, kind.names().codec) else { return Ok(FALSE) };
+        let value = match (found.p_type, found.text()) {
+            (AMF_NUMBER, _) => Value::Number(found.number()),
+            (_, Some(text)) => Value::String(text.bytes()),
             _ => return Ok(FALSE),
         };
         let (code, id) = match Codec::from_metadata(&value) {
@@ -75,13 +85,8 @@ pub unsafe extern "C" fn RTMP_TrackCodec(
             Some(Codec::Legacy { id, .. }) => (0, id),
             _ => return Ok(FALSE),
         };
-        // SAFETY: `fourcc` and `codec` are null or writable, by the Safety section.
-        let (Ok(to_fourcc), Ok(to_codec)) =
-            (unsafe { (required_mut(fourcc, "fourcc"), required_mut(codec, "codec")) })
-        else {
-            return Ok(FALSE);
-        };
-        (*to_fourcc, *to_codec) = (code, id);
+        fourcc.write(code);
+        codec.write(id);
         Ok(TRUE)
     })
 }
@@ -106,68 +111,46 @@ pub unsafe extern "C" fn RTMP_EncodeTrackMap(
     count: c_int,
 ) -> *mut c_char {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
-        let Some(medium) = Medium::of(MessageType(kind)) else { return Ok(ptr::null_mut()) };
-        // SAFETY: by the Safety section.
-        let written = unsafe { map(p, end, medium.names().map, ids, infos, count) };
-        Ok(written.unwrap_or(ptr::null_mut()))
+        let (Some(kind), Ok(count)) = (medium(kind), u32::try_from(count)) else {
+            return Ok(ptr::null_mut());
+        };
+        // SAFETY: the bytes are writable, and both arrays are null or readable for `count` items, by the Safety section.
+        let arguments = unsafe { (Room::new(p, end), In::items(ids, count), In::items(infos, count)) };
+        let (Ok(mut room), Some(ids), Some(infos)) = arguments else { return Ok(ptr::null_mut()) };
+        let map = kind.names().map;
+        let written = track_map(&mut room, map, ids.zip(infos));
+        Ok(if written.is_some() { room.position() } else { ptr::null_mut() })
     })
 }
 
-/// # Safety
-/// As for `RTMP_EncodeTrackMap`.
-unsafe fn map(
-    p: *mut c_char,
-    end: *mut c_char,
-    name: &[u8],
-    ids: *const u8,
-    infos: *mut AMFObject,
-    count: c_int,
-) -> Option<*mut c_char> {
-    let count = usize::try_from(count).ok()?;
-    if count > 0 && (ids.is_null() || infos.is_null()) {
-        return None;
-    }
-    // SAFETY: the bytes from `p` to `end` are writable, by the Safety section.
-    let mut room = unsafe { Room::new(p, end) }.ok()?;
-    put_name(&mut room, name)?;
+/// Writes the numbers of tracks and their members.
+fn track_map<'a>(
+    room: &mut Room<'_>,
+    map: &[u8],
+    tracks: impl Iterator<Item = (In<'a, u8>, Object<'a>)>,
+) -> Option<()> {
+    name(room, map)?;
     room.put(&[AMF_OBJECT as u8])?;
-    for index in 0..count {
-        // SAFETY: both are readable for `count` items, by the Safety section.
-        let (id, info) = unsafe { (*ids.add(index), infos.add(index)) };
-        put_name(&mut room, id.to_string().as_bytes())?;
-        // SAFETY: the room is writable up to `end`, and the object is initialised, by the Safety section.
-        room = unsafe { Room::new(AMF_Encode(info, room.position(), end), end) }.ok()?;
+    for (id, info) in tracks {
+        name(room, id.to_string().as_bytes())?;
+        list(room, AMF_OBJECT, info)?;
     }
-    room.put(&[0, 0, AMF_OBJECT_END as u8])?;
-    Some(room.position())
-}
-
-fn put_name(room: &mut Room, name: &[u8]) -> Option<()> {
-    room.put(&u16::try_from(name.len()).ok()?.to_be_bytes())?;
-    room.put(name)
+    room.put(&END_OF_LIST)
 }
 
 /// A property of a track.
-///
-/// # Safety
-/// `metadata` is null or an initialised object that nobody changes while the result is used.
-unsafe fn property<'a>(
-    metadata: *const AMFObject,
-    kind: u8,
-    id: u8,
-    name: &[u8],
-) -> Option<&'a AMFObjectProperty> {
-    let medium = Medium::of(MessageType(kind))?;
-    // SAFETY: null or an initialised object, by the Safety section.
-    let values = unsafe { properties(required(metadata, "metadata").ok()?) };
-    let top = values.iter().find_map(AMFObjectProperty::members)?;
-    // SAFETY: the members of an initialised object are initialised.
-    let member = |of: &AMFObject, name: &[u8]| unsafe {
-        properties(of).iter().find(|property| aval_bytes(&property.p_name) == name)
-    };
+fn property<'a>(metadata: Object<'a>, kind: Medium, id: u8, name: &[u8]) -> Option<Property<'a>> {
+    let top = metadata.properties().find_map(Property::members)?;
+    let member =
+        |of: Object<'a>, name: &[u8]| of.properties().find(|property| property.name().bytes() == name);
     let own = (id != 0).then(|| {
-        let map = member(top, medium.names().map)?.members()?;
+        let map = member(top, kind.names().map)?.members()?;
         member(member(map, id.to_string().as_bytes())?.members()?, name)
     });
     own.flatten().or_else(|| member(top, name))
+}
+
+/// The media of a message type.
+fn medium(kind: u8) -> Option<Medium> {
+    Medium::of(MessageType(kind))
 }

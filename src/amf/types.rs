@@ -4,6 +4,8 @@ use std::ptr;
 
 use libc::{c_char, c_int, c_uint};
 
+use rtmp_core::error::{Error, Result};
+
 use crate::layout::assert_layout;
 
 /// The type of a property, one of the `AMF_` constants. Programs may store any number in it.
@@ -89,6 +91,16 @@ pub struct AVal {
 impl AVal {
     /// No string.
     pub const EMPTY: Self = Self { av_val: ptr::null_mut(), av_len: 0 };
+
+    /// Text in C's form: a null pointer if there is none, as programs expect. It is borrowed.
+    #[inline]
+    pub(crate) fn of(text: &[u8]) -> Result<Self> {
+        if text.is_empty() {
+            return Ok(Self::EMPTY);
+        }
+        let av_len = c_int::try_from(text.len()).map_err(|_| Error::TooLarge("AMF string"))?;
+        Ok(Self { av_val: text.as_ptr().cast_mut().cast(), av_len })
+    }
 }
 
 /// A list of properties. Owns the array, which `AMF_Reset` frees, but no name and no text.
@@ -141,32 +153,46 @@ impl AMFObjectProperty {
         p_UTCoffset: 0,
     };
 
-    /// The members, if this is an object or an array.
-    pub(super) fn members(&self) -> Option<&AMFObject> {
-        match self.p_type {
-            // SAFETY: these types say that the union holds an object, and any bits are a valid one.
-            AMF_OBJECT | AMF_ECMA_ARRAY | AMF_STRICT_ARRAY => Some(unsafe { &self.p_vu.p_object }),
-            _ => None,
+    /// What the union holds.
+    #[inline]
+    fn value(&self) -> Held<'_> {
+        // SAFETY: `p_type` says which member the union holds, and any bits are a valid number, string or object.
+        unsafe {
+            match self.p_type {
+                AMF_NUMBER | AMF_BOOLEAN | AMF_DATE => Held::Number(self.p_vu.p_number),
+                AMF_STRING => Held::Text(&self.p_vu.p_aval),
+                AMF_OBJECT | AMF_ECMA_ARRAY | AMF_STRICT_ARRAY => Held::Members(&self.p_vu.p_object),
+                _ => Held::Nothing,
+            }
         }
     }
 
     /// The number, if this type is kept as one; 0.0 otherwise.
+    #[inline]
     pub(super) fn number(&self) -> f64 {
-        match self.p_type {
-            // SAFETY: these types say that the union holds a number, and any bits are a valid one.
-            AMF_NUMBER | AMF_BOOLEAN | AMF_DATE => unsafe { self.p_vu.p_number },
-            _ => 0.0,
-        }
+        if let Held::Number(number) = self.value() { number } else { 0.0 }
     }
 
-    /// The text, if this is a string; empty otherwise.
-    pub(super) fn string(&self) -> AVal {
-        match self.p_type {
-            // SAFETY: this type says that the union holds a string, and any bits are a valid one.
-            AMF_STRING => unsafe { self.p_vu.p_aval },
-            _ => AVal::EMPTY,
-        }
+    /// The text, if this is a string.
+    #[inline]
+    pub(super) fn text(&self) -> Option<&AVal> {
+        if let Held::Text(text) = self.value() { Some(text) } else { None }
     }
+
+    /// The members, if this is an object or an array.
+    #[inline]
+    pub(super) fn members(&self) -> Option<&AMFObject> {
+        if let Held::Members(members) = self.value() { Some(members) } else { None }
+    }
+}
+
+/// The value of a property.
+enum Held<'a> {
+    Number(f64),
+    Text(&'a AVal),
+    Members(&'a AMFObject),
+    /// None, or one that this library does not read.
+    Nothing,
 }
 
 /// The definition of an AMF3 class.

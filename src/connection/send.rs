@@ -309,8 +309,7 @@ impl Handle {
             Some(hook) if !self.sb().has_tls() => {
                 scratch.clear();
                 chunks.append_to(scratch);
-                // SAFETY: the handle's `RTMP` is initialised while the handle exists (`Handle::from_raw`).
-                unsafe { hook.send(self.raw(), scratch) }
+                hook.send(self.rtmp(), scratch)
             }
             _ => self.sb().send_chunks(chunks, scratch, &self.patience()),
         }
@@ -320,8 +319,7 @@ impl Handle {
     fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
         let Some(carrier) = self.carrier() else {
             return match self.send_hook() {
-                // SAFETY: the handle's `RTMP` is initialised while the handle exists (`Handle::from_raw`).
-                Some(hook) if !self.sb().has_tls() => unsafe { hook.send(self.raw(), bytes) },
+                Some(hook) if !self.sb().has_tls() => hook.send(self.rtmp(), bytes),
                 _ => self.sb().send_all(bytes, &self.patience()),
             };
         };

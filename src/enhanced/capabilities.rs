@@ -18,16 +18,16 @@ use super::{
 };
 use crate::{
     FALSE, TRUE,
-    amf::{AMFObjectProperty, AVal, owned_property},
+    amf::{AMFObjectProperty, AVal, owned_property, room::Room, view::Text},
     boundary::{Kind, boundary},
-    ptr::{Out, aval_bytes, required},
+    ptr::{Out, required},
     reason::{self, During, Failure, Phase},
     rtmp::{
         RTMP, RTMPPacket,
         outgoing::{body_of, send_message},
     },
-    shared,
     state::Handle,
+    valid::field,
 };
 
 /// The chunk stream that media is sent on, as `RTMP_Write` does.
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn RTMP_PeerCaps(r: *mut RTMP) -> c_int {
     boundary(Kind::Session, 0, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let features = unsafe { with_peer(r, |peer| peer.capabilities.features) };
-        Ok(features.flatten().unwrap_or(0) as c_int)
+        Ok(features.unwrap_or(0) as c_int)
     })
 }
 
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn RTMP_PeerFourCc(r: *mut RTMP, kind: u8, fourcc: u32) ->
     boundary(Kind::Session, 0, |_| {
         let Some(medium) = medium(kind) else { return Ok(0) };
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let abilities = unsafe { with_peer(r, |peer| peer.capabilities.codec(medium, FourCc(fourcc))) };
+        let abilities = unsafe { with_peer(r, |peer| Some(peer.capabilities.codec(medium, FourCc(fourcc)))) };
         Ok(abilities.unwrap_or(0) as c_int)
     })
 }
@@ -87,21 +87,15 @@ pub unsafe extern "C" fn RTMP_PeerProperty(
     p: *mut AMFObjectProperty,
 ) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `name` is null or a string that is readable for its length, `p` null or writable, by the Safety
-        // section.
-        let (name, place) = unsafe { (aval_bytes(required(name, "name")?), Out::new(p, "p")?) };
-        let look_up = |peer: &Peer| {
-            peer.property(name, |value| owned_property(name, value).map(|found| place.write(found)))
+        // SAFETY: `name` is null or valid, `p` null or writable, and `r` null or an initialised `RTMP`, by the Safety
+        // section. The strings lie in what the session keeps of the command, which stays until another call changes it.
+        let (place, found) = unsafe {
+            let (name, place) = (Text::new(name, "name")?.bytes(), Out::new(p, "p")?);
+            (place, with_peer(r, |peer| peer.property(name, |value| owned_property(name, value))))
         };
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section. The strings lie in what the
-        // session keeps of the command, which stays until another call changes it.
-        match unsafe { with_peer(r, look_up) }.flatten() {
-            Some(found) => {
-                found?;
-                Ok(TRUE)
-            }
-            None => Ok(FALSE),
-        }
+        let Some(found) = found else { return Ok(FALSE) };
+        place.write(found?);
+        Ok(TRUE)
     })
 }
 
@@ -119,13 +113,12 @@ pub unsafe extern "C" fn RTMP_PeerProperty(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TakeConnect(r: *mut RTMP, packet: *const RTMPPacket) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `packet` is null or a packet whose body is readable for its size, by the Safety section.
-        let (kind, body) = unsafe {
+        // SAFETY: `packet` is null or a packet whose body is readable for its size, and `r` null or an initialised `RTMP`,
+        // by the Safety section.
+        let (kind, body, handle) = unsafe {
             let packet = required(packet, "packet")?;
-            (MessageType(packet.m_packetType), body_of(packet)?)
+            (MessageType(packet.m_packetType), body_of(packet)?, Handle::connected(r)?)
         };
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::connected(r) }?;
         let body = match kind {
             MessageType::COMMAND => body,
             // AMF0 follows a byte that names the format.
@@ -157,19 +150,18 @@ pub unsafe extern "C" fn RTMP_EncodeCapabilities(
     end: *mut c_char,
 ) -> *mut c_char {
     boundary(Kind::Session, ptr::null_mut(), |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { reason::about(r) }?;
-        // SAFETY: as above.
-        let settings = unsafe { Handle::existing(r) }.map(|handle| handle.settings()).unwrap_or_default();
+        // SAFETY: `r` is null or points to an initialised `RTMP`, and the bytes from `p` to `end` are writable, by the
+        // Safety section.
+        let (handle, room) = unsafe {
+            reason::about(r)?;
+            (Handle::existing(r), Room::new(p, end))
+        };
+        let settings = handle.map(|handle| handle.settings()).unwrap_or_default();
         let mut members = Encoder::new();
         settings.enhanced.capabilities.write_members(&mut members);
         let members = members.finish();
-        if p.is_null() || (end as usize).checked_sub(p as usize).is_none_or(|room| room < members.len()) {
-            return Err(Error::TooLarge("the capabilities, for the room there is").into());
-        }
-        // SAFETY: the bytes fit between `p` and `end`, which are writable, by the Safety section.
-        unsafe { ptr::copy_nonoverlapping(members.as_ptr(), p.cast(), members.len()) };
-        Ok(p.wrapping_add(members.len()))
+        let after = room.ok().and_then(|mut room| room.put(&members).map(|()| room.position()));
+        Ok(after.ok_or(Error::TooLarge("the capabilities, for the room there is"))?)
     })
 }
 
@@ -199,21 +191,22 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
     count: c_int,
 ) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        unsafe { reason::about(r) }?;
         let mut room = Tracks::new();
-        // SAFETY: `tracks` is null or points to `count` tracks whose data is readable, by the Safety section.
-        let message = unsafe { room.read(kind, tracks, count, nano) }.during(Phase::SENDING)?;
+        // SAFETY: `r` is null or an initialised `RTMP`, and `tracks` null or points to `count` tracks whose data is readable,
+        // by the Safety section.
+        let message = unsafe {
+            reason::about(r)?;
+            room.read(kind, tracks, count, nano).during(Phase::SENDING)?
+        };
         let body = message.encode().during(Phase::SENDING)?;
-        // SAFETY: as above.
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
         if !handle.settings().enhanced.force {
             let peer = handle.core().session.peer().map(|peer| peer.capabilities.clone());
             // The program only gets the code; nothing is wrong with the connection.
             peer.unwrap_or_default().check(&message).map_err(|error| Failure::new(error, Phase::Call))?;
         }
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let stream_id = unsafe { shared::read(&raw const (*r).m_stream_id) } as u32;
+        let stream_id = field!(handle.rtmp(), m_stream_id).get() as u32;
         let format = u8::from(timestamp != 0);
         let kind = MessageType(kind);
         let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body: &body };
@@ -242,11 +235,12 @@ pub unsafe extern "C-unwind" fn RTMP_SendReconnect(
     description: *const AVal,
 ) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
-        // SAFETY: the strings are null or readable for their lengths, by the Safety section.
-        let [url, description] =
-            [url, description].map(|text| unsafe { text.as_ref().map_or(&[][..], |text| aval_bytes(text)) });
+        // SAFETY: `r` is null or an initialised `RTMP`, and the strings are null or valid, by the Safety section.
+        let (handle, url, description) = unsafe {
+            let handle = Handle::connected(r).during(Phase::SENDING)?;
+            (handle, Text::new(url, "url"), Text::new(description, "description"))
+        };
+        let [url, description] = [url, description].map(|text| text.map_or(&[][..], |text| text.bytes()));
         let knows =
             handle.core().session.peer().is_some_and(|peer| peer.capabilities.has(feature::RECONNECT));
         if !knows {
@@ -259,13 +253,13 @@ pub unsafe extern "C-unwind" fn RTMP_SendReconnect(
     })
 }
 
-/// The result of `look` for the peer's announcement, if there is one.
+/// What `look` finds in the peer's announcement, if there is one.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
-unsafe fn with_peer<R>(r: *mut RTMP, look: impl FnOnce(&Peer) -> R) -> Option<R> {
+unsafe fn with_peer<R>(r: *mut RTMP, look: impl FnOnce(&Peer) -> Option<R>) -> Option<R> {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     let handle = unsafe { Handle::existing(r) }?;
     let core = handle.core();
-    core.session.peer().map(look)
+    core.session.peer().and_then(look)
 }

@@ -1,6 +1,6 @@
 //! Audio and video messages.
 
-use std::{ptr, slice};
+use std::ptr;
 
 use libc::{c_char, c_int};
 use rtmp_core::{
@@ -12,8 +12,9 @@ use rtmp_core::{
 use super::types::*;
 use crate::{
     FALSE, TRUE,
+    amf::{room::Room, view::In},
     boundary::{Kind, boundary},
-    ptr::{Out, required, required_mut},
+    ptr::{Out, items, required_mut},
 };
 
 /// The limit of tracks of a message: track numbers have one byte.
@@ -40,16 +41,15 @@ pub unsafe extern "C" fn RTMP_ParseMedia(
     size: u32,
 ) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        // SAFETY: `m` is null or writable, by the Safety section.
-        let place = unsafe { Out::new(m, "m") };
-        // SAFETY: `body` is null or readable for `size` bytes, by the Safety section.
-        let (Ok(place), Some(body)) = (place, unsafe { readable(body, size) }) else { return Ok(FALSE) };
-        let Some(Ok(media)) = medium(kind).map(|medium| media::parse(medium, body)) else { return Ok(FALSE) };
+        // SAFETY: `m` is null or writable, and `body` null or readable for `size` bytes, by the Safety section.
+        let (place, bytes) = unsafe { (Out::new(m, "m"), items(body.cast(), size)) };
+        let (Ok(place), Some(bytes), Some(medium)) = (place, bytes, medium(kind)) else { return Ok(FALSE) };
+        let Ok(media) = media::parse(medium, bytes) else { return Ok(FALSE) };
         place.write(RTMPMedia {
             m_kind: kind,
             m_hasNano: media.nano.is_some().into(),
             m_nano: media.nano.unwrap_or(0),
-            m_body: body.as_ptr().cast(),
+            m_body: bytes.as_ptr().cast(),
             m_size: size,
             m_next: u32::try_from(media.tracks().position()).unwrap_or(0),
         });
@@ -69,13 +69,13 @@ pub unsafe extern "C" fn RTMP_ParseMedia(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_NextTrack(m: *mut RTMPMedia, t: *mut RTMPTrack) -> c_int {
     boundary(Kind::Plain, -1, |_| {
-        // SAFETY: `m` is null or filled, and `t` null or writable, by the Safety section.
-        let (Ok(m), Ok(place)) = (unsafe { required_mut(m, "m") }, unsafe { Out::new(t, "t") }) else {
-            return Ok(-1);
+        // SAFETY: `m` is null or filled, with a body that is there, and `t` null or writable, by the Safety section.
+        let (m, place, body) = unsafe {
+            let Ok(m) = required_mut(m, "m") else { return Ok(-1) };
+            let body = items(m.m_body.cast(), m.m_size);
+            (m, Out::new(t, "t"), body)
         };
-        // SAFETY: the body that `RTMP_ParseMedia` was given is there, by the Safety section.
-        let body = unsafe { readable(m.m_body, m.m_size) };
-        let (Some(body), Some(medium)) = (body, medium(m.m_kind)) else { return Ok(-1) };
+        let (Ok(place), Some(body), Some(medium)) = (place, body, medium(m.m_kind)) else { return Ok(-1) };
         let Ok(media) = media::parse(medium, body) else { return Ok(-1) };
         let mut tracks = media.tracks();
         tracks.go_to(m.m_next as usize);
@@ -120,22 +120,14 @@ pub unsafe extern "C" fn RTMP_EncodeMedia(
 ) -> *mut c_char {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
         let mut message = Tracks::new();
-        // SAFETY: `tracks` is null or points to `count` tracks whose data is readable, by the Safety section.
-        let written = unsafe { message.read(kind, tracks, count, nano) }.and_then(|message| {
-            let len = message.encoded_len()?;
-            if p.is_null() || (end as usize).checked_sub(p as usize).is_none_or(|room| room < len) {
-                return Ok(None);
-            }
-            // SAFETY: the bytes up to `end` are writable, and these are some of them; zeros make them initialised.
-            let room = unsafe {
-                ptr::write_bytes(p, 0, len);
-                slice::from_raw_parts_mut(p.cast(), len)
-            };
-            message.encode_into(room)
-        });
-        Ok(match written {
-            Ok(Some(len)) => p.wrapping_add(len),
-            Ok(None) | Err(_) => ptr::null_mut(),
+        // SAFETY: the bytes are writable, and `tracks` is null or points to `count` tracks whose data is readable, by the
+        // Safety section.
+        let (room, message) = unsafe { (Room::new(p, end), message.read(kind, tracks, count, nano)) };
+        let (Ok(mut room), Ok(message)) = (room, message) else { return Ok(ptr::null_mut()) };
+        let place = message.encoded_len().ok().and_then(|len| room.zeroed(len));
+        Ok(match place.map(|place| message.encode_into(place)) {
+            Some(Ok(Some(_))) => room.position(),
+            _ => ptr::null_mut(),
         })
     })
 }
@@ -153,14 +145,17 @@ pub unsafe extern "C" fn RTMP_EncodeMedia(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ParseChannels(t: *const RTMPTrack, speakers: *mut u8, size: c_int) -> c_int {
     boundary(Kind::Plain, -1, |_| {
-        // SAFETY: `t` is null or a track with readable data, by the Safety section.
-        let body = unsafe { required(t, "t").ok().and_then(|t| readable(t.t_body, t.t_size)) };
-        let Some(Ok(channels)) = body.map(Channels::parse) else { return Ok(-1) };
-        if !speakers.is_null() {
-            for (index, Speaker(number)) in channels.speakers().take(size.max(0) as usize).enumerate() {
-                // SAFETY: `speakers` is writable for `size` bytes, by the Safety section, and the index is below that.
-                unsafe { speakers.add(index).write(number) };
-            }
+        // SAFETY: `t` is null or a track with readable data, and `speakers` null or writable for `size` bytes, by the
+        // Safety section.
+        let (track, room) = unsafe {
+            (In::new(t, "t"), Room::new(speakers.cast(), speakers.wrapping_add(size.max(0) as usize).cast()))
+        };
+        let Some(Ok(channels)) = track.ok().and_then(|track| data(track)).map(Channels::parse) else {
+            return Ok(-1);
+        };
+        if let Ok(mut room) = room {
+            // What does not fit is left out.
+            channels.speakers().map_while(|Speaker(number)| room.put(&[number])).for_each(drop);
         }
         Ok(c_int::try_from(channels.count()).unwrap_or(-1))
     })
@@ -183,16 +178,14 @@ pub unsafe extern "C" fn RTMP_EncodeChannels(
 ) -> *mut c_char {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
         let count = u32::try_from(count).unwrap_or(0);
-        // SAFETY: `speakers` is null or readable for `count` bytes, by the Safety section.
-        let speakers = if speakers.is_null() { None } else { unsafe { readable(speakers.cast(), count) } };
-        let encoded = speakers.map(|speakers| Channels::of(speakers).and_then(|channels| channels.encode()));
-        let Some(Ok(bytes)) = encoded else { return Ok(ptr::null_mut()) };
-        if p.is_null() || (end as usize).checked_sub(p as usize).is_none_or(|room| room < bytes.len()) {
+        // SAFETY: the bytes are writable, and `speakers` is null or readable for `count` bytes, by the Safety section.
+        let (room, given) = unsafe { (Room::new(p, end), items(speakers, count)) };
+        let (Ok(mut room), Some(given), false) = (room, given, speakers.is_null()) else {
             return Ok(ptr::null_mut());
-        }
-        // SAFETY: the bytes fit between `p` and `end`, which are writable, by the Safety section.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), p.cast(), bytes.len()) };
-        Ok(p.wrapping_add(bytes.len()))
+        };
+        let encoded = Channels::of(given).and_then(|channels| channels.encode());
+        let written = encoded.ok().and_then(|bytes| room.put(&bytes));
+        Ok(written.map_or(ptr::null_mut(), |()| room.position()))
     })
 }
 
@@ -217,15 +210,14 @@ impl<'a> Tracks<'a> {
         nano: u32,
     ) -> Result<Message<'_>> {
         let kind = medium(kind).ok_or(Error::Invalid("the kind of media is neither audio nor video"))?;
-        let count = usize::try_from(count).ok().filter(|count| (1..=MAX_TRACKS).contains(count));
+        let count = u32::try_from(count).ok().filter(|count| (1..=MAX_TRACKS as u32).contains(count));
         let count = count.ok_or(Error::Invalid("a message has 1 to 256 tracks"))?;
-        // SAFETY: `tracks` is null or points to `count` tracks, by the Safety section.
-        let given = unsafe { slice::from_raw_parts(required(tracks, "tracks")?, count) };
+        // SAFETY: `tracks` is null or points to `count` tracks with readable data, by the Safety section.
+        let given = unsafe { In::items(tracks, count) }.ok_or(Error::Invalid("tracks"))?;
         for (place, track) in self.0.iter_mut().zip(given) {
-            // SAFETY: the data is null or readable for its size, by the Safety section.
-            *place = unsafe { meant(kind, track) }?;
+            *place = meant(kind, track)?;
         }
-        Ok(Message { kind, nano: (nano != 0).then_some(nano), tracks: &self.0[..count] })
+        Ok(Message { kind, nano: (nano != 0).then_some(nano), tracks: &self.0[..count as usize] })
     }
 }
 
@@ -234,17 +226,10 @@ pub(super) fn medium(kind: u8) -> Option<Medium> {
     Medium::of(MessageType(kind))
 }
 
-/// The bytes of a body, which may be null if there are none.
-///
-/// # Safety
-/// `body` is null or readable for `size` bytes while the result is used.
-unsafe fn readable<'a>(body: *const c_char, size: u32) -> Option<&'a [u8]> {
-    match (body.is_null(), size) {
-        (_, 0) => Some(&[]),
-        (true, _) => None,
-        // SAFETY: `body` is not null, so readable for `size` bytes, by the Safety section.
-        (false, size) => Some(unsafe { slice::from_raw_parts(body.cast(), size as usize) }),
-    }
+/// The data of a track; `None` if the pointer to it is null and there should be some.
+fn data<'a>(track: In<'a, RTMPTrack>) -> Option<&'a [u8]> {
+    // SAFETY: the data of a valid track is null or readable for its size (`RTMPTrack`), and stays (`In::new`).
+    unsafe { items(track.t_body.cast(), track.t_size) }
 }
 
 /// A track in C's form.
@@ -258,7 +243,8 @@ fn shown(track: &Track<'_>) -> RTMPTrack {
         t_codec,
         t_format,
         t_id: track.id,
-        t_packet: packet_number(track.packet),
+        // A later core may have packets that this header does not define.
+        t_packet: PACKETS.iter().find(|(packet, _)| *packet == track.packet).map_or(0, |(_, number)| *number),
         t_key: track.is_key_frame().into(),
         t_frame: track.frame.map_or(0, |frame| frame as u8),
         t_offset: track.offset,
@@ -268,21 +254,9 @@ fn shown(track: &Track<'_>) -> RTMPTrack {
 }
 
 /// The reverse of `shown`.
-///
-/// # Safety
-/// `t_body` is null or readable for `t_size` bytes while the result is used.
-unsafe fn meant<'a>(kind: Medium, track: &RTMPTrack) -> Result<Track<'a>> {
-    let packet = match track.t_packet {
-        RTMP_MEDIA_CONFIG => Packet::Config,
-        RTMP_MEDIA_FRAMES => Packet::Frames,
-        RTMP_MEDIA_END => Packet::End,
-        RTMP_MEDIA_METADATA => Packet::Metadata,
-        RTMP_MEDIA_CHANNELS => Packet::Channels,
-        RTMP_MEDIA_SILENCE => Packet::Silence,
-        RTMP_MEDIA_COMMAND => Packet::Command,
-        RTMP_MEDIA_TS_CONFIG => Packet::TsConfig,
-        _ => return Err(Error::Invalid("t_packet is none of RTMP_MEDIA_*")),
-    };
+fn meant<'a>(kind: Medium, track: In<'a, RTMPTrack>) -> Result<Track<'a>> {
+    let packet = PACKETS.iter().find(|(_, number)| *number == track.t_packet);
+    let (packet, _) = *packet.ok_or(Error::Invalid("t_packet is none of RTMP_MEDIA_*"))?;
     let codec = match (track.t_fourcc, packet) {
         (0, Packet::Silence) => Codec::None,
         (0, Packet::Command) if track.t_codec == 0 => Codec::None,
@@ -298,22 +272,18 @@ unsafe fn meant<'a>(kind: Medium, track: &RTMPTrack) -> Result<Track<'a>> {
         (Medium::Video, 4) => Some(Frame::GeneratedKey),
         (Medium::Video, _) => return Err(Error::Invalid("t_frame is none of RTMP_FRAME_*")),
     };
-    // SAFETY: the data is null or readable for its size, by the Safety section.
-    let body = unsafe { readable(track.t_body, track.t_size) }.ok_or(Error::Invalid("t_body is NULL"))?;
+    let body = data(track).ok_or(Error::Invalid("t_body is NULL"))?;
     Ok(Track { codec, id: track.t_id, packet, frame, offset: track.t_offset, body })
 }
 
-fn packet_number(packet: Packet) -> u8 {
-    match packet {
-        Packet::Config => RTMP_MEDIA_CONFIG,
-        Packet::Frames => RTMP_MEDIA_FRAMES,
-        Packet::End => RTMP_MEDIA_END,
-        Packet::Metadata => RTMP_MEDIA_METADATA,
-        Packet::Channels => RTMP_MEDIA_CHANNELS,
-        Packet::Silence => RTMP_MEDIA_SILENCE,
-        Packet::Command => RTMP_MEDIA_COMMAND,
-        Packet::TsConfig => RTMP_MEDIA_TS_CONFIG,
-        // A later core may have packets that this header does not define.
-        _ => 0,
-    }
-}
+/// The values of `t_packet`.
+const PACKETS: [(Packet, u8); 8] = [
+    (Packet::Config, RTMP_MEDIA_CONFIG),
+    (Packet::Frames, RTMP_MEDIA_FRAMES),
+    (Packet::End, RTMP_MEDIA_END),
+    (Packet::Metadata, RTMP_MEDIA_METADATA),
+    (Packet::Channels, RTMP_MEDIA_CHANNELS),
+    (Packet::Silence, RTMP_MEDIA_SILENCE),
+    (Packet::Command, RTMP_MEDIA_COMMAND),
+    (Packet::TsConfig, RTMP_MEDIA_TS_CONFIG),
+];

@@ -9,27 +9,25 @@ use rtmp_core::{
     url::{self, Protocol},
 };
 
-use super::requested::{Requested, view};
+use super::requested::Requested;
 use crate::{
     FALSE, TRUE,
     amf::{AVal, encode::encode_extras, owned_list},
     boundary::{Kind, boundary},
-    ptr::aval_bytes,
+    ptr::{Out, aval_bytes},
     reason::{self, During, Phase},
-    rtmp::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LNK, origin::STRINGS},
-    shared,
+    rtmp::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LNK, options::Field, origin::STRINGS},
     state::{Handle, Settings},
+    valid::{Rtmp, field},
 };
 
 impl Handle {
     /// Stores the server's request to connect again.
     pub(crate) fn keep_reconnect(&self, request: Reconnect) {
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`), and the URL is
-        // readable for its length.
-        let (current, protocol) = unsafe {
-            let link = &raw const (*self.raw()).Link;
-            (aval_bytes(&(*link).tcUrl), (*link).protocol)
-        };
+        let (url, protocol) =
+            (field!(self.rtmp(), Link.tcUrl).copy(), field!(self.rtmp(), Link.protocol).get());
+        // SAFETY: strings of `Link` are readable for their lengths (`Handle::from_raw`), and stay during the call.
+        let current = unsafe { aval_bytes(&url) };
         let is_tls = Protocol::from_bits(protocol).is_tls();
         let requested = Arc::new(Requested::new(request, current, is_tls));
         self.change_settings(|settings| settings.reconnect = Some(requested));
@@ -55,16 +53,16 @@ impl Handle {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, description: *mut AVal) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { reason::looking_at(r) }?;
-        // SAFETY: as above.
-        let requested = unsafe { Handle::existing(r) }.and_then(|handle| handle.settings().reconnect);
-        let Some(requested) = requested else { return Ok(FALSE) };
+        // SAFETY: `r` is null or points to an initialised `RTMP`, and the places are null or writable, by the Safety section.
+        let (handle, url, description) = unsafe {
+            reason::looking_at(r)?;
+            (Handle::existing(r), Out::new(url, "url"), Out::new(description, "description"))
+        };
+        let Some(requested) = handle.and_then(|handle| handle.settings().reconnect) else { return Ok(FALSE) };
         let found = requested.url().during(Phase::Url)?;
         for (place, text) in [(url, found), (description, requested.description())] {
-            if !place.is_null() {
-                // SAFETY: the place is null or writable, by the Safety section.
-                unsafe { place.write(view(text)) };
+            if let Ok(place) = place {
+                place.write(AVal::of(text)?);
             }
         }
         Ok(TRUE)
@@ -89,13 +87,14 @@ pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, descrip
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `to` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe { reason::about(to) }?;
-        if from.is_null() || ptr::eq(to, from) {
-            return Err(Error::Invalid("the session to copy is missing").into());
-        }
-        // SAFETY: `from` points to an initialised `RTMP`, by the Safety section.
-        let old = unsafe { Handle::existing(from) }.map(|handle| handle.settings()).unwrap_or_default();
+        // SAFETY: both are null or point to initialised `RTMP`s, by the Safety section.
+        let source = unsafe {
+            reason::about(to)?;
+            Rtmp::new(from)
+        };
+        let source = source.filter(|_| !ptr::eq(to, from));
+        let source = source.ok_or(Error::Invalid("the session to copy is missing"))?;
+        let old = Handle::of(source).map(|handle| handle.settings()).unwrap_or_default();
         let requested = old.reconnect.clone().ok_or(Error::Invalid("there is no reconnect request"))?;
         let url = requested.url().during(Phase::Url)?;
         // SAFETY: `to` is null or points to an initialised `RTMP`, by the Safety section.
@@ -118,8 +117,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
             hooks: _,
         } = old;
         history.count(Instant::now()).during(Phase::Url)?;
-        // SAFETY: both point to initialised `RTMP`s, by the Safety section.
-        let texts = unsafe { copy(to, from, url) }.during(Phase::Url)?;
+        let texts = copy(handle.rtmp(), source, url).during(Phase::Url)?;
         handle.change_settings(|settings| {
             (settings.local, settings.tls) = (local, tls);
             (settings.enhanced, settings.tuning) = (enhanced, tuning);
@@ -130,51 +128,41 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
 }
 
 /// Copies the settings, except those that the URL of the application changes. Returns the memory of the strings.
-///
-/// # Safety
-/// Both point to initialised `RTMP`s.
-unsafe fn copy(to: *mut RTMP, from: *mut RTMP, url: &[u8]) -> Result<Arc<[u8]>> {
-    // SAFETY: both point to initialised `RTMP`s, by the Safety section, whose strings are readable for their lengths;
-    // this call has both to itself.
-    unsafe {
-        let parsed = url::parse(url)?;
-        let source = &mut (*from).Link;
-        let extras = encode_extras(&source.extras)?;
-        let mut strings: Vec<Vec<u8>> =
-            STRINGS.iter().map(|(_, field)| aval_bytes(field(source)).to_vec()).collect();
-        for (string, (name, field)) in strings.iter_mut().zip(STRINGS) {
-            match name {
-                "app" => *string = application(url).to_vec(),
-                "tcUrl" => *string = url.to_vec(),
-                _ if ptr::eq(field(source), &source.hostname) => {
-                    *string = parsed.host.unwrap_or_default().to_vec()
-                }
-                _ => {}
-            }
-        }
-        let texts: Arc<[u8]> = strings.concat().into_iter().chain(extras.iter().copied()).collect();
-        let link = &mut (*to).Link;
-        let mut at = 0;
-        for (string, (_, field)) in strings.iter().zip(STRINGS) {
-            *field(link) = view(&texts[at..at + string.len()]);
-            at += string.len();
-        }
-        link.extras = owned_list(&texts[at..])?;
-        let RTMP_LNK { edepth, seekTime, stopTime, swfAge, timeout, socksport, SWFSize, SWFHash, .. } =
-            *source;
-        (link.edepth, link.seekTime, link.stopTime, link.swfAge) = (edepth, seekTime, stopTime, swfAge);
-        (link.timeout, link.socksport, link.SWFSize, link.SWFHash) = (timeout, socksport, SWFSize, SWFHash);
-        link.lFlags = source.lFlags & !(RTMP_LF_FAPU | RTMP_LF_FTCU);
-        link.protocol = parsed.protocol.bits() | source.protocol & RTMP_FEATURE_WRITE;
-        link.port = if parsed.port == 0 { parsed.protocol.default_port() } else { parsed.port };
-        shared::write(&raw mut (*to).m_nBufferMS, shared::read(&raw const (*from).m_nBufferMS));
-        shared::write(&raw mut (*to).m_outChunkSize, shared::read(&raw const (*from).m_outChunkSize));
-        (*to).m_fAudioCodecs = (*from).m_fAudioCodecs;
-        (*to).m_fVideoCodecs = (*from).m_fVideoCodecs;
-        (*to).m_fEncoding = (*from).m_fEncoding;
-        (*to).m_bSendEncoding = (*from).m_bSendEncoding;
-        Ok(texts)
+fn copy(to: Rtmp<'_>, from: Rtmp<'_>, url: &[u8]) -> Result<Arc<[u8]>> {
+    let parsed = url::parse(url)?;
+    // SAFETY: both are initialised (`Rtmp`), and the program uses `Link` in no other thread during this call (`rtmp.h`).
+    let (link, source) = unsafe { (&mut *field!(to, Link).as_ptr(), &mut *field!(from, Link).as_ptr()) };
+    // SAFETY: the list is empty or holds initialised properties, as `amf.h` requires.
+    let extras = unsafe { encode_extras(&source.extras) }?;
+    let text = |(name, field): (&str, Field)| match name {
+        "app" => application(url).to_vec(),
+        "tcUrl" => url.to_vec(),
+        _ if ptr::eq(field(source), &source.hostname) => parsed.host.unwrap_or_default().to_vec(),
+        // SAFETY: strings of `Link` are readable for their lengths, as `rtmp.h` requires, and stay during this call.
+        _ => unsafe { aval_bytes(field(source)) }.to_vec(),
+    };
+    let strings = STRINGS.map(text);
+    let texts: Arc<[u8]> = strings.concat().into_iter().chain(extras).collect();
+    let mut rest = &texts[..];
+    for (string, (_, field)) in strings.iter().zip(STRINGS) {
+        let (text, others) = rest.split_at(string.len());
+        *field(link) = AVal::of(text)?;
+        rest = others;
     }
+    link.extras = owned_list(rest)?;
+    let RTMP_LNK { edepth, seekTime, stopTime, swfAge, timeout, socksport, SWFSize, SWFHash, .. } = *source;
+    (link.edepth, link.seekTime, link.stopTime, link.swfAge) = (edepth, seekTime, stopTime, swfAge);
+    (link.timeout, link.socksport, link.SWFSize, link.SWFHash) = (timeout, socksport, SWFSize, SWFHash);
+    link.lFlags = source.lFlags & !(RTMP_LF_FAPU | RTMP_LF_FTCU);
+    link.protocol = parsed.protocol.bits() | source.protocol & RTMP_FEATURE_WRITE;
+    link.port = if parsed.port == 0 { parsed.protocol.default_port() } else { parsed.port };
+    field!(to, m_nBufferMS).set(field!(from, m_nBufferMS).get());
+    field!(to, m_outChunkSize).set(field!(from, m_outChunkSize).get());
+    field!(to, m_fAudioCodecs).set(field!(from, m_fAudioCodecs).get());
+    field!(to, m_fVideoCodecs).set(field!(from, m_fVideoCodecs).get());
+    field!(to, m_fEncoding).set(field!(from, m_fEncoding).get());
+    field!(to, m_bSendEncoding).set(field!(from, m_bSendEncoding).get());
+    Ok(texts)
 }
 
 #[cfg(test)]

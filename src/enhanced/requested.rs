@@ -1,9 +1,6 @@
 //! A server's request to connect again, as stored in a session.
 
-use libc::c_int;
 use rtmp_core::{error::Result, session::Reconnect, text::Text};
-
-use crate::amf::AVal;
 
 /// A request, with the values that its target depends on.
 #[derive(Debug)]
@@ -37,12 +34,4 @@ impl Requested {
         }
         Ok(&self.url)
     }
-}
-
-/// Text in C's form; programs expect a null pointer if there is none.
-pub(crate) fn view(text: &[u8]) -> AVal {
-    if text.is_empty() {
-        return AVal::EMPTY;
-    }
-    AVal { av_val: text.as_ptr().cast_mut().cast(), av_len: c_int::try_from(text.len()).unwrap_or(0) }
 }

@@ -22,9 +22,9 @@ use crate::{
     progress::{Input, Stage},
     reason::{self, Failure, Phase},
     rtmp::{RTMP, close::step_leaving},
-    shared,
     socket::{POLLIN, POLLOUT, pollfd},
     state::Handle,
+    valid::field,
 };
 
 /// Makes a session non-blocking if `on` is not 0: no call about `r` waits. 0 makes it blocking again, as after `RTMP_Init`.
@@ -67,8 +67,7 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
         if handle.never_waits() == on {
             return Ok(TRUE);
         }
-        // SAFETY: `from_raw` has checked that `r` is initialised.
-        let has_received = unsafe { shared::read(&raw const (*r).m_nBytesIn) } != 0;
+        let has_received = field!(handle.rtmp(), m_nBytesIn).get() != 0;
         let has_begun = handle.is_dialled() || handle.is_opened() || handle.is_carried() || has_received;
         let is_opening = handle.never_waits() && handle.progress(|progress| progress.opening.is_some());
         if (handle.is_open() && has_begun) || is_opening {
@@ -210,12 +209,8 @@ pub unsafe extern "C" fn RTMP_GetPollFd(r: *mut RTMP) -> c_int {
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn descriptor(handle: &Handle) -> Result<c_int> {
-    /// # Safety
-    /// `r` points to an initialised `RTMP`.
-    unsafe fn follow(r: *mut RTMP) {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::existing(r) };
-        let Some(handle) = handle.filter(Handle::never_waits) else { return };
+    fn follow(r: crate::valid::Rtmp<'_>) {
+        let Some(handle) = Handle::of(r).filter(Handle::never_waits) else { return };
         let Some(mut descriptor) = handle.progress(|progress| progress.descriptor.take()) else { return };
         descriptor.watch(&interests(&handle), left(&handle));
         handle.progress(|progress| progress.descriptor = Some(descriptor));
@@ -380,8 +375,7 @@ fn bits(handle: &Handle) -> c_int {
     if is_starting || !handle.is_carried() {
         return bits;
     }
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    if unsafe { shared::read(&raw const (*handle.raw()).m_bPlaying) } != 0 {
+    if field!(handle.rtmp(), m_bPlaying).get() != 0 {
         bits |= STREAMING;
     }
     let has_input = handle.progress(|progress| {

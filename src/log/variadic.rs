@@ -17,39 +17,14 @@ mod exports {
 
     use super::{rtmp_variadic_log, rtmp_variadic_print, rtmp_variadic_status};
 
-    /// The instruction that jumps to the first operand and leaves every argument in place.
-    #[cfg(any(target_arch = "x86_64", target_arch = "x86"))]
-    macro_rules! jump {
-        () => {
-            "jmp {0}"
-        };
-    }
-    #[cfg(any(target_arch = "aarch64", target_arch = "arm", target_arch = "loongarch64"))]
-    macro_rules! jump {
-        () => {
-            "b {0}"
-        };
-    }
-    #[cfg(target_arch = "riscv64")]
-    macro_rules! jump {
-        () => {
-            "tail {0}"
-        };
-    }
-    #[cfg(target_arch = "s390x")]
-    macro_rules! jump {
-        () => {
-            "jg {0}"
-        };
-    }
-
     macro_rules! export {
         ($($name:ident: $target:ident;)*) => { $(
             #[doc = concat!("A jump to `", stringify!($target), "`, which says what is to be kept.")]
             #[unsafe(naked)]
             #[unsafe(no_mangle)]
             unsafe extern "C" fn $name() {
-                naked_asm!(jump!(), sym $target)
+                // The instruction comes from `build.rs`.
+                naked_asm!(env!("RTMP_JUMP"), sym $target)
             }
         )* };
     }

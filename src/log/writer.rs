@@ -68,16 +68,7 @@ pub(super) unsafe extern "C" fn log(level: c_int, text: *const c_char) {
         return;
     }
     let name = usize::try_from(level).ok().and_then(|level| NAMES.get(level)).unwrap_or(&"DEBUG2");
-    let mut line = Line::default();
-    let writing = Writing::begin();
-    if AFTER_STATUS.swap(false, Ordering::AcqRel) {
-        line.push(b"\n");
-    }
-    line.push(name.as_bytes());
-    line.push(b": ");
-    line.push(text);
-    line.push(b"\n");
-    writing.put(line.bytes());
+    Writing::begin().put_on_new_line(&[name.as_bytes(), b": ", text, b"\n"]);
 }
 
 /// Writes text unchanged, on a new line if a status was there.
@@ -90,13 +81,8 @@ pub(super) unsafe extern "C" fn print(text: *const c_char) {
     }
     // SAFETY: `text` is a string, by the Safety section.
     let text = unsafe { CStr::from_ptr(text) }.to_bytes();
-    let mut line = Line::default();
     let writing = Writing::begin();
-    if AFTER_STATUS.swap(false, Ordering::AcqRel) {
-        line.push(b"\n");
-    }
-    line.push(text);
-    writing.put(line.bytes());
+    writing.put_on_new_line(&[text]);
     if text.ends_with(b"\n") {
         writing.flush();
     }
@@ -145,6 +131,21 @@ impl Writing {
         if file.is_null() { rtmp_variadic_stderr() } else { file }
     }
 
+    /// Writes text, after a newline if a status was there. It is assembled first, so that output of other threads cannot get into
+    /// it.
+    fn put_on_new_line(&self, parts: &[&[u8]]) {
+        // Texts are already cut to 2046 characters, so all of it fits.
+        let (mut line, mut len) = ([0; 2100], 0);
+        let newline: &[u8] = if AFTER_STATUS.swap(false, Ordering::AcqRel) { b"\n" } else { b"" };
+        for part in [newline].iter().chain(parts) {
+            let room = &mut line[len..];
+            let fitting = part.len().min(room.len());
+            room[..fitting].copy_from_slice(&part[..fitting]);
+            len += fitting;
+        }
+        self.put(&line[..len]);
+    }
+
     fn put(&self, bytes: &[u8]) {
         // The test runner shows the output of tests only if they fail, and does not capture C's `stderr`.
         #[cfg(test)]
@@ -158,7 +159,7 @@ impl Writing {
     }
 
     fn flush(&self) {
-        // SAFETY: as in `put`.
+        // SAFETY: `RTMP_LogSetOutput` requires a stream that stays open until another one is set.
         unsafe { libc::fflush(self.stream()) };
     }
 }
@@ -175,30 +176,4 @@ impl Drop for Writing {
 thread_local! {
     /// Whether this thread is in the writer.
     static BUSY: Cell<bool> = const { Cell::new(false) };
-}
-
-/// A line that is assembled before it is written, so that lines of other threads cannot get into it.
-struct Line {
-    bytes: [u8; 2100],
-    len: usize,
-}
-
-impl Line {
-    /// Appends what fits; texts are already cut to 2046 characters, so all of it fits.
-    fn push(&mut self, text: &[u8]) {
-        let room = &mut self.bytes[self.len..];
-        let len = text.len().min(room.len());
-        room[..len].copy_from_slice(&text[..len]);
-        self.len += len;
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self { bytes: [0; 2100], len: 0 }
-    }
 }

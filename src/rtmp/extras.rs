@@ -9,19 +9,17 @@ use rtmp_core::{
 };
 
 use super::RTMP_LNK;
-use crate::amf::{
-    AMF_BOOLEAN, AMF_NULL, AMF_NUMBER, AMF_OBJECT, AMF_STRING, AMFDataType, AMFObject, AMFObjectProperty,
-    AMFPropertyValue, AVal, access::AMF_AddProp,
+use crate::{
+    amf::{
+        AMF_BOOLEAN, AMF_NULL, AMF_NUMBER, AMF_OBJECT, AMF_STRING, AMFDataType, AMFObject, AMFObjectProperty,
+        AMFPropertyValue, AVal, append_item,
+    },
+    valid::{Valid, field},
 };
 
-/// Appends a value to the innermost open object. Text is not copied.
-///
-/// # Safety
-/// `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built from it.
-pub(super) unsafe fn append(link: *mut RTMP_LNK, item: Item<'_>) -> Result<()> {
-    // SAFETY: `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built
-    // from it, by the Safety section.
-    let depth = unsafe { (*link).edepth }.max(0);
+/// Appends a value to the innermost open object. Its text is not copied, and outlives the list.
+pub(super) fn append(link: Valid<'_, RTMP_LNK>, item: Item<'_>) -> Result<()> {
+    let depth = field!(link, edepth).get().max(0);
     if item.name().is_some() && depth == 0 {
         return Err(Error::malformed("conn option", "a named value outside of any object"));
     }
@@ -34,13 +32,14 @@ pub(super) unsafe fn append(link: *mut RTMP_LNK, item: Item<'_>) -> Result<()> {
         Item::Scalar { name, value } => (depth, Some(scalar(name, value)?)),
     };
     if let Some(property) = property {
-        // SAFETY: `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built
-        // from it, by the Safety section.
-        unsafe { add(innermost(&raw mut (*link).extras, depth)?, &property) }?;
+        // SAFETY: the arrays of an initialised list hold as many properties as their counts say, and have room up to the next
+        // multiple of 16, rules of `amf.h`.
+        unsafe {
+            let list = innermost(field!(link, extras).as_ptr(), depth)?;
+            append_item(&mut (*list).o_props, &mut (*list).o_num, property)?;
+        }
     }
-    // SAFETY: `link` points to the settings of an initialised `RTMP`, and the text of `item` outlives what is built
-    // from it, by the Safety section.
-    unsafe { (*link).edepth = new_depth };
+    field!(link, edepth).set(new_depth);
     Ok(())
 }
 
@@ -65,20 +64,6 @@ unsafe fn innermost(mut object: *mut AMFObject, depth: c_int) -> Result<*mut AMF
         }
     }
     Ok(object)
-}
-
-/// Appends a property to a list.
-///
-/// # Safety
-/// `object` points to a list whose array came from `AMF_AddProp` or follows its rule of growing.
-unsafe fn add(object: *mut AMFObject, property: &AMFObjectProperty) -> Result<()> {
-    // SAFETY: `object` points to a list whose array came from `AMF_AddProp` or follows its rule of growing, by the
-    // Safety section.
-    unsafe {
-        let count = (*object).o_num;
-        AMF_AddProp(object, property);
-        if (*object).o_num == count { Err(Error::OutOfMemory) } else { Ok(()) }
-    }
 }
 
 fn scalar(name: Option<&[u8]>, value: Scalar<'_>) -> Result<AMFObjectProperty> {

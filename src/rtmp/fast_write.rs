@@ -54,7 +54,7 @@ pub(super) unsafe fn send(
     }
     // SAFETY: the packet's body is null or readable for its size, by the Safety section.
     let message = unsafe { message_of(packet) }.ok()?;
-    let encode = |core: &mut Core, chunk_size| Some(core.session.encoder().encode(&message, chunk_size));
+    let encode = |core: &mut Core, chunk_size| core.session.encoder().encode(&message, chunk_size).ok();
     match transmit(r, encode)? {
         Ok(format) => {
             packet.m_headerType = format;
@@ -79,11 +79,9 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         let stream_id = field!(r, m_stream_id).get();
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
-        let encoded = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size);
-        if let Ok(chunks) = &encoded {
-            mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
-        }
-        Some(encoded)
+        let chunks = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size).ok()?;
+        mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
+        Some(chunks)
     };
     match transmit(r, encode)? {
         Ok(_) => Some(size),
@@ -115,9 +113,11 @@ pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_
     }
     let len = header.len() + payload.len();
     // SAFETY: `keep_rest` makes a handle while `held` exists, and the turn ends before both.
-    let outbox = unsafe { held.outbox() };
-    let begin = |core: &mut Core| (!core.session.is_encrypted()).then(|| core.session.count_sent(len));
-    let ((), mut passage) = outbox.try_past(begin)?;
+    let mut passage = unsafe { held.outbox() }.try_past()?;
+    if passage.queue().session.is_encrypted() {
+        return None;
+    }
+    passage.queue().session.count_sent(len);
     let header: [u8; RTMP_MAX_HEADER_SIZE] = chunk.c_header.map(|byte| byte as u8);
     let pieces = [&header[..chunk.c_headerSize as usize], payload];
     // The system has less to do for one piece.
@@ -155,7 +155,7 @@ struct Unsent {
 
 /// Encodes a message and sends it; returns the header format. `None` if nothing has happened.
 #[inline(always)]
-fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Result<Chunks<'m>>>) -> Attempt {
+fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Chunks<'m>>) -> Attempt {
     // A full send buffer is an error for the system, but not for the caller.
     let _errno = Errno::keep();
     if globals::dumps() || reason::is_reporting() {
@@ -164,13 +164,11 @@ fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Resul
     let _shield = Shield::begin();
     let held = Held::of(r)?;
     // SAFETY: `wait` makes a handle before it ends `held`, and ends the turn before the handle.
-    let outbox = unsafe { held.outbox() };
-    let (chunks, mut passage) = outbox.try_past(|core| {
-        if core.session.is_encrypted() {
-            return None;
-        }
-        encode(core, session::chunk_size(field!(r, m_outChunkSize).get()))?.ok()
-    })?;
+    let mut passage = unsafe { held.outbox() }.try_past()?;
+    if passage.queue().session.is_encrypted() {
+        return None;
+    }
+    let chunks = encode(passage.queue(), session::chunk_size(field!(r, m_outChunkSize).get()))?;
     match held.sb().send_chunks_now(&chunks, passage.scratch()) {
         Some(first) if held.never_waits() => {
             let queued = keep_rest(&held, &mut passage, || chunks.pieces(), chunks.len(), first)?;

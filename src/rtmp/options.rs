@@ -6,7 +6,7 @@ use rtmp_core::{
     options::{self, OPTIONS, Seconds, Setting, conn},
 };
 
-use super::{RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK, extras};
+use super::{RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK, extras};
 use crate::{
     amf::AVal,
     memory,
@@ -18,21 +18,13 @@ use crate::{
 /// Sets one option.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`; `arg` is readable for its length.
-pub(super) unsafe fn set(r: *mut RTMP, name: &[u8], arg: AVal) -> Result<()> {
+/// `arg` is readable for its length.
+pub(super) unsafe fn set(r: Rtmp<'_>, name: &[u8], arg: AVal) -> Result<()> {
     // SAFETY: `arg` is readable for its length, by the Safety section.
-    let setting = match options::read(name, unsafe { aval_bytes(&arg) }) {
+    match options::read(name, unsafe { aval_bytes(&arg) }) {
         // The log lists the known options.
-        Err(error @ Error::UnknownOption(_)) => return Err(error.reported()),
-        setting => setting?,
-    };
-    match setting {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        Some(setting) => match unsafe { Rtmp::new(r) } {
-            Some(r) => Target { r, arg }.apply(setting),
-            None => Ok(()),
-        },
-        None => Ok(()),
+        Err(error @ Error::UnknownOption(_)) => Err(error.reported()),
+        setting => setting?.map_or(Ok(()), |setting| Target { r, arg }.apply(setting)),
     }
 }
 
@@ -57,7 +49,7 @@ pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, val
 }
 
 /// One of the strings of the settings.
-pub(super) type Field = fn(&mut RTMP_LNK) -> &mut AVal;
+pub(crate) type Field = fn(&mut RTMP_LNK) -> &mut AVal;
 
 /// The session, and the value, of an option.
 struct Target<'a> {
@@ -130,14 +122,12 @@ impl Target<'_> {
 
     /// Changes settings that have no field visible to callers.
     fn settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
-        // SAFETY: it is an initialised `RTMP` until the exported function returns, and the handle is dropped here.
-        unsafe { Handle::from_raw(self.r.as_ptr()) }?.change_settings(change)
+        Handle::made_for(self.r)?.change_settings(change)
     }
 
     fn append(&mut self, item: conn::Item<'_>) -> Result<()> {
-        // SAFETY: `Link` belongs to an initialised `RTMP`; the text of an option stays as long as the session uses it, a rule of
-        // `rtmp.h` for `RTMP_SetOpt` and `RTMP_SetupURL`.
-        unsafe { extras::append(field!(self.r, Link).as_ptr(), item) }
+        // The text of an option stays as long as the session uses it, a rule of `rtmp.h` for `RTMP_SetOpt` and `RTMP_SetupURL`.
+        extras::append(field!(self.r, Link), item)
     }
 }
 

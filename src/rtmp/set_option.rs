@@ -5,9 +5,8 @@ use libc::c_int;
 use super::{RTMP, options::set, origin::Origin};
 use crate::{
     FALSE, TRUE,
-    amf::AVal,
+    amf::{AVal, view::Text},
     boundary::{Kind, boundary},
-    ptr::{aval_bytes, required},
     reason::{self, During, Phase},
     valid::{Rtmp, field},
 };
@@ -32,17 +31,16 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut AVal) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let rtmp = unsafe { Rtmp::from_non_null(reason::about(r)?) };
-        // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
-        // section.
-        let name = unsafe { aval_bytes(required(opt, "opt is NULL").during(Phase::Option)?) };
-        // SAFETY: `opt` and `arg` are null or point to strings that are readable for their lengths, by the Safety
-        // section.
-        let arg = *unsafe { required(arg, "arg is NULL") }.during(Phase::Option)?;
+        // SAFETY: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are
+        // readable for their lengths, by the Safety section.
+        let (rtmp, name, arg) = unsafe {
+            let rtmp = Rtmp::from_non_null(reason::about(r)?);
+            let name = Text::new(opt, "opt is NULL").during(Phase::Option)?;
+            (rtmp, name.bytes(), *Text::new(arg, "arg is NULL").during(Phase::Option)?)
+        };
         let extras = field!(rtmp, Link.extras.o_props).get().addr();
-        // SAFETY: `r` points to an initialised `RTMP`, and `arg` is readable for its length, by the Safety section.
-        unsafe { set(r, name, arg) }.during(Phase::Option)?;
+        // SAFETY: `arg` is readable for its length, by the Safety section.
+        unsafe { set(rtmp, name, arg) }.during(Phase::Option)?;
         Origin::note_replaced(rtmp, name, extras);
         Ok(TRUE)
     })

@@ -17,14 +17,14 @@ use super::{
     options::{self, Field, replace},
     origin::{Origin, forget_login},
     swf::hash_swf,
-    url::{borrowed, owned, parse, part, string},
+    url::{borrowed, owned, parse, part},
 };
 use crate::{
     FALSE, TRUE,
     amf::AVal,
     boundary::{Kind, boundary},
     globals, memory,
-    ptr::aval_bytes,
+    ptr::{aval_bytes, c_string},
     reason::{self, During, Failure, Phase},
     state::{Handle, Hidden, Login},
     valid::{Rtmp, Valid, field},
@@ -57,7 +57,7 @@ pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) ->
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let r = unsafe { Rtmp::from_non_null(reason::about(r)?) };
         // SAFETY: `url` is null or NUL-terminated, by the Safety section.
-        let text = unsafe { string(url) }.during(Phase::Url)?;
+        let text = unsafe { c_string(url, "url is NULL") }.during(Phase::Url)?;
         let len = text.len();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
         let (mut origin, is_new) = Origin::begin(r, text, head);
@@ -92,7 +92,7 @@ unsafe fn set_up(
         // SAFETY: the text has `len` bytes, by the Safety section, and a program leaves it alone during the call.
         let applied = unsafe {
             let writable = memory::try_end_text(url.add(head));
-            apply_options(r.as_ptr(), url, len, head + 1, writable)
+            apply_options(r, url, len, head + 1, writable)
         };
         if is_new {
             origin.note_options(r);
@@ -101,14 +101,12 @@ unsafe fn set_up(
         applied.during(Phase::Option)?;
     }
     let link = field!(r, Link);
-    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nothing else uses it during the call.
-    unsafe { complete_tc_url(link.as_ptr(), url, head_text, has_login) }.during(Phase::Url)?;
+    complete_tc_url(link, url, head_text, has_login).during(Phase::Url)?;
     let swf_url = field!(link, swfUrl).copy();
     if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.av_len > 0 {
         features::SWF.check().during(Phase::Call)?;
-        // SAFETY: it is an initialised `RTMP` until the call ends.
-        let handle = unsafe { Handle::from_raw(r.as_ptr()) }.during(Phase::Url)?;
-        // SAFETY: strings of `Link` are readable for their lengths, as above.
+        let handle = Handle::made_for(r).during(Phase::Url)?;
+        // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nothing else uses it during the call.
         let (url, tls) = (unsafe { aval_bytes(&swf_url) }, handle.settings().tls);
         // The reason why there is no hash was logged; the session continues without one.
         if let Ok(swf) = hash_swf(url, field!(link, swfAge).get(), &tls, &handle.patience()) {
@@ -119,8 +117,8 @@ unsafe fn set_up(
     }
     let proxy = field!(link, sockshost);
     if !origin.has_divided(proxy.copy()) {
-        // SAFETY: strings of `Link` are readable for their lengths, as above.
-        let result = unsafe { set_proxy(link.as_ptr(), proxy.copy()) };
+        // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nothing else uses it during the call.
+        let result = unsafe { set_proxy(link, proxy.copy()) };
         origin.note_proxy(proxy.copy(), result.is_ok());
         result.during(Phase::Option)?;
     }
@@ -178,16 +176,16 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     timeout: c_long,
 ) {
     boundary(Kind::Session, (), |_| {
+        let first = [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app];
+        let others = [auth, swfSHA256Hash, flashVer, subscribepath, usherToken];
         // SAFETY: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
-        // readable for their lengths, by the Safety section.
-        let rtmp = unsafe { Rtmp::from_non_null(reason::about(r)?) };
-        let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] =
-            // SAFETY: the others are null or point to strings that are readable for their lengths, by the Safety
-            // section; copied at once, because they may be fields of `r`.
-            [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app].map(|value| unsafe { copy(value) });
-        let [auth, hash, flashVer, subscribepath, usherToken] =
-            // SAFETY: as above.
-            [auth, swfSHA256Hash, flashVer, subscribepath, usherToken].map(|value| unsafe { copy(value) });
+        // readable for their lengths, by the Safety section. They are copied at once, because they may be fields of `r`.
+        let (rtmp, first, others) = unsafe {
+            let copy = |value: *mut AVal| value.as_ref().copied().unwrap_or(AVal::EMPTY);
+            (Rtmp::from_non_null(reason::about(r)?), first.map(copy), others.map(copy))
+        };
+        let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] = first;
+        let [auth, hash, flashVer, subscribepath, usherToken] = others;
 
         ::log::debug!("Protocol : {}", globals::protocol_name(protocol).to_string_lossy());
         log_text("Hostname", hostname);
@@ -215,7 +213,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
             Origin::forget_closed(rtmp);
             set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
             log_swf(&(*r).Link);
-            let proxy = set_proxy(&raw mut (*r).Link, sockshost);
+            let proxy = set_proxy(field!(rtmp, Link), sockshost);
             let link = &mut (*r).Link;
             let optional: [(Field, c_int, AVal); 6] = [
                 (|link| &mut link.tcUrl, RTMP_LF_FTCU, tcUrl),
@@ -276,9 +274,7 @@ fn apply_url(r: Rtmp<'_>, base: *mut c_char, head: &[u8]) -> Result<bool> {
         // Without the NUL.
         user = borrowed(login.user.as_ptr().cast_mut().cast(), login.user.len() - 1)?;
         password = borrowed(login.password.as_ptr().cast_mut().cast(), login.password.len() - 1)?;
-        // SAFETY: it is an initialised `RTMP` until the call ends.
-        unsafe { Handle::from_raw(r.as_ptr()) }?
-            .change_settings(|settings| settings.login = Some(Arc::new(login)));
+        Handle::made_for(r)?.change_settings(|settings| settings.login = Some(Arc::new(login)));
     }
     if !is_given(link.pubUser) {
         link.pubUser = user;
@@ -294,33 +290,33 @@ fn forget_stream(link: &mut RTMP_LNK) {
     if link.playpath.av_val == link.playpath0.av_val {
         link.playpath = AVal::EMPTY;
     }
-    // SAFETY: the stream name of a URL always belongs to the library, and its only other use has ended.
-    unsafe { memory::release_string(&mut link.playpath0) };
-    // SAFETY: the flag is set only for strings that this library allocated, and by callers that used malloc.
-    unsafe { replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY) };
+    // SAFETY: the stream name of a URL always belongs to the library, and its only other use has ended. The flag is set only
+    // for strings that this library allocated, and by callers that used malloc.
+    unsafe {
+        memory::release_string(&mut link.playpath0);
+        replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY);
+    }
 }
 
 /// Splits the text from `start` on into options and sets them. In a text that is not writable, names and values get no NUL at
 /// their ends.
 ///
 /// # Safety
-/// `r` points to an initialised `RTMP`; `base` is a string of `len` bytes and a NUL, from `start` on writable if that is
-/// said, and nothing else reads that part meanwhile.
+/// `base` is a string of `len` bytes and a NUL, from `start` on writable if that is said, and nothing else reads that part
+/// meanwhile.
 unsafe fn apply_options(
-    r: *mut RTMP,
+    r: Rtmp<'_>,
     base: *mut c_char,
     len: usize,
     mut start: usize,
     writable: bool,
 ) -> Result<()> {
     loop {
-        // SAFETY: `base` is a string of `len` bytes and a NUL, from `start` on writable if that is said, and nobody
-        // else looks at that part meanwhile, by the Safety section; the view is gone before anything is written.
-        let pair = next_pair(unsafe { slice::from_raw_parts(base.cast(), len) }, start);
-        let Some(pair) = pair else {
-            // SAFETY: `base` is readable for `len` bytes: they are the text that was just parsed.
-            let rest = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) }.get(start..);
-            if rest.is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
+        // SAFETY: `base` is a string of `len` bytes and a NUL, and nobody else writes to it meanwhile, by the Safety section;
+        // the view is gone before anything is written.
+        let text = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) };
+        let Some(pair) = next_pair(text, start) else {
+            if text.get(start..).is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
                 // It may be the rest of a secret that contains a space.
                 ::log::warn!("the text behind the last option has no equals sign and is ignored");
             }
@@ -348,29 +344,17 @@ unsafe fn apply_options(
     }
 }
 
-/// Makes `tcUrl` from the URL and the application, unless an option set it.
-///
-/// # Safety
-/// `link` points to the settings of an initialised `RTMP`; `head` is a view of the memory at `base`.
-unsafe fn complete_tc_url(
-    link: *mut RTMP_LNK,
-    base: *mut c_char,
-    head: &[u8],
-    has_login: bool,
-) -> Result<()> {
-    // SAFETY: `link` points to the settings of an initialised `RTMP`, by the Safety section; nothing is called with it
-    // that looks at the settings.
-    let link = unsafe { &mut *link };
+/// Makes `tcUrl` from the URL and the application, unless an option set it. `head` is a view of the memory at `base`.
+fn complete_tc_url(link: Valid<'_, RTMP_LNK>, base: *mut c_char, head: &[u8], has_login: bool) -> Result<()> {
+    // SAFETY: it belongs to an initialised `RTMP`, and nothing else uses it while a session is set up, a rule of `rtmp.h`.
+    let link = unsafe { &mut *link.as_ptr() };
     if is_given(link.tcUrl) {
         return Ok(());
     }
     let tc_url = match (end_of_app(link.app, base, head.len()), has_login) {
         (Some(end), false) => borrowed(base, end)?,
         (Some(end), true) => owned(&url::without_login(&head[..end]))?,
-        (None, _) => {
-            // SAFETY: the strings were just set from the URL and its options.
-            owned(&unsafe { compose_tc_url(link) })?
-        }
+        (None, _) => owned(&compose_tc_url(link))?,
     };
     let is_borrowed = tc_url.av_val == base;
     // SAFETY: the flag is set only for strings that this library allocated, and by callers that used malloc.
@@ -390,11 +374,8 @@ fn end_of_app(app: AVal, base: *mut c_char, head_len: usize) -> Option<usize> {
 }
 
 /// `scheme://host:port/app`. For a URL without a port, librtmp writes port 0; this library writes the port that it connects to.
-///
-/// # Safety
-/// The strings are readable for their lengths.
-unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
-    // SAFETY: the strings are readable for their lengths, by the Safety section.
+fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
+    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`.
     let (host, app) = unsafe { (aval_bytes(&link.hostname), aval_bytes(&link.app)) };
     let port = match link.port {
         0 => Protocol::from_bits(link.protocol).default_port(),
@@ -408,8 +389,8 @@ unsafe fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
 /// with librtmp, it is never freed.
 ///
 /// # Safety
-/// `link` points to the settings of an initialised `RTMP`; `proxy` is readable for its length.
-unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
+/// `proxy` is readable for its length.
+unsafe fn set_proxy(link: Valid<'_, RTMP_LNK>, proxy: AVal) -> Result<()> {
     // SAFETY: `proxy` is readable for its length, by the Safety section.
     let text = unsafe { aval_bytes(&proxy) };
     let parts = proxy::split(text);
@@ -430,11 +411,8 @@ unsafe fn set_proxy(link: *mut RTMP_LNK, proxy: AVal) -> Result<()> {
         Some(port) => (parts.host, port),
     };
     let (sockshost, socksport) = if text.is_empty() { (AVal::EMPTY, 0) } else { (owned(host)?, port) };
-    // SAFETY: `link` points to the settings of an initialised `RTMP`, by the Safety section.
-    unsafe {
-        (*link).sockshost = sockshost;
-        (*link).socksport = socksport;
-    }
+    field!(link, sockshost).put(sockshost);
+    field!(link, socksport).set(socksport);
     match Proxy::new(host, port) {
         _ if text.is_empty() => {}
         Ok(proxy) => ::log::debug!("Connecting via {proxy}"),
@@ -470,15 +448,6 @@ fn default_port(link: Valid<'_, RTMP_LNK>) {
     if port.get() == 0 {
         port.set(Protocol::from_bits(field!(link, protocol).get()).default_port());
     }
-}
-
-/// A string argument that may be null.
-///
-/// # Safety
-/// `value` is null or points to an `AVal`.
-unsafe fn copy(value: *mut AVal) -> AVal {
-    // SAFETY: `value` is null or points to an `AVal`, by the Safety section.
-    unsafe { value.as_ref() }.copied().unwrap_or(AVal::EMPTY)
 }
 
 fn is_given(value: AVal) -> bool {

@@ -416,14 +416,10 @@ fn arrange<R>(
     if let Some(whole) = chunks.together(&mut [0; TINY]) {
         return Some(send(&mut [IoSlice::new(whole)]));
     }
-    let (len, many) = (chunks.len(), chunks.count() > tcp::MAX_SLICES / 2);
+    let len = chunks.len();
+    let many = len > tcp::SHORT && chunks.count() > tcp::MAX_SLICES / 2;
     if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
-        // The memory need not be cleared first.
-        if scratch.len() < len {
-            scratch.resize(len, 0);
-        }
-        chunks.write_to(&mut scratch[..len]);
-        return Some(send(&mut [IoSlice::new(&scratch[..len])]));
+        return Some(send(&mut [IoSlice::new(chunks.assemble(scratch))]));
     }
     if let Some(pieces) = chunks.as_one() {
         return Some(send(&mut pieces.map(IoSlice::new)));

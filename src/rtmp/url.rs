@@ -1,8 +1,6 @@
 //! `RTMP_ParseURL` and `RTMP_ParsePlaypath`, and the way from a piece of text back to a pointer into the caller's
 //! memory.
 
-use std::ffi::CStr;
-
 use libc::{c_char, c_int, c_uint};
 use rtmp_core::{
     error::{Error, Result},
@@ -11,10 +9,10 @@ use rtmp_core::{
 
 use crate::{
     FALSE, TRUE,
-    amf::AVal,
+    amf::{AVal, view::Text},
     boundary::{Kind, boundary},
     memory,
-    ptr::{aval_bytes, required},
+    ptr::{Out, c_string},
 };
 
 /// Splits a URL into its parts; the log says in librtmp's words why that is not possible.
@@ -55,32 +53,30 @@ pub unsafe extern "C" fn RTMP_ParseURL(
     app: *mut AVal,
 ) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        if protocol.is_null() || host.is_null() || port.is_null() || playpath.is_null() || app.is_null() {
-            return Err(Error::Invalid("a pointer to a part of the URL is NULL").into());
-        }
-        // SAFETY: the others are null or writable, by the Safety section; nothing that was there before is read.
-        unsafe {
-            protocol.write(0);
-            port.write(0);
-            playpath.write(AVal::EMPTY);
-            app.write(AVal::EMPTY);
-        }
+        const MISSING: &str = "a pointer to a part of the URL is NULL";
         // SAFETY: `url` is null or a NUL-terminated string; the others are null or writable, by the Safety section.
-        let text = unsafe { string(url) }?;
+        let (protocol, host, port, playpath, app, text) = unsafe {
+            let (protocol, host, port) =
+                (Out::new(protocol, MISSING)?, Out::new(host, MISSING)?, Out::new(port, MISSING)?);
+            let (playpath, app) = (Out::new(playpath, MISSING)?, Out::new(app, MISSING)?);
+            (protocol, host, port, playpath, app, c_string(url, "url is NULL"))
+        };
+        protocol.write(0);
+        port.write(0);
+        playpath.write(AVal::EMPTY);
+        app.write(AVal::EMPTY);
+        let text = text?;
         let parsed = parse(text)?;
         let base = url.cast_mut();
         let app_part = parsed.app.map_or(Ok(AVal::EMPTY), |app| part(base, text, app))?;
         let host_part = parsed.host.map(|host| part(base, text, host)).transpose()?;
         let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
-        // SAFETY: the others are null or writable, by the Safety section.
-        unsafe {
-            protocol.write(parsed.protocol.bits());
-            port.write(parsed.port.into());
-            playpath.write(name);
-            app.write(app_part);
-            if let Some(part) = host_part {
-                host.write(part);
-            }
+        protocol.write(parsed.protocol.bits());
+        port.write(parsed.port.into());
+        playpath.write(name);
+        app.write(app_part);
+        if let Some(part) = host_part {
+            host.write(part);
         }
         Ok(TRUE)
     })
@@ -96,32 +92,14 @@ pub unsafe extern "C" fn RTMP_ParseURL(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: *mut AVal) {
     boundary(Kind::Session, (), |_| {
-        if out.is_null() {
-            return Err(Error::Invalid("out is NULL").into());
-        }
-        // SAFETY: `in` is null or points to a string that is readable for its length, by the Safety section; copied
-        // before `out` is written.
-        let name = unsafe { required(r#in, "in is NULL") }
-            // SAFETY: `in` is null or points to a string that is readable for its length, by the Safety section.
-            .and_then(|text| owned(&url::stream_name(unsafe { aval_bytes(text) })));
-        // SAFETY: `out` is null or writable, by the Safety section.
-        unsafe { out.write(*name.as_ref().unwrap_or(&AVal::EMPTY)) };
+        // SAFETY: `in` is null or points to a string that is readable for its length, and `out` is null or writable, by the
+        // Safety section. `in` is no longer used when `out` is written, which may be the same.
+        let (out, name) = unsafe { (Out::new(out, "out is NULL")?, Text::new(r#in, "in is NULL")) };
+        let name = name.and_then(|text| owned(&url::stream_name(text.bytes())));
+        out.write(*name.as_ref().unwrap_or(&AVal::EMPTY));
         name?;
         Ok(())
     })
-}
-
-/// The bytes of a C string.
-///
-/// # Safety
-/// `text` is null or NUL-terminated, and nobody writes to it while the result is used.
-pub(super) unsafe fn string<'a>(text: *const c_char) -> Result<&'a [u8]> {
-    if text.is_null() {
-        return Err(Error::Invalid("url is NULL"));
-    }
-    // SAFETY: `text` is null or NUL-terminated, and nobody writes to it while the result is used, by the Safety
-    // section.
-    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
 /// `part`, which was cut out of `text`, as a string in the memory at `base`, which `text` is the view of.

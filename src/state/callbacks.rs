@@ -2,7 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
-use rtmp_core::{error::Result, net::SendHook, session::Notice};
+use rtmp_core::{
+    error::{Error, Result},
+    net::SendHook,
+    session::Notice,
+};
 use rustix::fd::BorrowedFd;
 
 use super::{Handle, Private};
@@ -10,19 +14,15 @@ use crate::{
     carrier::Carrier,
     event_loop::{RTMP_EVENT_SOCKET, RTMP_SendCallback, RTMP_SessionLogCallback, RTMPEvent},
     hooks::{self, Hook, Hooks},
-    reason,
-    rtmp::RTMP,
-    socket,
+    reason, socket,
+    valid::Rtmp,
 };
 
 impl Handle {
     /// Changes the functions of the program that the session calls.
     pub(crate) fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
-        /// # Safety
-        /// As for `existing`.
-        unsafe fn find(r: *mut RTMP) -> Option<Hook<RTMP_SessionLogCallback>> {
-            // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-            unsafe { Handle::existing(r) }?.private.settings().hooks.log
+        fn find(r: Rtmp<'_>) -> Option<Hook<RTMP_SessionLogCallback>> {
+            Handle::of(r)?.private.settings().hooks.log
         }
         let has_log = self.change_settings(|settings| {
             change(&mut settings.hooks);
@@ -40,10 +40,9 @@ impl Handle {
     pub(crate) fn send_through_hook(&self, carrier: &Carrier) {
         let hook = self.send_hook().map(|hook| {
             SendHook::new(move |bytes| {
-                let r = reason::session();
-                // SAFETY: a link is used only in calls with its session, which stays initialised until the call of this thread
-                // returns (`reason::about`).
-                unsafe { hook.send(r, bytes) }.map(|()| bytes.len())
+                // A link is used only in calls with its session.
+                let r = reason::session().ok_or(Error::NotConnected)?;
+                hook.send(r, bytes).map(|()| bytes.len())
             })
         });
         carrier.lock().send_through(hook);
@@ -76,29 +75,22 @@ impl Handle {
 
     /// Reports an event to the program; an error if the program gives up.
     pub(crate) fn raise(&self, event: &RTMPEvent) -> Result<()> {
-        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-        unsafe { self.private.raise(self.raw(), event) }
+        self.private.raise(self.rtmp(), event)
     }
 }
 
 impl Private {
-    /// Reports an event to the program; an error if the program gives up.
-    ///
-    /// # Safety
-    /// `r` points to an initialised `RTMP`, whose private state this is.
-    pub(super) unsafe fn raise(&self, r: *mut RTMP, event: &RTMPEvent) -> Result<()> {
+    /// Reports an event to the program; an error if the program gives up. This is the private state of `r`.
+    pub(super) fn raise(&self, r: Rtmp<'_>, event: &RTMPEvent) -> Result<()> {
         if self.hooked.load(Ordering::Relaxed) & hooks::EVENT == 0 {
             return Ok(());
         }
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        self.settings().hooks.event.map_or(Ok(()), |hook| unsafe { hook.raise(r, event) })
+        self.settings().hooks.event.map_or(Ok(()), |hook| hook.raise(r, event))
     }
 }
 
 /// Reports a socket to the program, in the thread that connects.
 pub(super) fn raise_socket(socket: BorrowedFd<'_>) -> Result<()> {
     let event = RTMPEvent { e_socket: socket::number_of(socket), ..RTMPEvent::of(RTMP_EVENT_SOCKET) };
-    // SAFETY: the session of this thread's current call is initialised until the call returns (`reason::about`).
-    let handle = unsafe { Handle::existing(reason::session()) };
-    handle.map_or(Ok(()), |handle| handle.raise(&event))
+    reason::session().and_then(Handle::of).map_or(Ok(()), |handle| handle.raise(&event))
 }

@@ -19,7 +19,7 @@ use std::{
     mem::{self, ManuallyDrop},
     ptr::NonNull,
     sync::{
-        Arc, MutexGuard,
+        Arc,
         atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence},
     },
     time::Instant,
@@ -45,7 +45,7 @@ pub(crate) use self::{
 };
 use crate::{
     gate::{Gate, Keeper},
-    outbox::Outbox,
+    outbox::{Locked, Outbox},
     pipe::Pipe,
     reason::{self, Failure, Phase},
     rtmp::{
@@ -149,7 +149,7 @@ impl Private {
         self.queue_limit.store(settings.tuning.queue_limit.unwrap_or(0), Ordering::Relaxed);
     }
 
-    fn core(&self) -> MutexGuard<'_, Core> {
+    fn core(&self) -> Locked<'_, Core> {
         self.outbox.lock()
     }
 
@@ -182,6 +182,12 @@ impl Handle {
         let raw = NonNull::new(r.as_ptr())?;
         let keeper = Gate::of(r).hold();
         attached(r, &keeper).map(|private| Self::new(raw, private))
+    }
+
+    /// As `from_raw`, for a struct that is valid.
+    pub(crate) fn made_for(r: Rtmp<'_>) -> Result<Self> {
+        // SAFETY: it is initialised, and outlives the handle, which ends with the call that made it.
+        unsafe { Self::open(r.as_ptr(), false) }
     }
 
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
@@ -272,7 +278,7 @@ impl Handle {
     }
 
     /// Protocol state, for the length of a step.
-    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+    pub(crate) fn core(&self) -> Locked<'_, Core> {
         self.private.core()
     }
 

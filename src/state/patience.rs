@@ -73,8 +73,7 @@ impl Patience for Patient<'_> {
         let e_stalled = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
         let event = RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) };
         // A program that gives up ends the wait.
-        // SAFETY: the gate stands for an `RTMP` that outlives it (`Gate::of`).
-        let _ = unsafe { private.raise(self.gate.session(), &event) };
+        let _ = private.raise(self.gate.rtmp(), &event);
     }
 
     fn unblocked(&self, begun: Instant) {

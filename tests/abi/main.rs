@@ -8,6 +8,7 @@ mod support;
 mod headers;
 mod linkage;
 mod manual;
+mod msvc;
 mod reference_headers;
 mod sample;
 mod symbols;

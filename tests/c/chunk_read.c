@@ -35,7 +35,7 @@ int main(void)
 		}
 		bytes = parse_hex(line, &n);
 		free(line);
-		if (write(pair[1], bytes, n) != n)
+		if (send(pair[1], bytes, n, 0) != n)
 			return 3;
 		free(bytes);
 		ret = RTMP_ReadPacket(r, &packet);

@@ -3,6 +3,7 @@
  *   play URL...                  plays all of them at once; prints for each how many bytes came, a hash of them, and why
  *                                they ended
  *   watch URL...                 the same with one descriptor for each session (RTMP_GetPollFd)
+ *   wander SEED URL              the same for one, in a loop that does something else every time, as the seed says
  *   block URL                    the same for one, with calls that wait
  *   publish COUNT SIZE URL       publishes numbered messages; prints how often the queue was full
  *   stall URL                    publishes to a server that stops reading; prints numbers of the connection, and those of `ss`
@@ -180,12 +181,17 @@ static int step_player(struct session *s)
         leave(s);
     } else if ((state & RTMP_STEP_CONNECTED) && !s->streaming) {
         if (RTMP_ConnectStream(s->r, 0)) {
+            struct pollfd fd;
+            /* The next step says what else has arrived, although an earlier one may have said it. */
             s->streaming = 1;
-            state = RTMP_Step(s->r);
-            check(state & RTMP_STEP_STREAMING);
-        } else if (!is_again(s)) {
-            leave(s);
+            check(RTMP_GetPollFds(s->r, &fd, 1) > 0 || RTMP_GetPollTimeout(s->r) >= 0);
+            return state;
         }
+        if (!is_again(s))
+            leave(s);
+    } else if (s->streaming == 1) {
+        s->streaming = 2;
+        check(state & RTMP_STEP_STREAMING);
     }
     if (s->streaming && !s->over && (state & (RTMP_STEP_READABLE | RTMP_STEP_CLOSED))) {
         for (int turn = 0; turn < 8; turn++) {
@@ -245,6 +251,113 @@ static int play(char **urls, int count, int by_descriptor)
         check(RTMP_Step(sessions[i].r) & RTMP_STEP_CLOSED);
         release(&sessions[i]);
     }
+    return 0;
+}
+
+static unsigned seed;
+
+/* A number below `limit`. */
+static unsigned any(unsigned limit)
+{
+    seed = seed * 1664525u + 1013904223u;
+    return (seed >> 16) % limit;
+}
+
+/* Waits for what the library names, and for nothing else. It has to be something that happens. */
+static void wait_as_told(RTMP *r)
+{
+    struct pollfd fds[MOST_FDS];
+    fd_set read, write;
+    int highest = -1, timeout = RTMP_GetPollTimeout(r), count = RTMP_GetPollFds(r, fds, MOST_FDS);
+    struct timeval time = {20, 0};
+
+    FD_ZERO(&read);
+    FD_ZERO(&write);
+    check(count > 0 || timeout >= 0);
+    for (int i = 0; i < count; i++) {
+        if (fds[i].events & POLLIN)
+            FD_SET(fds[i].fd, &read);
+        if (fds[i].events & POLLOUT)
+            FD_SET(fds[i].fd, &write);
+        highest = fds[i].fd > highest ? fds[i].fd : highest;
+    }
+    if (timeout >= 0 && timeout < 20000)
+        time.tv_sec = timeout / 1000, time.tv_usec = timeout % 1000 * 1000;
+    check(select(highest + 1, &read, &write, NULL, &time) > 0 || (timeout >= 0 && timeout < 20000));
+}
+
+/* A call that changes nothing, or nothing that matters here. */
+static void call_something(struct session *s)
+{
+    RTMPStats stats = {0};
+    struct pollfd fds[2];
+
+    switch (any(8)) {
+    case 0: RTMP_GetStats(s->r, &stats); break;
+    case 1: RTMP_GetPollFds(s->r, fds, 1); break;
+    case 2: RTMP_GetPollTimeout(s->r); break;
+    case 3: RTMP_IsConnected(s->r); break;
+    case 4: RTMP_GetDuration(s->r); break;
+    case 5: RTMP_Socket(s->r); break;
+    case 6: check(RTMP_SetNonBlocking(s->r, 1)); break;
+    default: break;
+    }
+}
+
+/*
+ * Plays as a program may that follows the rules of loop.h, but not the loop of its example: steps without a wait, calls that come
+ * late or more than once, reads of any size that stop anywhere.
+ */
+static int wander(const char *number, const char *url)
+{
+    static struct session s;
+    static char bytes[100000];
+    int is_late = 0, is_readable = 0;
+
+    seed = (unsigned)strtoul(number, NULL, 10);
+    set_up(&s, url, 1, 0);
+    while (!s.over) {
+        int state = 0;
+        if (!is_late && !is_readable && any(4) > 0)
+            wait_as_told(s.r);
+        is_late = 0;
+        for (unsigned n = any(3); n != 0 && !(state & RTMP_STEP_FAILED); n--)
+            state |= RTMP_Step(s.r);
+        /* What was said to be there stays, until a call has looked for it. */
+        is_readable |= (state & (RTMP_STEP_READABLE | RTMP_STEP_CLOSED)) != 0;
+        if (s.streaming || any(3) == 0)
+            call_something(&s);
+        if (state & RTMP_STEP_FAILED) {
+            leave(&s);
+        } else if (any(3) == 0) {
+            is_late = 1;
+        } else if (!s.streaming && RTMP_IsConnected(s.r)) {
+            is_readable = 0;
+            if (RTMP_ConnectStream(s.r, 0))
+                s.streaming = 1;
+            else if (!is_again(&s))
+                leave(&s);
+        } else if (s.streaming && is_readable) {
+            for (unsigned n = any(5); n != 0; n--) {
+                int count = RTMP_Read(s.r, bytes, (int)(any(2) ? any(sizeof bytes) + 1 : any(40) + 1));
+                is_readable = 0;
+                if (count > 0) {
+                    count_bytes(&s, bytes, count);
+                    continue;
+                }
+                if (count < 0 && is_again(&s))
+                    check(errno == EAGAIN && RTMP_IsConnected(s.r));
+                else
+                    leave(&s);
+                break;
+            }
+        }
+    }
+    while (!(RTMP_Step(s.r) & RTMP_STEP_CLOSED))
+        wait_as_told(s.r);
+    printf("0: ");
+    report(&s);
+    release(&s);
     return 0;
 }
 
@@ -589,6 +702,8 @@ int main(int argc, char **argv)
         return play(argv + 2, argc - 2, 0);
     if (argc > 2 && strcmp(argv[1], "watch") == 0)
         return play(argv + 2, argc - 2, 1);
+    if (argc == 4 && strcmp(argv[1], "wander") == 0)
+        return wander(argv[2], argv[3]);
     if (argc == 3 && strcmp(argv[1], "block") == 0)
         return block(argv[2]);
     if (argc == 5 && strcmp(argv[1], "publish") == 0)

@@ -5,10 +5,23 @@
  */
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
+#ifndef _WIN32
 #include <sys/mman.h>
 #include <unistd.h>
+#endif
 #include "hex.h"
 
+#ifdef _WIN32
+static char *guarded(const char *data, int n)
+{
+	size_t page = 4096, pages = ((size_t)n + page - 1) / page + 1;
+	char *memory = VirtualAlloc(NULL, (pages + 1) * page, MEM_COMMIT | MEM_RESERVE, PAGE_READWRITE);
+	DWORD before;
+	if (!memory || !VirtualProtect(memory + pages * page, page, PAGE_NOACCESS, &before))
+		exit(5);
+	return memcpy(memory + pages * page - n, data, n);
+}
+#else
 static char *guarded(const char *data, int n)
 {
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = ((size_t)n + page - 1) / page + 1;
@@ -17,6 +30,7 @@ static char *guarded(const char *data, int n)
 		exit(5);
 	return memcpy(memory + pages * page - n, data, n);
 }
+#endif
 
 int main(int argc, char **argv)
 {

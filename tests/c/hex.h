@@ -33,14 +33,18 @@ __attribute__((unused)) static char *parse_hex(const char *text, int *n)
 __attribute__((unused)) static char *read_line(void)
 {
 	char *line = NULL;
-	size_t room = 0;
-	ssize_t n = getline(&line, &room, stdin);
-	if (n < 0) {
-		free(line);
-		return NULL;
+	size_t room = 0, used = 0;
+	int c;
+	while ((c = getchar()) != EOF && c != '\n') {
+		if (used + 1 >= room && !(line = realloc(line, room = 2 * room + 100)))
+			exit(9);
+		line[used++] = (char)c;
 	}
-	if (n > 0 && line[n - 1] == '\n')
-		line[n - 1] = 0;
+	if (c == EOF && !used)
+		return NULL;
+	if (!line && !(line = malloc(1)))
+		exit(9);
+	line[used] = 0;
 	return line;
 }
 

@@ -1,6 +1,7 @@
 /*
- * One side of a session, for systems that only emulators run here: `play URL`, `publish URL COUNT`, `serve PORT`, and what a
- * call does that has to wait: `wait URL`, `abort URL`. Uses what rtmp_sys.h has on every system, and prints one line.
+ * One side of a session, for systems that only emulators run here: `play URL`, `publish URL COUNT`, `serve PORT`; what a call
+ * does that has to wait: `wait URL`, `abort URL`; and what it leaves in files: `log FILE`, `swf URL`. Uses what rtmp_sys.h has on
+ * every system, and prints one line.
  */
 #include <stdio.h>
 #include <librtmp/rtmp_sys.h>
@@ -129,6 +130,46 @@ static int wait_for_peer(RTMP *r, int aborts)
 	return 0;
 }
 
+/* The library writes to a FILE of the program. */
+static int write_log(const char *name)
+{
+	FILE *file = fopen(name, "w");
+
+	if (!file)
+		return 1;
+	RTMP_LogSetLevel(RTMP_LOGINFO);
+	RTMP_LogSetOutput(file);
+	RTMP_Log(RTMP_LOGINFO, "%s %d %ld %.1f", "text", -1, 2147483647L, 0.5);
+	RTMP_Log(RTMP_LOGDEBUG, "not this");
+	RTMP_LogSetOutput(stdout);
+	RTMP_Log(RTMP_LOGINFO, "afterwards");
+	return fclose(file);
+}
+
+/* Where the hash of a SWF file is kept. */
+static int hash(const char *url)
+{
+	unsigned char digest[RTMP_SWF_HASHLEN];
+	char name[1024], line[1024];
+	unsigned int size = 0;
+	const char *home = getenv("HOME");
+	int result = RTMP_HashSWF(url, &size, digest, 30), found = 0;
+	FILE *file;
+
+#ifdef _WIN32
+	if (!home)
+		home = getenv("USERPROFILE");
+#endif
+	snprintf(name, sizeof(name), "%s/.swfinfo", home ? home : "");
+	file = fopen(name, "r");
+	while (file && fgets(line, sizeof(line), file))
+		found |= !strncmp(line, "url: ", 5) && !strncmp(line + 5, url, strlen(url));
+	if (file)
+		fclose(file);
+	printf("result %d, size %u, %s\n", result, size, found ? "kept" : "not kept");
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	WSADATA data;
@@ -143,6 +184,10 @@ int main(int argc, char **argv)
 	RTMP_Init(r);
 	r->Link.timeout = 60;
 	RTMP_LogSetLevel(RTMP_LOGERROR);
+	if (!strcmp(argv[1], "log"))
+		return write_log(argv[2]);
+	if (!strcmp(argv[1], "swf"))
+		return hash(argv[2]);
 	snprintf(url, sizeof(url), "%s", argv[2]);
 	if (strcmp(argv[1], "serve") && !RTMP_SetupURL(r, url))
 		return fail(r, "setup");

@@ -1,6 +1,7 @@
 //! Sessions that never wait (`loop.h`), driven by a program with an event loop of its own.
 #![forbid(unsafe_code)]
 
+use std::env;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use rtmp_core::transport::tls::ServerContext;
 
 use crate::pumps;
+use crate::support::amf::Value;
 use crate::support::certs::{Authority, Valid};
 use crate::support::process::{TempDir, free_port};
 use crate::support::program::run;
@@ -25,6 +27,10 @@ const WAYS: [Way; 6] =
 /// Plays messages of many sizes, and reports the end of the stream.
 fn play(peer: &mut Peer, messages: u32) {
     peer.accept_play();
+    send_media(peer, messages);
+}
+
+fn send_media(peer: &mut Peer, messages: u32) {
     for time in 0..messages {
         let length = (time * 7919 % 50_021) as usize + 10;
         let kind = if time % 3 == 0 { 8 } else { 9 };
@@ -60,6 +66,57 @@ fn non_blocking_calls_send_the_same_bytes_over_every_transport() {
         }
         server.join();
     }
+}
+
+#[test]
+fn a_loop_may_do_other_things_in_any_order_and_gets_the_same_bytes() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let credentials = need!(Credentials::new());
+    let seeds = env::var("WANDERINGS").map_or(6, |count| count.parse().expect("a number"));
+    for way in WAYS {
+        let tls = credentials.config.clone();
+        let server = Server::listen(move |listener: &TcpListener| {
+            for _ in 0..=seeds {
+                play(&mut way.dress(Peer::accept(listener), Some(&tls)), 40);
+            }
+        });
+        let certificate = credentials.authority.certificate();
+        let url = format!("{way}://127.0.0.1:{}/app/name tlsCA={}", server.port, certificate.display());
+        let blocking = need!(output(&program, &["block", &url]));
+        assert!(blocking.ends_with(" ended\n") && !blocking.contains(" 0 bytes"), "{way}: {blocking}");
+        for seed in 0..seeds {
+            assert_eq!(
+                need!(output(&program, &["wander", &seed.to_string(), &url])),
+                blocking,
+                "{way}, {seed}"
+            );
+        }
+        server.join();
+    }
+}
+
+#[test]
+fn a_server_that_answers_before_it_is_asked_does_not_make_the_loop_wait_for_nothing() {
+    let program = need!(Program::test_of_ours("event_loop"));
+    let server = Server::listen(|listener: &TcpListener| {
+        for _ in 0..3 {
+            let mut peer = Peer::accept(listener);
+            peer.handshake();
+            // The client still waits for the answer to its first command when the stream plays.
+            for transaction in 1..=3 {
+                let result = if transaction == 1 { Value::Null } else { Value::Number(1.0) };
+                peer.result(f64::from(transaction), &[Value::Null, result]);
+            }
+            peer.status(1, "status", "NetStream.Play.Start", "");
+            send_media(&mut peer, 60);
+        }
+    });
+    let blocking = need!(output(&program, &["block", &server.url()]));
+    assert!(blocking.ends_with(" ended\n") && !blocking.contains(" 0 bytes"), "{blocking}");
+    for how in ["play", "watch"] {
+        assert_eq!(need!(output(&program, &[how, &server.url()])), blocking, "{how}");
+    }
+    server.join();
 }
 
 #[test]

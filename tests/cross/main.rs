@@ -8,6 +8,8 @@
 mod support;
 #[path = "../toolchain/mod.rs"]
 mod toolchain;
+#[path = "../web/mod.rs"]
+mod web;
 
 use std::{
     env, fs,
@@ -31,6 +33,7 @@ use support::{
     wait_until,
 };
 use toolchain::{include_option, run};
+use web::Site;
 
 /// Emulators start slowly on a busy machine.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -74,6 +77,33 @@ impl Target {
         self.name.contains("windows")
     }
 
+    /// Builds programs of `c-examples` into a directory, with the Makefile there.
+    fn build_tools(&self, names: &[&str], dir: &TempDir) {
+        let library = self.library.display();
+        let mut options = format!("-L{library} -lrtmp -Wl,-rpath,{library}");
+        if self.is_windows() {
+            options = format!("-L{library} -lrtmp");
+            self.copy_libraries(dir);
+        } else if self.library.join("librtmp.a").exists() {
+            // On librtmp 2.4 the programs do without these, so their references alone do not load them from an archive.
+            let newer = ["RTMP_SetNonBlocking", "RTMP_GetPollFds", "RTMP_GetErrorString", "RTMP_PeerCaps"];
+            options = newer.map(|name| format!("-Wl,-u,{name} ")).concat();
+            options += &format!("{library}/librtmp.a -lpthread -lm -ldl");
+        }
+        let mut make = Command::new("make");
+        make.arg("-C").arg(package().join("c-examples")).arg(format!("CC={}", self.compiler));
+        make.arg(format!("BUILD={}", dir.path().display())).arg(format!("CPPFLAGS={}", include_option()));
+        make.arg(format!("LDLIBS={options}")).args(["CFLAGS=-O", "WARNINGS=-Wall -Wextra -Werror"]);
+        run(make.args(names.iter().map(|name| dir.join(name))));
+    }
+
+    /// Windows looks for libraries where a program is.
+    fn copy_libraries(&self, dir: &TempDir) {
+        for file in ["librtmp.dll", "bcryptprimitives.dll"] {
+            fs::copy(self.library.join(file), dir.join(file)).expect("`make windows` has made it");
+        }
+    }
+
     /// Compiles a program, with the library if it needs that.
     fn compile(&self, source: &Path, dir: &TempDir, links: bool) -> PathBuf {
         let program = dir.join(if self.is_windows() { "program.exe" } else { "program" });
@@ -81,9 +111,7 @@ impl Target {
         command.arg(include_option()).arg(source).arg("-o").arg(&program);
         if links && self.is_windows() {
             command.arg(format!("-L{}", self.library.display())).args(["-lrtmp", "-lws2_32"]);
-            for file in ["librtmp.dll", "bcryptprimitives.dll"] {
-                fs::copy(self.library.join(file), dir.join(file)).expect("`make windows` has made it");
-            }
+            self.copy_libraries(dir);
         } else if links && self.library.join("librtmp.a").exists() {
             command.arg(self.library.join("librtmp.a")).args(["-lpthread", "-lm", "-ldl"]);
         } else if links {
@@ -261,6 +289,110 @@ fn omitted_parts_fail_and_name_their_feature() {
         lacks(&finish(serving, "serve"), "serve", "server");
         drop(client);
     }
+}
+
+/// As with MSVC, which makes its import library from the `.def` file.
+#[test]
+fn windows_programs_link_with_the_def_file_or_the_static_library() {
+    let target = need!(Target::new());
+    if !target.is_windows() {
+        return;
+    }
+    let config = fs::read_to_string(package().join("packaging/cmake/librtmp-config.cmake")).unwrap();
+    let (_, system) = config.split_once("set(_librtmp_system ws2_32").expect("the libraries of Windows");
+    let (system, _) = system.split_once(')').unwrap();
+    let system = system.split_whitespace().chain(["ws2_32"]).map(|name| format!("-l{name}"));
+    let dir = TempDir::new("cross-link");
+    target.copy_libraries(&dir);
+    let definition = target.library.join("librtmp.def");
+    let mut dlltool = Command::new(target.compiler.replace("gcc", "dlltool"));
+    run(dlltool.arg("-d").arg(&definition).arg("-l").arg(dir.join("rtmp.lib")));
+    let archives = [
+        (dir.join("rtmp.lib"), vec!["-lws2_32".to_owned()], true),
+        (target.library.join("librtmp.a"), system.collect(), false),
+    ];
+    for (archive, system, loads) in archives {
+        let program = dir.join("program.exe");
+        let mut compile = Command::new(&target.compiler);
+        compile.arg(include_option()).arg(package().join("tests/c/portable.c")).arg("-o").arg(&program);
+        run(compile.arg(&archive).args(system));
+        let server = Scripted::of_sounds(20);
+        let played = Running::start(target.command(&program).args(["play", &server.url()]));
+        let played = finish(played, "play");
+        server.join();
+        assert!(played.starts_with(&format!("played {} bytes", bytes_of_sounds(20))), "{played}");
+        let imports = run(Command::new(target.compiler.replace("gcc", "objdump")).arg("-p").arg(&program));
+        assert_eq!(imports.contains("DLL Name: librtmp.dll"), loads, "{}", archive.display());
+    }
+}
+
+#[test]
+fn log_goes_to_a_file_of_the_program() {
+    let portable = need!(Portable::new("cross-log"));
+    let dir = TempDir::new("cross-log-file");
+    let file = portable.target.path(&dir.join("log"));
+    assert_eq!(portable.says(&["log", &file]), "INFO: afterwards\n");
+    let log = fs::read_to_string(dir.join("log")).unwrap().replace('\r', "");
+    assert_eq!(log, "INFO: text -1 2147483647 0.5\n");
+}
+
+/// On Windows, Wine sets the profile, and passes no `HOME`.
+#[test]
+fn hashes_of_swf_files_are_kept_in_the_home_directory_or_profile() {
+    let portable = need!(Portable::new("cross-swf"));
+    if !portable.target.has("swf") {
+        return;
+    }
+    let home = TempDir::new("cross-home");
+    let site = Site::of_file(b"FWS\x0a\x20\0\0\0, a file of 32 bytes ---");
+    let mut command = portable.target.command(&portable.program);
+    command.args(["swf", &site.url("/a.swf")]).env("HOME", home.path());
+    assert_eq!(finish(Running::start(&mut command), "swf"), "result 0, size 32, kept\n");
+    assert_eq!(home.join(".swfinfo").exists(), !portable.target.is_windows());
+}
+
+/// `server`, `publish` and `receive` of `c-examples`, all of them on the other system: a live stream and a file.
+#[test]
+fn tools_serve_publish_and_record() {
+    let target = need!(Target::new());
+    need!(require::program("make"));
+    if !target.has("server") {
+        return;
+    }
+    let dir = TempDir::new("cross-tools");
+    target.build_tools(&["make_flv", "server", "publish", "receive"], &dir);
+    let start = |name: &str, arguments: &[&str]| {
+        let name = if target.is_windows() { format!("{name}.exe") } else { name.to_owned() };
+        Running::start(target.command(&dir.join(name)).args(arguments).current_dir(dir.path()))
+    };
+    let succeeds = |mut running: Running, name: &str| {
+        let status = running.wait(LIMIT);
+        assert!(status.is_some_and(|status| status.success()), "{name}: {status:?}: {}", running.stderr());
+        running
+    };
+    succeeds(start("make_flv", &["-t", "2", "film.flv"]), "make_flv");
+    // It ends after its third client.
+    let server = start("server", &["-p", "0", "-d", ".", "-r", "recorded", "-n", "3"]);
+    let mut address = None;
+    wait_until(LIMIT, || {
+        let printed = server.stdout();
+        address = printed.split_whitespace().find(|word| word.starts_with("rtmp://")).map(str::to_owned);
+        address.is_some() && printed.contains('\n')
+    });
+    let address = address.unwrap_or_else(|| panic!("the server does not listen: {}", server.stderr()));
+    let live = format!("{address}/live/name");
+    let player = start("receive", &["--live", "-t", "60", "-o", "live.flv", &live]);
+    assert!(wait_until(LIMIT, || server.stderr().contains("plays live/name")), "{}", server.stderr());
+    succeeds(start("publish", &["film.flv", &live]), "publish");
+    let player = succeeds(player, "receive");
+    let film = flv::load(&dir.join("film.flv"));
+    flv::assert_equal(&flv::media(&film), &flv::media(&flv::load(&dir.join("live.flv"))), "the live stream");
+    flv::assert_equal(&film, &flv::load(&dir.join("recorded/name.flv")), "what the server has recorded");
+    let url = format!("{address}/vod/film");
+    succeeds(start("receive", &["-o", "copy.flv", &url]), "receive");
+    flv::assert_equal(&film, &flv::load(&dir.join("copy.flv")), "the file");
+    succeeds(server, "server");
+    println!("the tools ran on {}: {}", target.name, player.stderr().trim());
 }
 
 /// The Windows program that users start from, as it is.

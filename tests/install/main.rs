@@ -125,6 +125,9 @@ fn cargo_c_installs_the_same() {
         command.env("CARGO_PROFILE_DEV_DEBUG", "0").arg("--target-dir").arg(target.join("cargo-c"));
         command.args(["--prefix", PREFIX, "--libdir", &format!("{PREFIX}/lib"), "--destdir"]).arg(staged);
         leave_cargo(&mut command);
+        if let Some(compiler) = oldest_compiler() {
+            command.env("RUSTC", compiler);
+        }
         program::run(&mut command, "", Duration::from_secs(600)).expect("cargo cinstall");
     });
     is_complete(&installed);
@@ -210,6 +213,16 @@ fn programs_run(staged: &Staged, with_archive: &[&[&str]]) {
     for name in ["librtmp.so.1", "librtmp.so"] {
         fs::rename(staged.root.join(name), staged.lib().join(name)).unwrap();
     }
+}
+
+/// The oldest supported compiler, if `tests/install.sh` has fetched it.
+fn oldest_compiler() -> Option<PathBuf> {
+    let (target, _) = target_and_profile();
+    let toolchains = fs::read_dir(target.join("test-tools/rustup/toolchains")).ok()?;
+    let name = format!("{}-", env!("CARGO_PKG_RUST_VERSION"));
+    let toolchain =
+        toolchains.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&name))?;
+    Some(toolchain.path().join("bin/rustc")).filter(|file| file.is_file())
 }
 
 /// `cargo-cinstall`, which `tests/install.sh` builds.

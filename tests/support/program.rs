@@ -173,15 +173,23 @@ impl Program {
         let compiler = compiler()?;
         let directory = library::scratch().join(format!("c-{}", std::process::id()));
         fs::create_dir_all(&directory).expect("the build directory is writable");
-        let binary = directory.join(source.file_stem().expect("a source file has a name"));
+        let mut binary = directory.join(source.file_stem().expect("a source file has a name"));
+        let is_for_windows = compiler.to_string_lossy().contains("mingw");
         let mut command = Command::new(compiler);
         command.args(["-std=gnu11", "-g", "-O1", "-Wall", "-Wextra", "-Werror"]).args(more_flags());
         if let Some(headers) = headers {
             command.arg("-isystem").arg(headers);
         }
+        if is_for_windows {
+            binary.set_extension("exe");
+        }
         command.args(include_arguments()).arg("-o").arg(&binary).arg(source);
-        command.arg("-Wl,-z,lazy"); // see `calls`
-        command.arg(format!("-L{}", libraries.display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
+        if is_for_windows {
+            link_for_windows(&mut command, &directory);
+        } else {
+            command.arg("-Wl,-z,lazy"); // see `calls`
+            command.arg(format!("-L{}", libraries.display())).args(["-lrtmp", "-lpthread", "-ldl", "-lm"]);
+        }
         let output = command.output().expect("the compiler starts");
         assert!(
             output.status.success(),
@@ -208,6 +216,19 @@ impl Program {
     pub fn run(&self, library: Library, arguments: &[&str], input: &str, limit: Duration) -> Option<Run> {
         let mut command = self.command(library)?;
         Some(run(command.args(arguments), input, limit))
+    }
+}
+
+/// Options for a program of tests/c that is compiled with MinGW, with what POSIX has and Windows lacks. Windows looks for libraries
+/// where the program is, so they are copied there.
+fn link_for_windows(command: &mut Command, directory: &Path) {
+    let posix = library::package().join("c-examples/windows");
+    command.arg("-I").arg(posix.join("include")).arg("-I").arg(&posix).args(["-include", "posix.h"]);
+    command.arg(posix.join("posix.c")).arg("-Wno-format"); // those of Microsoft's printf, which is not used
+    let library = Library::Ours.file().expect("RTMP_TEST_LIBRARY names the DLL");
+    command.arg(library.with_extension("dll.a")).arg("-lws2_32");
+    for name in ["librtmp.dll", "bcryptprimitives.dll"] {
+        fs::copy(library.with_file_name(name), directory.join(name)).expect("`make windows` has made it");
     }
 }
 

@@ -108,8 +108,19 @@ fn check(run: Run, cases: &[Case]) {
         assert_eq!(lines.next().unwrap_or("nothing").trim_end(), case.output.trim_end(), "{}", case.input);
     }
     let setup = vectors("setup.json");
-    let rest: Vec<_> = rows(&setup, "rest").iter().map(|line| line.as_str().unwrap()).collect();
-    assert_eq!(lines.collect::<Vec<_>>(), rest);
+    let rest = rows(&setup, "rest").iter().map(|line| on_any_system(line.as_str().unwrap()));
+    assert_eq!(lines.map(on_any_system).collect::<Vec<_>>(), rest.collect::<Vec<_>>());
+}
+
+/// The line with the bytes of a new session, without their places and order where the struct has another layout than the one that
+/// was recorded. Other lines are the same everywhere.
+fn on_any_system(line: &str) -> String {
+    if cfg!(all(target_pointer_width = "64", target_endian = "little")) || !line.starts_with("defaults ") {
+        return line.to_owned();
+    }
+    let mut bytes: Vec<_> = line.split_whitespace().filter_map(|word| word.split_once(':')).collect();
+    bytes.sort_by_key(|(_, value)| *value);
+    bytes.iter().map(|(_, value)| format!("{value} ")).collect()
 }
 
 const LIMIT: Duration = Duration::from_secs(60);

@@ -57,24 +57,12 @@ impl<'a> Outgoing<'a> {
     /// The message as chunks with a header of this format and this timestamp field.
     #[inline(always)]
     fn chunks(&self, format: u8, field: u32, chunk_size: u32) -> Chunks<'a> {
-        let (mut first, mut next) = (Header::default(), Header::default());
         let chunk_size = chunk_size.max(1) as usize;
-        let is_one = self.body.len() <= chunk_size;
-        first.push_basic(format, self.chunk_stream);
-        let [_, t0, t1, t2] = field.min(EXTENDED).to_be_bytes();
-        let [_, l0, l1, l2] = (self.body.len() as u32).to_be_bytes();
-        let [s0, s1, s2, s3] = self.stream_id.to_le_bytes();
-        let whole = [t0, t1, t2, l0, l1, l2, self.kind.0, s0, s1, s2, s3];
-        first.push_part(whole, MESSAGE_HEADER_LEN[usize::from(format)]);
-        if field >= EXTENDED {
-            first.push(&field.to_be_bytes());
-        }
+        let first = Header::first(format, field, self);
         let mut len = usize::from(first.len) + self.body.len();
-        if !is_one {
-            next.push_basic(3, self.chunk_stream);
-            if field >= EXTENDED {
-                next.push(&field.to_be_bytes());
-            }
+        let mut next = Header::default();
+        if self.body.len() > chunk_size {
+            next = Header::next(self.chunk_stream, (field >= EXTENDED).then_some(field));
             len += (self.body.len().div_ceil(chunk_size) - 1) * usize::from(next.len);
         }
         Chunks { format, first, next, body: self.body, chunk_size, len }
@@ -115,6 +103,15 @@ impl Encoder {
 
     /// Chooses the headers of a message and remembers it as the last of its chunk stream.
     pub fn encode<'a>(&mut self, message: &Outgoing<'a>, chunk_size: u32) -> Result<Chunks<'a>> {
+        let (format, field) = self.choose(message)?;
+        let chunks = message.chunks(format, field, chunk_size);
+        self.totals.add(chunks.len(), 1);
+        Ok(chunks)
+    }
+
+    /// The header format of a message and its timestamp field.
+    #[inline(always)]
+    fn choose(&mut self, message: &Outgoing<'_>) -> Result<(u8, u32)> {
         let Outgoing { chunk_stream, kind, timestamp, .. } = *message;
         if chunk_stream > MAX_CHUNK_STREAM {
             return Err(Error::TooLarge("chunk stream id"));
@@ -128,10 +125,7 @@ impl Encoder {
         let format = sent.format_for(message, length, bit)?;
         let field = if format == 0 { timestamp } else { timestamp.wrapping_sub(sent.timestamp) };
         *sent = Sent { kind, length, timestamp, field, kinds: sent.kinds | bit };
-
-        let chunks = message.chunks(format, field, chunk_size);
-        self.totals.add(chunks.len(), 1);
-        Ok(chunks)
+        Ok((format, field))
     }
 
     /// The totals of encoded bytes and messages.
@@ -186,6 +180,7 @@ impl<'a> Chunks<'a> {
     }
 
     /// The pieces of a message that fits into one chunk.
+    #[inline]
     pub fn as_one(&self) -> Option<[&[u8]; 2]> {
         (self.body.len() <= self.chunk_size).then(|| [self.first.as_bytes(), self.body])
     }
@@ -213,8 +208,28 @@ impl<'a> Chunks<'a> {
         self.write_to(&mut out[start..]);
     }
 
+    /// Puts the bytes of [`Self::pieces`] at the start of `room`, which grows if it has to, and returns them.
+    #[inline]
+    pub fn assemble<'r>(&self, room: &'r mut Vec<u8>) -> &'r [u8] {
+        match self.as_one() {
+            Some(pieces) => {
+                room.clear();
+                room.reserve(self.len);
+                pieces.iter().for_each(|piece| room.extend_from_slice(piece));
+            }
+            None => {
+                // Memory of an earlier message need not be cleared first.
+                if room.len() < self.len {
+                    room.resize(self.len, 0);
+                }
+                self.write_to(&mut room[..self.len]);
+            }
+        }
+        &room[..self.len]
+    }
+
     /// Writes the bytes of [`Self::pieces`] to `out`, which is [`len`](Self::len) bytes long.
-    pub fn write_to(&self, out: &mut [u8]) {
+    fn write_to(&self, out: &mut [u8]) {
         let (head, mut tail) = self.body.split_at(self.body.len().min(self.chunk_size));
         let next = self.next.as_bytes();
         let mut out = write(self.first.write_to(out), head);

@@ -42,16 +42,10 @@ impl<B: Body> Decoder<B> {
         let (chunk_stream, missing) = (current.chunk_stream, current.missing);
         let stream = self.streams.get_mut(chunk_stream)?;
         reserve(&mut stream.body, 1, stream.length, &mut self.unfinished).ok()?;
-        let mut header = Header::default();
-        header.push_basic(3, chunk_stream);
-        let mut foretold = true;
-        if stream.field == EXTENDED {
-            match stream.convention {
-                Convention::Unknown => foretold = false,
-                Convention::Repeats => header.push(&stream.sent_timestamp.to_be_bytes()),
-                Convention::Omits => {}
-            }
-        }
+        let is_extended = stream.field == EXTENDED;
+        let repeats = is_extended && matches!(stream.convention, Convention::Repeats);
+        let header = Header::next(chunk_stream, repeats.then_some(stream.sent_timestamp));
+        let foretold = !is_extended || !matches!(stream.convention, Convention::Unknown);
         let number = NonZeroU64::MIN.saturating_add(self.loans);
         self.loans += 1;
         stream.lent = Some(number);

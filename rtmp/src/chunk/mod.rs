@@ -124,28 +124,57 @@ impl Header {
         self.len += bytes.len() as u8;
     }
 
-    #[inline]
-    fn push_basic(&mut self, format: u8, chunk_stream: u32) {
-        let top = format << 6;
-        match chunk_stream {
-            0..=63 => {
-                self.bytes[0] = top | chunk_stream as u8;
-                self.len = 1;
-            }
-            64..=319 => self.push(&[top, (chunk_stream - 64) as u8]),
-            _ => {
-                let [low, high, ..] = (chunk_stream - 64).to_le_bytes();
-                self.push(&[top | 1, low, high]);
-            }
+    /// The header of a message's first chunk with this format and this timestamp field.
+    #[inline(always)]
+    fn first(format: u8, field: u32, message: &Outgoing<'_>) -> Self {
+        let mut header = Self::basic(format, message.chunk_stream);
+        let start = usize::from(header.len);
+        // All formats have the same order of fields, and the shorter ones end earlier. Whole words take fewer instructions than
+        // single bytes.
+        if let Some(room) = header.bytes[start..].first_chunk_mut::<{ MESSAGE_HEADER_LEN[0] }>() {
+            let len = message.body.len() as u32;
+            let times = field.min(EXTENDED) << 8 | len >> 16 & 0xFF;
+            room[..4].copy_from_slice(&times.to_be_bytes());
+            room[4..8].copy_from_slice(&(len << 16 | u32::from(message.kind.0) << 8).to_be_bytes());
+            room[7..].copy_from_slice(&message.stream_id.to_le_bytes());
         }
+        header.len += MESSAGE_HEADER_LEN[usize::from(format & 3)] as u8;
+        if field >= EXTENDED {
+            header.push(&field.to_be_bytes());
+        }
+        header
     }
 
-    /// Appends the first `len` of these bytes. After a basic header there is room for all of them, and the compiler inlines a
-    /// copy of a known length.
-    fn push_part(&mut self, bytes: [u8; MESSAGE_HEADER_LEN[0]], len: usize) {
-        let start = usize::from(self.len);
-        self.bytes[start..start + bytes.len()].copy_from_slice(&bytes);
-        self.len += len as u8;
+    /// The header of a further chunk, with a timestamp if that has the extended form.
+    #[inline]
+    fn next(chunk_stream: u32, extended: Option<u32>) -> Self {
+        let mut header = Self::basic(3, chunk_stream);
+        if let Some(timestamp) = extended {
+            header.push(&timestamp.to_be_bytes());
+        }
+        header
+    }
+
+    #[inline(always)]
+    fn basic(format: u8, chunk_stream: u32) -> Self {
+        let mut bytes = [0; MAX_HEADER_LEN];
+        let top = format << 6;
+        let [low, high, ..] = chunk_stream.wrapping_sub(64).to_le_bytes();
+        let len = match chunk_stream {
+            0..=63 => {
+                bytes[0] = top | chunk_stream as u8;
+                1
+            }
+            64..=319 => {
+                bytes[..2].copy_from_slice(&[top, low]);
+                2
+            }
+            _ => {
+                bytes[..3].copy_from_slice(&[top | 1, low, high]);
+                3
+            }
+        };
+        Self { bytes, len }
     }
 
     /// Writes the header to the start of `out`, and returns the rest of it.

@@ -117,6 +117,7 @@ impl<T> Far<T> {
 }
 
 impl<T: Default> Far<T> {
+    #[inline(never)]
     fn slot(&mut self, index: usize) -> &mut T {
         let page = self.pages[index / PAGE].get_or_insert_with(|| Box::new([0; PAGE]));
         let number = &mut page[index % PAGE];

@@ -87,7 +87,7 @@ impl Origin {
 
     /// The origin that the struct keeps while it has no session.
     pub(crate) fn in_struct(r: Rtmp<'_>) -> Self {
-        let kept = place(r).copy_unaligned();
+        let kept = place(r).copy();
         if kept.mark == MARK && kept.sum == kept.origin.sum() { kept.origin } else { Self::default() }
     }
 
@@ -98,7 +98,7 @@ impl Origin {
         } else {
             Kept { mark: MARK, sum: self.sum(), origin: self }
         };
-        place(r).put_unaligned(kept);
+        place(r).put(kept);
     }
 
     /// A checksum that distinguishes stored values from bytes that a program or a peer left in that place.
