@@ -175,11 +175,13 @@ ARCHITECTURE = x86_64
 windows:
 	packaging/windows.sh '$(CARGO)' '$(TARGET_DIR)' '$(ARCHITECTURE)' '$(PROFILE)'
 
-# Small libraries. The standard library is built for size, too, and without what prints backtraces, which cargo does not
-# offer in stable releases yet.
+# Small libraries. The standard library is built for size, too, and without what prints backtraces and panics, which cargo does
+# not offer in stable releases yet. Compilers that do not know how keep the panics' messages.
 EMBEDDED = $(TARGET_DIR)/embedded
+WITHOUT_MESSAGES = -Z unstable-options -C panic=immediate-abort
+embedded: WITHOUT_MESSAGES := $(shell RUSTC_BOOTSTRAP=1 rustc $(WITHOUT_MESSAGES) --print cfg >/dev/null 2>&1 && echo '$(WITHOUT_MESSAGES)')
 embedded:
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS='$(RUSTFLAGS) -C force-unwind-tables=no' $(CARGO) build --lib --profile embedded --no-default-features --features '$(FEATURES)' \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='$(RUSTFLAGS) -C force-unwind-tables=no $(WITHOUT_MESSAGES)' $(CARGO) build --lib --profile embedded --no-default-features --features '$(FEATURES)' \
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --target $(HOST) --target-dir '$(EMBEDDED)'
 	cp '$(EMBEDDED)/$(HOST)/embedded/librtmp.a' '$(EMBEDDED)/$(HOST)/embedded/librtmp.so' '$(EMBEDDED)/'
 

@@ -171,6 +171,14 @@ impl Progress {
         (self.flooded_since, self.assumed_empty) = (None, false);
     }
 
+    /// Whether the program uses one descriptor for the session.
+    pub(crate) fn has_descriptor(&self) -> bool {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return self.descriptor.is_some();
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        false
+    }
+
     /// Whether a connection is being made.
     pub(crate) fn is_opening(&self) -> bool {
         self.opening.as_ref().is_some_and(|opening| !matches!(opening.stage, Stage::Done))

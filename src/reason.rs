@@ -12,8 +12,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    fmt,
-    ptr::{self, NonNull},
+    fmt, ptr,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicI32, AtomicUsize, Ordering},
@@ -359,7 +358,7 @@ pub(super) fn refusal() -> Error {
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
-pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
+pub(crate) unsafe fn about<'a>(r: *mut RTMP) -> Result<Rtmp<'a>> {
     // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
     // section.
     let session = unsafe { looking_at(r) }?;
@@ -370,8 +369,10 @@ pub(crate) unsafe fn about(r: *mut RTMP) -> Result<NonNull<RTMP>> {
 ///
 /// # Safety
 /// As for [`about`].
-pub(crate) unsafe fn looking_at(r: *mut RTMP) -> Result<NonNull<RTMP>> {
-    let session = NonNull::new(r).ok_or(Error::Invalid(NO_SESSION))?;
+pub(crate) unsafe fn looking_at<'a>(r: *mut RTMP) -> Result<Rtmp<'a>> {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
+    // section.
+    let session = unsafe { Rtmp::new(r) }.ok_or(Error::Invalid(NO_SESSION))?;
     SESSION.set(r);
     Ok(session)
 }
@@ -380,13 +381,11 @@ pub(crate) unsafe fn looking_at(r: *mut RTMP) -> Result<NonNull<RTMP>> {
 ///
 /// # Safety
 /// As for [`about`].
-pub(crate) unsafe fn start_afresh(r: *mut RTMP) -> Result<NonNull<RTMP>> {
+pub(crate) unsafe fn start_afresh<'a>(r: *mut RTMP) -> Result<Rtmp<'a>> {
     // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
     // section.
     let session = unsafe { about(r) }?;
-    if let Some(field) = field() {
-        field.store(0, Ordering::Relaxed);
-    }
+    field_of(session).store(0, Ordering::Relaxed);
     Ok(session)
 }
 
@@ -444,32 +443,18 @@ fn stored(field: &AtomicI32) -> (Code, u32) {
 }
 
 /// The code of the last failure. For a session that is NULL, that is the reason.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-pub(crate) unsafe fn last_code(r: *mut RTMP) -> Code {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { Rtmp::new(r) }.map_or(Code::Argument, |session| stored(field_of(session)).0)
+pub(crate) fn last_code(r: Option<Rtmp<'_>>) -> Code {
+    r.map_or(Code::Argument, |session| stored(field_of(session)).0)
 }
 
 /// The operating system's error for [`last_code`]; 0 if there is none, or its text has been displaced.
-///
-/// # Safety
-/// As for [`last_code`].
-pub(crate) unsafe fn last_system_code(r: *mut RTMP) -> i32 {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let Some(session) = (unsafe { Rtmp::new(r) }) else { return 0 };
-    let (_, number) = stored(field_of(session));
-    texts().get(number).map_or(0, |(_, code)| code)
+pub(crate) fn last_system_code(r: Option<Rtmp<'_>>) -> i32 {
+    r.and_then(|session| texts().get(stored(field_of(session)).1)).map_or(0, |(_, code)| code)
 }
 
 /// The text for [`last_code`].
-///
-/// # Safety
-/// As for [`last_code`].
-pub(crate) unsafe fn last_text(r: *mut RTMP) -> Text {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let Some(session) = (unsafe { Rtmp::new(r) }) else { return one_line(NO_SESSION) };
+pub(crate) fn last_text(r: Option<Rtmp<'_>>) -> Text {
+    let Some(session) = r else { return one_line(NO_SESSION) };
     match stored(field_of(session)) {
         (Code::None, _) => one_line(""),
         (code, number) => texts().get(number).map_or_else(|| one_line(code.text()), |(text, _)| text),
@@ -613,7 +598,8 @@ mod tests {
     /// Code and text.
     fn reason(r: *mut RTMP) -> (Code, String) {
         // SAFETY: the tests' sessions are initialised.
-        let (code, text) = unsafe { (last_code(r), last_text(r)) };
+        let r = unsafe { Rtmp::new(r) };
+        let (code, text) = (last_code(r), last_text(r));
         (code, CStr::from_bytes_until_nul(&text).unwrap().to_str().unwrap().to_owned())
     }
 

@@ -13,7 +13,8 @@ use std::{
 };
 
 use syn::{
-    Attribute, Ident, Item, Macro, UseTree, Visibility,
+    Attribute, Ident, Item, Macro, Meta, Token, UseTree, Visibility,
+    punctuated::Punctuated,
     visit::{self, Visit},
 };
 
@@ -40,7 +41,10 @@ fn a_circle_is_found_through_re_exports_macros_and_code() {
         ("lib.rs", "mod a; mod b; mod c; pub use a::One; pub(crate) fn call() {}"),
         ("a/mod.rs", "mod one; mod two; pub use one::One; pub use two::*;"),
         ("a/one.rs", "use crate::b; pub struct One; fn f() { b::g() }"),
-        ("a/two.rs", "pub struct Two; #[cfg(test)] mod tests { use crate::b; }"),
+        (
+            "a/two.rs",
+            "pub struct Two; #[cfg(test)] mod tests { use crate::b; } #[cfg(all(unix, test))] mod more;",
+        ),
         ("b.rs", "use crate::a::Two; pub fn g() { println!(\"{:?}\", crate::c::h()) }"),
         ("c.rs", "mod inner { use super::super::{One, call}; } pub fn h() {}"),
     ];
@@ -290,8 +294,20 @@ fn file_of(parent: &Path, name: &str) -> PathBuf {
 
 fn is_for_tests(attrs: &[Attribute]) -> bool {
     attrs.iter().any(|attr| {
-        attr.path().is_ident("cfg") && attr.parse_args::<Ident>().is_ok_and(|condition| condition == "test")
+        attr.path().is_ident("cfg")
+            && attr.parse_args::<Meta>().is_ok_and(|condition| requires_test(&condition))
     })
+}
+
+/// Whether a condition is `test`, or requires it among others.
+fn requires_test(condition: &Meta) -> bool {
+    match condition {
+        Meta::Path(path) => path.is_ident("test"),
+        Meta::List(all) if all.path.is_ident("all") => all
+            .parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+            .is_ok_and(|conditions| conditions.iter().any(requires_test)),
+        _ => false,
+    }
 }
 
 /// Sets of files that all import each other, directly or through others.

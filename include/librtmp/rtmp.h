@@ -1180,9 +1180,9 @@ int RTMP_Serve(RTMP *r);
  * Computes the length and the hash of the uncompressed SWF file at `url`, for SWF verification. It stores them in
  * `*size` and in the `RTMP_SWF_HASHLEN` bytes at `hash`.
  *
- * The hashes are cached in the file `.swfinfo` in the directory `HOME`. The server is asked again after `age` days; 0
- * or less asks it now. A process with more rights than the user who started it, such as a set-uid program, has no
- * cache. A file of more than 64 MiB is an error.
+ * The hashes are cached in the file `.swfinfo` in the directory `HOME`, or on Windows without that variable in
+ * `USERPROFILE`. The server is asked again after `age` days; 0 or less asks it now. A process with more rights than the
+ * user who started it, such as a set-uid program, has no cache. A file of more than 64 MiB is an error.
  *
  * Returns 0, or -1 if the file is not available. After a failed download `size` and `hash` contain the cached values,
  * if there are any; otherwise they are unchanged.

@@ -129,7 +129,13 @@ pub unsafe extern "C" fn AMF_EncodeNamedString(
     value: *const AVal,
 ) -> *mut c_char {
     // SAFETY: the bytes are writable, and the strings are null or valid, by the Safety section.
-    unsafe { encode_named(output, outend, name, |room| Ok(string(room, Text::new(value, "value")?))) }
+    unsafe {
+        // Nothing is written if one of them is null.
+        encode(output, outend, |room| {
+            let (name, value) = (Text::new(name, "name")?, Text::new(value, "value")?);
+            Ok(name.written().and_then(|name| self::name(room, name)).and_then(|()| string(room, value)))
+        })
+    }
 }
 
 /// Writes a name and a number, a member of an object.
@@ -146,7 +152,7 @@ pub unsafe extern "C" fn AMF_EncodeNamedNumber(
     dVal: c_double,
 ) -> *mut c_char {
     // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
-    unsafe { encode_named(output, outend, name, |room| Ok(number(room, dVal))) }
+    unsafe { encode_named(output, outend, name, |room| number(room, dVal)) }
 }
 
 /// Writes a name and a boolean, a member of an object.
@@ -163,7 +169,7 @@ pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
     bVal: c_int,
 ) -> *mut c_char {
     // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
-    unsafe { encode_named(output, outend, name, |room| Ok(boolean(room, bVal != 0))) }
+    unsafe { encode_named(output, outend, name, |room| boolean(room, bVal != 0)) }
 }
 
 /// Writes an object. A member that does not fit or cannot be encoded ends the object early, which is not a failure.
@@ -285,13 +291,13 @@ unsafe fn encode_named(
     output: *mut c_char,
     outend: *mut c_char,
     name: *const AVal,
-    write: impl FnOnce(&mut Room<'_>) -> Result<Option<()>>,
+    write: impl FnOnce(&mut Room<'_>) -> Option<()>,
 ) -> *mut c_char {
     // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
     unsafe {
         encode(output, outend, |room| {
-            let named = Text::new(name, "name")?.written().and_then(|name| self::name(room, name));
-            if named.is_some() { write(room) } else { Ok(None) }
+            let name = Text::new(name, "name")?.written();
+            Ok(name.and_then(|name| self::name(room, name)).and_then(|()| write(room)))
         })
     }
 }

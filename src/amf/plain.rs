@@ -11,7 +11,7 @@ use rtmp_core::{
 use super::types::*;
 use crate::{
     boundary::{Kind, boundary},
-    ptr::Out,
+    ptr::{Out, required},
 };
 
 /// Returns the unsigned 16-bit number at `data`, most significant byte first.
@@ -21,7 +21,7 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
     // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0, |_| Ok(u16::from_be_bytes(unsafe { array(data) }?)))
+    boundary(Kind::Plain, 0, |_| Ok(u16::from_be_bytes(*unsafe { required(data.cast(), DATA) }?)))
 }
 
 /// Returns the unsigned 24-bit number at `data`, most significant byte first.
@@ -32,7 +32,7 @@ pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
 pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
     boundary(Kind::Plain, 0, |_| {
         // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-        let [high, middle, low] = unsafe { array(data) }?;
+        let [high, middle, low] = *unsafe { required(data.cast(), DATA) }?;
         Ok(u32::from_be_bytes([0, high, middle, low]))
     })
 }
@@ -44,7 +44,7 @@ pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
     // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0, |_| Ok(u32::from_be_bytes(unsafe { array(data) }?)))
+    boundary(Kind::Plain, 0, |_| Ok(u32::from_be_bytes(*unsafe { required(data.cast(), DATA) }?)))
 }
 
 /// Reads the string at `data`, which starts with a 16-bit length, and stores it in `*str`. The text is not copied: it
@@ -82,7 +82,7 @@ pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVa
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
     // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0, |_| Ok(c_int::from(unsafe { array(data) }? != [0])))
+    boundary(Kind::Plain, 0, |_| Ok(c_int::from(*unsafe { required(data, DATA) }? != 0)))
 }
 
 /// Returns the floating-point number at `data`, most significant byte first.
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
     // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0.0, |_| Ok(f64::from_be_bytes(unsafe { array(data) }?)))
+    boundary(Kind::Plain, 0.0, |_| Ok(f64::from_be_bytes(*unsafe { required(data.cast(), DATA) }?)))
 }
 
 /// Reads the AMF3 integer at `data` and stores it in `*valp`.
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> 
 /// `data` is null or readable up to the end of the integer.
 unsafe fn integer(data: *const c_char) -> Result<(i32, c_int)> {
     if data.is_null() {
-        return Err(Error::Invalid("data"));
+        return Err(Error::Invalid(DATA));
     }
     let mut next = data.cast::<u8>();
     let Ok((value, used)) = amf3::integer(|| {
@@ -161,19 +161,6 @@ unsafe fn integer(data: *const c_char) -> Result<(i32, c_int)> {
     Ok((value, c_int::from(used)))
 }
 
-/// The first `N` bytes at `data`.
-///
-/// # Safety
-/// `data` is null or readable for `N` bytes.
-#[inline]
-unsafe fn array<const N: usize>(data: *const c_char) -> Result<[u8; N]> {
-    if data.is_null() {
-        return Err(Error::Invalid("data"));
-    }
-    // SAFETY: `data` is readable for `N` bytes, by the Safety section; bytes have no alignment.
-    Ok(unsafe { data.cast::<[u8; N]>().read() })
-}
-
 /// Stores the string that follows a length of `N` bytes.
 ///
 /// # Safety
@@ -184,9 +171,12 @@ unsafe fn store<const N: usize>(
     str: *mut AVal,
 ) -> Result<()> {
     // SAFETY: `data` is null or readable for `N` bytes, `str` null or writable, by the Safety section.
-    let (len, str) = unsafe { (length(array(data)?), Out::new(str, "str")?) };
+    let (len, str) = unsafe { (length(*required(data.cast(), DATA)?), Out::new(str, "str")?) };
     // C has no pointer to constant text in an `AVal`.
     let av_val = if len > 0 { data.wrapping_add(N).cast_mut() } else { std::ptr::null_mut() };
     str.write(AVal { av_val, av_len: len });
     Ok(())
 }
+
+/// The argument of these functions, as the log names it.
+const DATA: &str = "data";

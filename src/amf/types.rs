@@ -153,7 +153,7 @@ impl AMFObjectProperty {
         p_UTCoffset: 0,
     };
 
-    /// What the union holds.
+    /// The contents of the union.
     #[inline]
     fn value(&self) -> Held<'_> {
         // SAFETY: `p_type` says which member the union holds, and any bits are a valid number, string or object.

@@ -253,7 +253,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendReconnect(
     })
 }
 
-/// What `look` finds in the peer's announcement, if there is one.
+/// The result of `look` for the peer's announcement, if there is one.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.

@@ -154,7 +154,7 @@ pub unsafe extern "C" fn RTMP_ParseChannels(t: *const RTMPTrack, speakers: *mut 
             return Ok(-1);
         };
         if let Ok(mut room) = room {
-            // What does not fit is left out.
+            // Speakers that do not fit are left out.
             channels.speakers().map_while(|Speaker(number)| room.put(&[number])).for_each(drop);
         }
         Ok(c_int::try_from(channels.count()).unwrap_or(-1))

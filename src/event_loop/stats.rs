@@ -12,10 +12,11 @@ use super::RTMPStats;
 use crate::{
     Errno, FALSE, TRUE,
     boundary::{Kind, boundary},
-    ptr::{required, required_mut},
+    ptr::required,
     reason,
     rtmp::RTMP,
     state::Handle,
+    valid::Rtmp,
 };
 
 /// Copies the statistics of the connection to `s`.
@@ -36,9 +37,10 @@ pub unsafe extern "C" fn RTMP_GetStats(r: *mut RTMP, s: *mut RTMPStats) -> c_int
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, and `s` is null or holds its size, by the Safety section.
         let (size, handle) = unsafe {
-            required(r.cast_const(), "r")?;
-            required_mut(s, "s")?;
-            ((*s).s_size, Handle::existing(r))
+            let r = Rtmp::new(r).ok_or(Error::Invalid("r"))?;
+            // No reference to the whole struct is made: the program's may be shorter.
+            let size = required(s.cast::<u32>(), "s")?;
+            (*size, Handle::of(r))
         };
         let room = size as usize;
         if room < mem::offset_of!(RTMPStats, s_bytesIn) {
@@ -70,7 +72,7 @@ pub unsafe extern "C" fn RTMP_GetLastSystemError(r: *mut RTMP) -> c_int {
     // This may wait for another thread.
     let _errno = Errno::keep();
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { reason::last_system_code(r) }
+    reason::last_system_code(unsafe { Rtmp::new(r) })
 }
 
 fn for_c(size: u32, stats: &Stats) -> RTMPStats {

@@ -20,6 +20,7 @@ use crate::{
     ptr::{aval_bytes, required},
     reason::{self, During, Failure, Phase},
     state::Handle,
+    valid::{Valid, field},
 };
 
 /// Connects to the server that `Link` names: it looks up the host, connects, does the handshake and sends the `connect`
@@ -109,7 +110,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: *mut RTMP, cp: *mut RTMPPacket)
                 Ok(Opening::at(What::Begin, Stage::Connected))
             })?;
             // A caller that passes a socket waits for it, too.
-            let publishes = (*r).Link.protocol & RTMP_FEATURE_WRITE != 0;
+            let publishes = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_WRITE != 0;
             handle.watch(!handle.is_opened() && !publishes && !handle.never_waits());
             handle.update_readiness();
             Ok(TRUE)
@@ -147,19 +148,17 @@ unsafe fn connect(
 /// Connects again, and appends to the application's name and URL what the server requested for a publisher's login.
 pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<(), Failure> {
     handle.count_login()?;
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
-    let link = unsafe { &raw mut (*handle.raw()).Link };
-    // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); a string with its flag set belongs
-    // to the library, which may free it.
-    unsafe {
-        append(&raw mut (*link).app, (*link).lFlags & RTMP_LF_FAPU != 0, token)?;
-        (*link).lFlags |= RTMP_LF_FAPU;
-        append(&raw mut (*link).tcUrl, (*link).lFlags & RTMP_LF_FTCU != 0, token)?;
-        (*link).lFlags |= RTMP_LF_FTCU;
+    let link = field!(handle.rtmp(), Link);
+    let (app, url, flags) = (field!(link, app), field!(link, tcUrl), field!(link, lFlags));
+    for (string, flag) in [(app, RTMP_LF_FAPU), (url, RTMP_LF_FTCU)] {
+        // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`; one with its flag set belongs to the
+        // library, which may free it.
+        unsafe { append(string, flags.get() & flag != 0, token) }?;
+        flags.set(flags.get() | flag);
     }
-    // SAFETY: as above; the strings are readable for their lengths.
-    let [app, url, name] =
-        unsafe { [aval_bytes(&(*link).app), aval_bytes(&(*link).tcUrl), aval_bytes(&(*link).playpath)] };
+    let [app, url, name] = [app, url, field!(link, playpath)].map(|string| string.copy());
+    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and stay while they are logged.
+    let [app, url, name] = unsafe { [aval_bytes(&app), aval_bytes(&url), aval_bytes(&name)] };
     log::debug!(
         "PublisherAuth, new app: {} tcUrl: {} playpath: {}",
         Text(&text::without_answer(app)),
@@ -173,18 +172,17 @@ pub(crate) fn log_in(handle: &Handle, token: &[u8]) -> Result<(), Failure> {
 /// Replaces a string by a longer copy from `malloc`.
 ///
 /// # Safety
-/// `string` points to a readable string; if it is `ours`, it came from the C allocator.
-unsafe fn append(string: *mut AVal, ours: bool, tail: &[u8]) -> Result<()> {
-    // SAFETY: `string` points to a readable string; if it is `ours`, it came from the C allocator, by the Safety
-    // section.
+/// `string` is readable for its length; if it is `ours`, it came from the C allocator.
+unsafe fn append(string: Valid<'_, AVal>, ours: bool, tail: &[u8]) -> Result<()> {
+    let old = string.copy();
+    // SAFETY: the string is readable for its length; if it is `ours`, it came from the C allocator, by the Safety section.
     unsafe {
-        let whole = [aval_bytes(&*string), tail].concat();
-        let len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
-        let copy = memory::duplicate(&whole)?;
+        let whole = [aval_bytes(&old), tail].concat();
+        let av_len = c_int::try_from(whole.len()).map_err(|_| Error::TooLarge("application name"))?;
+        string.put(AVal { av_val: memory::duplicate(&whole)?, av_len });
         if ours {
-            memory::release((*string).av_val);
+            memory::release(old.av_val);
         }
-        *string = AVal { av_val: copy, av_len: len };
     }
     Ok(())
 }

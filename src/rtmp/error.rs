@@ -8,6 +8,7 @@ use super::RTMP;
 use crate::{
     Errno,
     reason::{self, TEXT_LEN, Text},
+    valid::Rtmp,
 };
 
 /// Returns the reason for the last failure, one of the `RTMP_ERR_*` values. `RTMP_ERR_NONE` means that no call has
@@ -26,7 +27,7 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetLastError(r: *mut RTMP) -> c_int {
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { reason::last_code(r) as c_int }
+    reason::last_code(unsafe { Rtmp::new(r) }) as c_int
 }
 
 /// Returns the reason for the last failure as one line of text. It is never NULL, contains no newline, and is empty if
@@ -53,7 +54,7 @@ pub unsafe extern "C" fn RTMP_GetErrorString(r: *mut RTMP) -> *const c_char {
     // Another thread may have to be waited for.
     let _errno = Errno::keep();
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let text = unsafe { reason::last_text(r) };
+    let text = reason::last_text(unsafe { Rtmp::new(r) });
     LINE.with(|line| {
         // SAFETY: no reference to what is inside exists: callers have pointers, and know that this changes it.
         unsafe { *line.get() = text };

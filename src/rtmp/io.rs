@@ -82,7 +82,7 @@ unsafe fn read_in_general(
     let mut fails_again = false;
     let read = boundary(Kind::Session, None, |errno| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let rtmp = unsafe { Rtmp::from_non_null(reason::about(r)?) };
+        let rtmp = unsafe { reason::about(r) }?;
         let status = field!(rtmp, m_read.status);
         let ending = Ending::from_status(status.get());
         if ending == Some(Ending::Error) {

@@ -8,7 +8,7 @@ use crate::{
     amf::{AVal, view::Text},
     boundary::{Kind, boundary},
     reason::{self, During, Phase},
-    valid::{Rtmp, field},
+    valid::field,
 };
 
 /// Sets the option `opt` to the value `arg`. Option names are case-insensitive.
@@ -34,7 +34,7 @@ pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut A
         // SAFETY: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are
         // readable for their lengths, by the Safety section.
         let (rtmp, name, arg) = unsafe {
-            let rtmp = Rtmp::from_non_null(reason::about(r)?);
+            let rtmp = reason::about(r)?;
             let name = Text::new(opt, "opt is NULL").during(Phase::Option)?;
             (rtmp, name.bytes(), *Text::new(arg, "arg is NULL").during(Phase::Option)?)
         };

@@ -55,7 +55,7 @@ use crate::{
 pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let r = unsafe { Rtmp::from_non_null(reason::about(r)?) };
+        let r = unsafe { reason::about(r) }?;
         // SAFETY: `url` is null or NUL-terminated, by the Safety section.
         let text = unsafe { c_string(url, "url is NULL") }.during(Phase::Url)?;
         let len = text.len();
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn RTMP_SetupStream(
         // readable for their lengths, by the Safety section. They are copied at once, because they may be fields of `r`.
         let (rtmp, first, others) = unsafe {
             let copy = |value: *mut AVal| value.as_ref().copied().unwrap_or(AVal::EMPTY);
-            (Rtmp::from_non_null(reason::about(r)?), first.map(copy), others.map(copy))
+            (reason::about(r)?, first.map(copy), others.map(copy))
         };
         let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] = first;
         let [auth, hash, flashVer, subscribepath, usherToken] = others;
@@ -312,7 +312,7 @@ unsafe fn apply_options(
     writable: bool,
 ) -> Result<()> {
     loop {
-        // SAFETY: `base` is a string of `len` bytes and a NUL, and nobody else writes to it meanwhile, by the Safety section;
+        // SAFETY: `base` is a string of `len` bytes and a NUL, and nothing else writes to it meanwhile, by the Safety section;
         // the view is gone before anything is written.
         let text = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) };
         let Some(pair) = next_pair(text, start) else {

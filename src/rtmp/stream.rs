@@ -103,13 +103,14 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
     boundary(Kind::Waits, (), |errno| {
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
-        if unsafe { Rtmp::new(r) }.is_some_and(|r| field!(r, m_stream_id).get() < 0) {
-            // Without anything to send, the system can refuse nothing.
-            errno.leave_unchanged();
-        }
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
+        let handle = unsafe {
+            if Rtmp::new(r).is_some_and(|r| field!(r, m_stream_id).get() < 0) {
+                // Without anything to send, the system can refuse nothing.
+                errno.leave_unchanged();
+            }
+            Handle::connected(r).during(Phase::SENDING)?
+        };
         let stream_id = handle.step(|session, _| {
             let state = &mut session.state;
             if state.stream_id < 0 {
@@ -325,7 +326,7 @@ fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
 pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int) {
     boundary(Kind::Session, (), |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let r = unsafe { Rtmp::from_non_null(reason::about(r)?) };
+        let r = unsafe { reason::about(r) }?;
         let index = usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
         // Other threads may be sending.
         let handle = Handle::of(r);
@@ -365,14 +366,11 @@ fn log_unsent(r: Rtmp<'_>, build: &mut Build<'_>) -> usize {
 unsafe fn send(r: *mut RTMP, build: &mut Build<'_>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = match unsafe { Handle::connected(r) } {
+        let (r, handle) = unsafe { (Rtmp::new(r), Handle::connected(r)) };
+        let handle = match handle {
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
-            Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
-                let first_chunk = unsafe { Rtmp::new(r) }.map_or(0, |r| log_unsent(r, build));
-                return Err(Failure::unsent(error, first_chunk));
-            }
+            Err(error) => return Err(Failure::unsent(error, r.map_or(0, |r| log_unsent(r, build)))),
         };
         handle
             .send(|session, _| build(handle.rtmp(), session))

@@ -11,9 +11,9 @@ use rtmp_core::{
 use super::{RTMP, outgoing::send_message};
 use crate::{
     FALSE, TRUE,
-    amf::AVal,
+    amf::{AVal, view::Text},
     boundary::{Kind, boundary},
-    ptr::{aval_bytes, bytes, required},
+    ptr::bytes,
     reason::{self, During, Failure, Phase},
     state::Handle,
 };
@@ -43,8 +43,8 @@ pub unsafe extern "C-unwind" fn RTMP_OpenStream(r: *mut RTMP, name: *const AVal)
         // section.
         let (handle, name) = unsafe {
             reason::about(r)?;
-            let name = aval_bytes(required(name, "name is NULL")?);
-            (Handle::connected(r).during(Phase::SENDING)?, name)
+            let name = Text::new(name, "name is NULL")?;
+            (Handle::connected(r).during(Phase::SENDING)?, name.bytes())
         };
         let stream = handle.open_stream(name).map_err(|error| handle.failure(error, PUBLISH))?;
         Ok(stream as c_int)

@@ -1,7 +1,5 @@
 //! Hashes of SWF files, for servers that want to see one.
 
-use std::{ffi::CStr, ptr};
-
 use libc::{c_char, c_int, c_uchar, c_uint};
 use rtmp_core::{
     error::{Error, Result},
@@ -13,15 +11,16 @@ use super::RTMP_SWF_HASHLEN;
 use crate::{
     boundary::{Kind, boundary},
     globals,
+    ptr::{Out, c_string},
     tls::trust,
 };
 
 /// Computes the length and the hash of the uncompressed SWF file at `url`, for SWF verification. It stores them in
 /// `*size` and in the `RTMP_SWF_HASHLEN` bytes at `hash`.
 ///
-/// The hashes are cached in the file `.swfinfo` in the directory `HOME`. The server is asked again after `age` days; 0
-/// or less asks it now. A process with more rights than the user who started it, such as a set-uid program, has no
-/// cache. A file of more than 64 MiB is an error.
+/// The hashes are cached in the file `.swfinfo` in the directory `HOME`, or on Windows without that variable in
+/// `USERPROFILE`. The server is asked again after `age` days; 0 or less asks it now. A process with more rights than the
+/// user who started it, such as a set-uid program, has no cache. A file of more than 64 MiB is an error.
 ///
 /// Returns 0, or -1 if the file is not available. After a failed download `size` and `hash` contain the cached values,
 /// if there are any; otherwise they are unchanged.
@@ -37,18 +36,16 @@ pub unsafe extern "C-unwind" fn RTMP_HashSWF(
     age: c_int,
 ) -> c_int {
     boundary(Kind::Waits, -1, |errno| {
-        if url.is_null() || size.is_null() || hash.is_null() {
-            return Err(Error::Invalid("a null pointer for RTMP_HashSWF").into());
-        }
-        // SAFETY: `url` is not null, and so a NUL-terminated string, by the Safety section.
-        let result =
-            look_up(unsafe { CStr::from_ptr(url) }.to_bytes(), age, &TlsOptions::default(), &globals::USER);
+        const MISSING: &str = "a null pointer for RTMP_HashSWF";
+        // SAFETY: `url` is null or a NUL-terminated string, and the places are null or writable, by the Safety section.
+        let (url, size, hash) = unsafe {
+            let hash = hash.cast::<[u8; RTMP_SWF_HASHLEN]>();
+            (c_string(url, MISSING)?, Out::new(size, MISSING)?, Out::new(hash, MISSING)?)
+        };
+        let result = look_up(url, age, &TlsOptions::default(), &globals::USER);
         if let Some(swf) = result.swf {
-            // SAFETY: `size` and `hash` are not null, and so writable, by the Safety section.
-            unsafe {
-                size.write(swf.size);
-                ptr::copy_nonoverlapping(swf.hash.as_ptr(), hash, RTMP_SWF_HASHLEN);
-            }
+            size.write(swf.size);
+            hash.write(swf.hash);
         }
         Ok(match &result.failure {
             None => 0,
@@ -71,6 +68,8 @@ fn look_up(url: &[u8], age: c_int, tls: &TlsOptions, patience: &dyn Patience) ->
 
 #[cfg(test)]
 mod tests {
+    use std::ptr;
+
     use super::*;
 
     #[test]

@@ -206,9 +206,8 @@ impl Handle {
     unsafe fn open(r: *mut RTMP, has_to_be: bool) -> Result<Self> {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section; exported functions use the `RTMP` that they were called with.
-        let raw = unsafe { reason::about(r) }?;
-        // SAFETY: as above.
-        let rtmp = unsafe { Rtmp::from_non_null(raw) };
+        let rtmp = unsafe { reason::about(r) }?;
+        let raw = rtmp.as_non_null();
         let gate = Gate::of(rtmp);
         defaults::initialise_zeroed(rtmp);
         single_thread::ask();

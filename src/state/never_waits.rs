@@ -34,18 +34,15 @@ impl Handle {
         let mut core = self.core();
         let progress = core.progress.get_or_insert_default();
         let result = look(progress);
-        let mut is_noted = progress.opening.is_some() || progress.send_error.is_some();
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        {
-            is_noted |= progress.descriptor.is_some();
-        }
+        let is_noted =
+            progress.opening.is_some() || progress.send_error.is_some() || progress.has_descriptor();
         self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
         self.private.noted.store(is_noted, Ordering::Relaxed);
         result
     }
 
-    /// Whether a call has to continue something, to report an error of sending, or to update the session's descriptor. Most calls only read this, so that a server
-    /// with many sessions touches less memory.
+    /// Whether a call has to continue something, to report an error of sending, or to update the session's descriptor. Most
+    /// calls only read this, so that a server with many sessions touches less memory.
     pub(crate) fn has_noted(&self) -> bool {
         self.private.noted.load(Ordering::Relaxed)
     }

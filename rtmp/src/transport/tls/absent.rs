@@ -18,7 +18,7 @@ pub(crate) struct Machine {
 
 /// Records to be sent to the socket, of which there are none.
 #[derive(Default)]
-pub(crate) struct Outgoing;
+pub(crate) struct Outgoing {}
 
 /// The bytes that can be read without waiting.
 #[expect(dead_code, reason = "a machine would make these values")]
@@ -87,4 +87,4 @@ impl Outgoing {
 }
 
 pub(crate) const BLOCK_LEN: usize = 0;
-pub(crate) const BATCH_LEN: usize = 0;
+pub(crate) const BATCH_LEN: usize = 1;
