@@ -32,7 +32,7 @@ pub(crate) struct Wishes<'h> {
     rtmp: Rtmp<'h>,
     calls: CallArray<'h>,
     /// The peer's notices, for a program that receives them.
-    notices: Option<Vec<Notice>>,
+    notices: Option<&'h mut Vec<Notice>>,
 }
 
 impl Application for Wishes<'_> {
@@ -94,17 +94,11 @@ impl Handle {
         session: &mut Session<Body>,
         step: impl FnOnce(&mut Session<Body>, &mut Wishes<'_>) -> R,
     ) -> R {
-        let rtmp = self.rtmp();
-        session.set_descriptor(self.descriptor());
-        let before = load_all(rtmp);
-        session.state = before;
-        let notices = self.wants_events().then(Vec::new);
-        let mut wishes = Wishes { rtmp, calls: CallArray::new(rtmp), notices };
-        let result = step(session, &mut wishes);
-        if let Some(notices) = wishes.notices {
+        let mut notices = self.wants_events().then(Vec::new);
+        let result = run(self.rtmp(), session, notices.as_mut(), step);
+        if let Some(notices) = notices {
             self.keep_notices(notices);
         }
-        store_all(rtmp, &before, &session.state);
         result
     }
 
@@ -158,6 +152,23 @@ impl Handle {
         }
         patience.deadline().left().map(drop).inspect_err(|_| self.sb().set_timed_out(true))
     }
+}
+
+/// Runs a step with the values of the struct's fields, and stores the values that it has changed. `notices` receives the peer's
+/// notices, if the program receives them.
+pub(crate) fn run<'h, R>(
+    rtmp: Rtmp<'h>,
+    session: &mut Session<Body>,
+    notices: Option<&'h mut Vec<Notice>>,
+    step: impl FnOnce(&mut Session<Body>, &mut Wishes<'h>) -> R,
+) -> R {
+    session.set_descriptor(Some(field!(rtmp, m_sb.sb_socket).get()));
+    let before = load_all(rtmp);
+    session.state = before;
+    let mut wishes = Wishes { rtmp, calls: CallArray::new(rtmp), notices };
+    let result = step(session, &mut wishes);
+    store_all(rtmp, &before, &session.state);
+    result
 }
 
 /// [`load`] as one function for all kinds of steps, which is not inlined.

@@ -93,16 +93,17 @@ pub(crate) struct Leaving {
     pub(crate) until: Instant,
 }
 
-/// The other state that a session which does not wait keeps between calls.
+/// The other state that a session which does not wait keeps between calls. What is rare is in boxes: with thousands of sessions,
+/// each message costs as many cache misses as it touches lines here.
 #[derive(Default)]
 pub(crate) struct Progress {
     pub(crate) opening: Option<Box<Opening>>,
     /// Why a step could not make a connection, for the call that has begun it.
-    pub(crate) opening_failure: Option<(What, Failure)>,
+    pub(crate) opening_failure: Option<Box<(What, Failure)>>,
     /// Whether `RTMP_ConnectStream` waits for the stream, and the deadline of the next answer.
     pub(crate) starting: Option<Deadline>,
     /// Why a step stopped waiting for the stream of a connection that is still open, for `RTMP_ConnectStream`.
-    pub(crate) starting_failure: Option<Error>,
+    pub(crate) starting_failure: Option<Box<Error>>,
     /// Whether `RTMP_ReconnectStream` has asked for that stream: its next call continues.
     pub(crate) reconnecting: bool,
     pub(crate) leaving: Vec<Leaving>,
@@ -123,8 +124,8 @@ pub(crate) struct Progress {
     /// Whether `RTMP_Step` has reported bytes for a call that reads, and no call has read since.
     pub(crate) told: bool,
     /// An error of receiving or sending that a step has stored, for the call that it concerns.
-    pub(crate) receive_error: Option<Error>,
-    pub(crate) send_error: Option<Error>,
+    pub(crate) receive_error: Option<Box<Error>>,
+    pub(crate) send_error: Option<Box<Error>>,
     /// Whether `RTMP_Close` was called, and no step since has reported that everything is closed.
     pub(crate) closing: bool,
     /// Whether a connection was lost since the program began one.
@@ -133,7 +134,7 @@ pub(crate) struct Progress {
     pub(crate) toggled: Option<Instant>,
     /// One descriptor that replaces all others, if the program uses it.
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    pub(crate) descriptor: Option<Descriptor>,
+    pub(crate) descriptor: Option<Box<Descriptor>>,
 }
 
 /// Whether a call that reads would find something.
@@ -154,6 +155,20 @@ impl Progress {
         if !self.is_opening() {
             self.opening = None;
         }
+    }
+
+    /// A call reads, and so processes what a step has reported.
+    pub(crate) fn note_reading(&mut self) {
+        self.use_connection();
+        self.told = false;
+        if self.input == Input::Some {
+            self.input = Input::Maybe;
+        }
+    }
+
+    /// A call has found something for the program.
+    pub(crate) fn note_found(&mut self) {
+        (self.flooded_since, self.assumed_empty) = (None, false);
     }
 
     /// Whether the program uses one descriptor for the session.

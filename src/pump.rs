@@ -73,7 +73,7 @@ impl<'h> Reading<'h> {
     pub(crate) fn next_media(&mut self) -> Result<(Outcome, Message<Body>)> {
         let handle = self.handle;
         handle.note_reading();
-        handle.core().session.begin_receiving();
+        handle.step(|session, _| session.begin_receiving());
         loop {
             if !handle.is_open() {
                 return Err(Error::Closed);
@@ -144,7 +144,7 @@ impl Handle {
     pub(crate) fn receive_chunk(&self) -> Result<Chunk<Body>> {
         self.note_reading();
         let mut reading = Reading::new(self);
-        self.core().session.begin_receiving();
+        self.step(|session, _| session.begin_receiving());
         loop {
             let received =
                 self.receiving_step(|session, wishes, input| match session.receive_chunk(wishes, input) {
@@ -198,7 +198,7 @@ impl Handle {
         }
         let (limit, failure) =
             self.progress(|progress| (progress.starting.take(), progress.starting_failure.take()));
-        failure.map_or(Ok(limit), Err)
+        failure.map_or(Ok(limit), |failure| Err(*failure))
     }
 
     fn wait_for_stream(&self) -> Result<()> {

@@ -18,7 +18,7 @@ use crate::{
     carrier::Carrier,
     fields::load,
     globals,
-    progress::Input,
+    progress::{Input, Progress},
     rtmp::{
         direct,
         receive_buffer::{self, ReceiveBuffer},
@@ -97,7 +97,7 @@ impl Handle {
     /// Also fails with a stored error of a step.
     fn prepare_to_receive(&self) -> Result<()> {
         if let Some(error) = self.progress(|progress| progress.receive_error.take()) {
-            return Err(error);
+            return Err(*error);
         }
         let (receives, time) = self.count_receive(Instant::now());
         if receives > MAX_RECEIVES || time > MAX_TIME {
@@ -131,18 +131,12 @@ impl Handle {
 
     /// Notes that a call has found something for the program.
     pub(crate) fn note_found(&self) {
-        self.progress_if_any(|progress| (progress.flooded_since, progress.assumed_empty) = (None, false));
+        self.progress_if_any(Progress::note_found);
     }
 
     /// Notes that a call reads, and so processes what a step has reported.
     pub(crate) fn note_reading(&self) {
-        self.progress_if_any(|progress| {
-            progress.use_connection();
-            progress.told = false;
-            if progress.input == Input::Some {
-                progress.input = Input::Maybe;
-            }
-        });
+        self.progress_if_any(Progress::note_reading);
     }
 
     /// Notes the result of a receive without waiting, or that the time of a wait has passed.

@@ -171,7 +171,11 @@ impl Handle {
             self.flush_to_hook(&carrier)
         } else {
             let mut core = self.core();
-            send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]))
+            let result = send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]));
+            if !self.is_bare() {
+                self.note_bare(&core, &carrier);
+            }
+            result
         };
         if result.is_err() {
             self.core().session.take_unsent(true, &mut Vec::new());
@@ -225,7 +229,7 @@ impl Handle {
 
     /// Fails with the send error that a step has stored.
     fn meet_send_error(&self) -> Result<()> {
-        self.progress(|progress| progress.send_error.take()).map_or(Ok(()), Err)
+        self.progress(|progress| progress.send_error.take()).map_or(Ok(()), |error| Err(*error))
     }
 
     /// Notes how much a session that does not wait has sent, and whether more is waiting.
@@ -262,7 +266,7 @@ impl Handle {
                 progress.send_error.take()
             });
             if let Some(error) = failed {
-                return Err(error);
+                return Err(*error);
             }
         }
         if self.unsent() == 0 {

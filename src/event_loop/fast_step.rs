@@ -1,11 +1,15 @@
-//! The fast path of a step: a session that streams, has nothing to send, and whose link only passes bytes to the socket.
+//! The fast path of a step, and of the questions what to wait for: a session that streams, has nothing to send, and whose link
+//! only passes bytes to the socket.
 //!
 //! This is an exception to the one way of `RTMP_Step`, for programs with thousands of sessions, and
 //! for servers that wake up for each message. What a step costs there is the memory that it touches, its own code included: the
 //! general path looks at the link and takes a dozen locks. Anything unusual goes to the general path, which starts from the
 //! beginning.
 
-use std::{io, time::Instant};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use libc::c_int;
 
@@ -27,13 +31,76 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`.
 #[inline(always)]
 pub(super) unsafe fn step(r: *mut RTMP) -> Option<c_int> {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let r = unsafe { Rtmp::new(r) }?;
+    look(r, |held, inbox, progress, _| {
+        match (progress.input, inbox.extent().1 > 0) {
+            (Input::Some, _) => progress.drained = false,
+            (Input::Maybe, true) => (progress.drained, progress.input) = (false, Input::Some),
+            (Input::None, true) => return None,
+            (_, false) => receive(held, inbox, progress)?,
+        }
+        progress.told = progress.input == Input::Some;
+        let mut bits = CONNECTED | WRITABLE | FLUSHED;
+        if field!(r, m_bPlaying).get() != 0 {
+            bits |= STREAMING;
+        }
+        if progress.told {
+            bits |= READABLE;
+        }
+        Some(bits)
+    })
+}
+
+/// As `RTMP_GetPollTimeout`; `None` if the general path has to do it.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[inline(always)]
+pub(super) unsafe fn left(r: *mut RTMP) -> Option<Option<Duration>> {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let r = unsafe { Rtmp::new(r) }?;
+    look(r, |held, inbox, progress, _| {
+        if progress.toggled.is_some() {
+            return None;
+        }
+        let now = Instant::now();
+        if progress.input == Input::Maybe && progress.drained && inbox.extent().1 == 0 {
+            // As in the general path.
+            progress.input = Input::None;
+            progress.silent_since.get_or_insert(now);
+        }
+        let moment = match progress.input {
+            Input::None => progress.silence_ends(held.timeout()),
+            Input::Maybe => Some(now),
+            Input::Some => (!progress.told).then_some(now),
+        };
+        Some(moment.map(|moment| moment.saturating_duration_since(now)))
+    })
+}
+
+/// Whether a session waits for its socket to become readable; `None` if the general path has to find that out.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`.
+#[inline(always)]
+pub(super) unsafe fn waits_for_input(r: *mut RTMP) -> Option<(c_int, bool)> {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let r = unsafe { Rtmp::new(r) }?;
+    look(r, |_, _, progress, socket| Some((socket, progress.input != Input::Some)))
+}
+
+/// Runs `work` with a session that has nothing to send, and nothing to continue or to report.
+#[inline(always)]
+fn look<T>(
+    r: Rtmp<'_>,
+    work: impl FnOnce(&Held<'_>, &mut Inbox<'_>, &mut Progress, c_int) -> Option<T>,
+) -> Option<T> {
     if globals::logs_debug() || reason::is_reporting() || reason::has_followers() {
         return None;
     }
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let r = unsafe { Rtmp::new(r) }?;
     let held = Held::of(r)?;
     if !held.never_waits() || held.is_hooked() {
         return None;
@@ -53,21 +120,7 @@ pub(super) unsafe fn step(r: *mut RTMP) -> Option<c_int> {
     }
     // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
     let mut inbox = unsafe { Inbox::of(held.sb()) };
-    match (progress.input, inbox.extent().1 > 0) {
-        (Input::Some, _) => progress.drained = false,
-        (Input::Maybe, true) => (progress.drained, progress.input) = (false, Input::Some),
-        (Input::None, true) => return None,
-        (_, false) => receive(&held, &mut inbox, progress)?,
-    }
-    progress.told = progress.input == Input::Some;
-    let mut bits = CONNECTED | WRITABLE | FLUSHED;
-    if field!(r, m_bPlaying).get() != 0 {
-        bits |= STREAMING;
-    }
-    if progress.told {
-        bits |= READABLE;
-    }
-    Some(bits)
+    work(&held, &mut inbox, progress, field!(r, m_sb.sb_socket).get())
 }
 
 /// Whether calls have begun nothing that a step continues, and nothing has to be reported.
@@ -97,7 +150,7 @@ fn receive(held: &Held<'_>, inbox: &mut Inbox<'_>, progress: &mut Progress) -> O
                 && progress.silence_ends(held.timeout()).is_some_and(|end| end <= Instant::now())
         }
         Err(error) => {
-            (progress.drained, progress.receive_error) = (false, Some(error.into()));
+            (progress.drained, progress.receive_error) = (false, Some(Box::new(error.into())));
             true
         }
     };

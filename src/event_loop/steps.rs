@@ -106,6 +106,15 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
     };
     if !fds.is_null() || room == 0 {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+        if let Some((socket, waits)) = attempt(|| unsafe { fast_step::waits_for_input(r) }) {
+            if waits && room > 0 {
+                // SAFETY: `fds` is writable for `size` entries, by the Safety section, and is not null because that is more than
+                // 0.
+                unsafe { *fds = pollfd { fd: socket, events: POLLIN, revents: 0 } };
+            }
+            return waits.into();
+        }
+        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         if let Some(count) = unsafe { glance(r, fill) } {
             return count;
         }
@@ -147,12 +156,18 @@ unsafe fn glance<T>(r: *mut RTMP, look: impl FnOnce(&Handle) -> T) -> Option<T> 
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
-    let milliseconds = |handle: &Handle| {
-        left(handle).map_or(-1, |left| {
-            let rounded = left.as_nanos().div_ceil(1_000_000);
-            c_int::try_from(rounded).unwrap_or(c_int::MAX)
+    fn rounded(left: Option<Duration>) -> c_int {
+        left.map_or(-1, |left| {
+            let milliseconds = left.as_nanos().div_ceil(1_000_000);
+            c_int::try_from(milliseconds).unwrap_or(c_int::MAX)
         })
-    };
+    }
+
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    if let Some(left) = attempt(|| unsafe { fast_step::left(r) }) {
+        return rounded(left);
+    }
+    let milliseconds = |handle: &Handle| rounded(left(handle));
     // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
     if let Some(left) = unsafe { glance(r, milliseconds) } {
         return left;
@@ -201,13 +216,14 @@ fn descriptor(handle: &Handle) -> Result<c_int> {
         handle.progress(|progress| progress.descriptor = Some(descriptor));
     }
 
-    let number = handle.progress(|progress| progress.descriptor.as_ref().map(Descriptor::number));
+    let number =
+        handle.progress(|progress| progress.descriptor.as_ref().map(|descriptor| descriptor.number()));
     if let Some(number) = number {
         return Ok(number);
     }
     let descriptor = Descriptor::new()?;
     let number = descriptor.number();
-    handle.progress(|progress| progress.descriptor = Some(descriptor));
+    handle.progress(|progress| progress.descriptor = Some(Box::new(descriptor)));
     reason::follow_calls_with(follow);
     Ok(number)
 }
@@ -274,7 +290,7 @@ fn step_connection(handle: &Handle) {
             return fail(handle, error);
         }
         // Bytes that the peer sent before can still be read.
-        handle.progress(|progress| progress.send_error = Some(error));
+        handle.progress(|progress| progress.send_error = Some(Box::new(error)));
     }
     if let Err(error) = check_sending(handle, now) {
         return fail(handle, error);
@@ -285,7 +301,7 @@ fn step_connection(handle: &Handle) {
             Err(error) => {
                 let failure = handle.failure(error.reported(), Phase::Call);
                 tell(&failure);
-                let error = handle.is_open().then(|| failure.into_parts().0);
+                let error = handle.is_open().then(|| Box::new(failure.into_parts().0));
                 handle.progress(|progress| (progress.failed, progress.starting_failure) = (true, error));
             }
         }
@@ -329,7 +345,7 @@ fn step_input(handle: &Handle, carrier: &Carrier, now: Instant) {
     let timeout = handle.timeout();
     handle.progress(|progress| {
         if let Err(error) = received {
-            progress.receive_error = Some(if is_aborted { Error::Interrupted } else { error });
+            progress.receive_error = Some(Box::new(if is_aborted { Error::Interrupted } else { error }));
             progress.input = Input::Some;
         } else if is_aborted || progress.silence_ends(timeout).is_some_and(|end| end <= now) {
             progress.input = Input::Some;

@@ -8,6 +8,7 @@ pub(crate) mod direct;
 pub mod error;
 mod extras;
 mod fast_read;
+mod fast_receive;
 mod fast_write;
 pub mod io;
 pub mod lifecycle;

@@ -319,10 +319,10 @@ impl Handle {
             return Ok(());
         }
         let (begun, failed) = self.progress(|progress| {
-            (progress.opening.take(), progress.opening_failure.take().filter(|(begun, _)| *begun == what))
+            (progress.opening.take(), progress.opening_failure.take().filter(|failure| failure.0 == what))
         });
-        if let Some((_, failure)) = failed {
-            return Err(failure);
+        if let Some(failure) = failed {
+            return Err(failure.1);
         }
         let opening = match begun.filter(|opening| opening.what == what) {
             Some(opening) => opening,
@@ -356,7 +356,9 @@ impl Handle {
             Err(failure) => {
                 failure.log();
                 failure.keep();
-                self.progress(|progress| progress.opening_failure = Some((what, failure.reported())));
+                self.progress(|progress| {
+                    progress.opening_failure = Some(Box::new((what, failure.reported())))
+                });
                 Ok(true)
             }
         }

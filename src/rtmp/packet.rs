@@ -11,7 +11,7 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMPChunk, RTMPPacket, fast_read, fast_write,
+    RTMP, RTMPChunk, RTMPPacket, fast_read, fast_receive, fast_write,
     outgoing::{body_of, log_unsent, message_of, send_packet},
 };
 use crate::{
@@ -132,7 +132,24 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
     // Here, because a cancellation later would leak a body that the call returns.
     cancel::act();
-    let result = boundary(Kind::Session, FALSE, |_| {
+    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the Safety
+    // section.
+    let result = attempt_once(FALSE, || unsafe { fast_receive::read(r, packet, FALSE) });
+    // SAFETY: as above; the packet's `m_chunk` is null or points to an `RTMPChunk`.
+    let result = result.unwrap_or_else(|| unsafe { read_in_general(r, packet) });
+    if result == FALSE {
+        cancel::act();
+    }
+    result
+}
+
+/// The general path.
+///
+/// # Safety
+/// As for [`RTMP_ReadPacket`].
+#[inline(never)]
+unsafe fn read_in_general(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+    boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
         // by the Safety section.
         let packet = unsafe { required_mut(packet, "packet") }?;
@@ -154,24 +171,9 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
         if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
             show_chunk(shown, &handle, &chunk);
         }
-        packet.m_headerType = chunk.format;
-        packet.m_packetType = chunk.kind.0;
-        packet.m_hasAbsTimestamp = u8::from(chunk.format == 0);
-        packet.m_nChannel = chunk.chunk_stream as c_int;
-        packet.m_nTimeStamp = chunk.sent_timestamp;
-        packet.m_nInfoField2 = chunk.stream_id as i32;
-        packet.m_nBodySize = chunk.length;
-        packet.m_nBytesRead = chunk.received;
-        if let Some(message) = chunk.message {
-            packet.m_nTimeStamp = message.timestamp;
-            packet.m_body = message.body.into_raw();
-        }
+        fast_receive::show(packet, chunk);
         Ok(TRUE)
-    });
-    if result == FALSE {
-        cancel::act();
-    }
-    result
+    })
 }
 
 /// Fills in the caller's chunk.

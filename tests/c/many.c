@@ -2,6 +2,7 @@
  *
  *   many PLAYERS ROUNDS SIZE [stalled]   sessions that never wait, in one thread; with "stalled" the first player stops to read
  *   many PLAYERS ROUNDS SIZE blocking    the same with calls that wait, in one thread for each side
+ *   many PLAYERS ROUNDS SIZE sockets     the same bytes over sockets alone, without this library: what the system costs
  *
  * In each round every player is sent one message of SIZE bytes; when all are sent, they are received, so that both ways meet
  * the same memory in the same order. Prints one line of figures: CPU of both sides together, memory
@@ -14,6 +15,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -382,6 +384,58 @@ static void blocking(void)
     report("blocking", connecting, computing, grown, (long)(rounds - WARM_UP) * count);
 }
 
+/* One send and one receive for each message, as the sessions make them, with the same buffer. */
+static void sockets_alone(void)
+{
+    enum { HEADER = 8, BUFFER = 16384 };
+    static char buffer[BUFFER];
+    int *near = calloc((size_t)count, sizeof *near), on = 1;
+    int *far = calloc((size_t)count, sizeof *far);
+    long before = resident();
+    long long began = now(), computing = 0;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+    check(near && far && (poller = epoll_create1(EPOLL_CLOEXEC)) >= 0);
+    for (int i = 0; i < count; i++) {
+        struct epoll_event event = {.events = EPOLLIN, .data.fd = far[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        check(connect(far[i], (struct sockaddr *)&address, sizeof address) == 0);
+        check((near[i] = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC)) >= 0);
+        check(setsockopt(near[i], IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+        check(epoll_ctl(poller, EPOLL_CTL_ADD, far[i], &event) == 0);
+    }
+    long long connecting = now() - began;
+    long grown = resident() - before;
+    for (int round = 0; round < rounds; round++) {
+        if (round == WARM_UP)
+            computing = cpu();
+        for (int i = 0; i < count; i++) {
+            long long time = now();
+            memcpy(body, &time, sizeof time);
+            check(send(near[i], body, (size_t)size + HEADER, MSG_DONTWAIT | MSG_NOSIGNAL) == size + HEADER);
+        }
+        while (arrived < (long)count * (round + 1)) {
+            struct epoll_event events[EVENTS];
+            int found = epoll_wait(poller, events, EVENTS, SWEEP_MS);
+            check(found >= 0 || errno == EINTR);
+            for (int i = 0; i < found; i++) {
+                long long sent;
+                check(recv(events[i].data.fd, buffer, sizeof buffer, MSG_DONTWAIT) == size + HEADER);
+                memcpy(&sent, buffer, sizeof sent);
+                arrived++;
+                if (round >= WARM_UP)
+                    delays[delay_count++] = (unsigned)((now() - sent) / 1000);
+            }
+        }
+    }
+    computing = cpu() - computing;
+    report("sockets", connecting, computing, grown, (long)(rounds - WARM_UP) * count);
+    for (int i = 0; i < count; i++) {
+        close(near[i]);
+        close(far[i]);
+    }
+    free(near);
+    free(far);
+}
+
 static void release(struct end *end)
 {
     RTMP_Close(end->r);
@@ -412,9 +466,11 @@ int main(int argc, char **argv)
     listen_for_players();
     if (argc > 4 && strcmp(argv[4], "blocking") == 0)
         blocking();
+    else if (argc > 4 && strcmp(argv[4], "sockets") == 0)
+        sockets_alone();
     else
         never_waiting(argc > 4 && strcmp(argv[4], "stalled") == 0);
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && players[i].r; i++) {
         release(&players[i]);
         release(&guests[i]);
     }

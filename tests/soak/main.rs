@@ -66,12 +66,16 @@ fn sessions_through_a_bad_network() {
 fn thousands_of_sessions_on_one_thread() {
     let program = need!(Program::test_of_ours("many"));
     for (players, how) in [
+        ("5", "sockets"),
         ("5", "steps"),
         ("5", "blocking"),
+        ("50", "sockets"),
         ("50", "steps"),
         ("50", "blocking"),
+        ("500", "sockets"),
         ("500", "steps"),
         ("500", "blocking"),
+        ("5000", "sockets"),
         ("5000", "steps"),
         ("5000", "blocking"),
         ("5000", "stalled"),

@@ -1,0 +1,144 @@
+//! The fast path of `RTMP_ReadPacket`: a chunk that a session which never waits has already received.
+//!
+//! This is an exception to the one way of receiving, for programs with thousands of sessions and for `make bench ONLY=server`. A
+//! step has received the bytes, so a call for each chunk of 128 bytes does nothing but decode it. Anything unusual, and every
+//! call that finds another thread using the session, goes to the general path, which continues at the same position.
+
+use std::ptr;
+
+use libc::c_int;
+use rtmp_core::{
+    chunk::Chunk,
+    error::{Error, Result},
+};
+
+use super::{RTMP, RTMPPacket, sockbuf::Inbox};
+use crate::{
+    Errno, TRUE,
+    boundary::{Kind, boundary},
+    cancel::Shield,
+    connection::run,
+    globals,
+    log::Deferred,
+    memory::Body,
+    reason::{self, Phase},
+    state::{Core, Handle, Held},
+    valid::Rtmp,
+};
+
+/// Why a chunk was not returned, and the call that failed.
+struct Unread {
+    error: Error,
+    handle: Handle,
+}
+
+/// Stores the next chunk in `packet`, as `RTMP_ReadPacket`. Returns TRUE, or `failure` if the connection was lost.
+///
+/// # Safety
+/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
+#[inline(always)]
+pub(super) unsafe fn read(r: *mut RTMP, packet: *mut RTMPPacket, failure: c_int) -> Option<c_int> {
+    // SAFETY: both are null or point to valid objects, by the Safety section; only this call uses the packet.
+    let (r, packet) = unsafe { (Rtmp::new(r)?, packet.as_mut()?) };
+    // The general path copies the header of the chunk.
+    if !packet.m_chunk.is_null() {
+        return None;
+    }
+    match take(r)? {
+        Ok(chunk) => {
+            show(packet, chunk);
+            Some(TRUE)
+        }
+        Err(unread) => {
+            packet.m_body = ptr::null_mut();
+            Some(fail(r, *unread, failure))
+        }
+    }
+}
+
+/// Decodes the next chunk. `None` if it is not complete.
+#[inline(always)]
+fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Box<Unread>>> {
+    if globals::logs_debug() || reason::is_reporting() || reason::has_followers() {
+        return None;
+    }
+    let _errno = Errno::keep();
+    let _shield = Shield::begin();
+    // Log records are delivered after the locks below.
+    let _deferred = Deferred::begin();
+    let held = Held::of(r)?;
+    if !held.never_waits() || held.is_hooked() {
+        return None;
+    }
+    // SAFETY: the lock below ends before `held` does.
+    let outbox = unsafe { held.outbox() };
+    let mut core = outbox.try_lock()?;
+    let Core { session, receive_buffer, progress, .. } = &mut *core;
+    let progress = progress.as_deref_mut()?;
+    let is_plain =
+        receive_buffer.is_none() && progress.receive_error.is_none() && progress.starting.is_none();
+    // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
+    let mut inbox = unsafe { Inbox::of(held.sb()) };
+    if !is_plain || inbox.extent().1 == 0 {
+        return None;
+    }
+    session.begin_receiving();
+    let received = run(r, session, None, |session, wishes| session.receive_chunk(wishes, inbox.unread()));
+    // While the gate is held the session is there.
+    let handle = || held.handle();
+    let (used, chunk) = match received {
+        Ok(received) => received,
+        Err(error) => {
+            let handle = handle()?;
+            drop(core);
+            drop(held);
+            handle.give_up();
+            return Some(Err(Box::new(Unread { error, handle })));
+        }
+    };
+    inbox.consume(used);
+    let chunk = chunk?;
+    progress.note_reading();
+    progress.note_found();
+    if session.unsent().is_empty() {
+        return Some(Ok(chunk));
+    }
+    // An acknowledgement.
+    let handle = handle()?;
+    drop(core);
+    drop(held);
+    Some(match handle.answer() {
+        Ok(()) => Ok(chunk),
+        Err(error) => Err(Box::new(Unread { error, handle })),
+    })
+}
+
+/// Fills in the caller's packet.
+#[inline(always)]
+pub(super) fn show(packet: &mut RTMPPacket, chunk: Chunk<Body>) {
+    packet.m_headerType = chunk.format;
+    packet.m_packetType = chunk.kind.0;
+    packet.m_hasAbsTimestamp = u8::from(chunk.format == 0);
+    packet.m_nChannel = chunk.chunk_stream as c_int;
+    packet.m_nTimeStamp = chunk.sent_timestamp;
+    packet.m_nInfoField2 = chunk.stream_id as i32;
+    packet.m_nBodySize = chunk.length;
+    packet.m_nBytesRead = chunk.received;
+    packet.m_body = ptr::null_mut();
+    if let Some(message) = chunk.message {
+        packet.m_nTimeStamp = message.timestamp;
+        packet.m_body = message.body.into_raw();
+    }
+}
+
+/// Reports why the connection was closed.
+#[cold]
+#[inline(never)]
+fn fail(r: Rtmp<'_>, unread: Unread, failure: c_int) -> c_int {
+    boundary(Kind::Session, failure, |_| {
+        // SAFETY: `r` is an initialised `RTMP` until the call ends.
+        unsafe { reason::about(r.as_ptr()) }?;
+        let Unread { error, handle } = unread;
+        Err(handle.failure(error.reported(), Phase::Reading))
+    })
+}
