@@ -140,7 +140,6 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
 
 /// Reads into `out`; `None` if the stream failed before this call. `failure` is a failure that is already known. `errno` has
 /// the reason why nothing was read.
-/// why nothing was read.
 fn read(
     handle: &Handle,
     out: &mut [MaybeUninit<u8>],
@@ -246,8 +245,11 @@ fn read(
                 // curl would treat 0 as the end of the stream.
                 let failed = polls && matches!(error, Error::TimedOut);
                 let ending = if failed { Ending::Error } else { Ending::Eof };
+                let next = step(handle, |core, state| match error {
+                    Error::TimedOut => core.stream.time_out(&mut call, state, ending),
+                    _ => core.stream.end(&mut call, state, ending),
+                });
                 why = Some(error);
-                let next = step(handle, |core, state| core.stream.end(&mut call, state, ending));
                 if failed && next == Step::Done(0) { Step::Failed } else { next }
             }
         };

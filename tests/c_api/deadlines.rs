@@ -335,7 +335,8 @@ fn timeout_inside_a_message_loses_no_bytes() {
     let site = need!(Site::open());
     let mut cases = Vec::new();
     for protocol in PROTOCOLS {
-        for after in [20_000, 100_003, 250_001] {
+        // The first is in one of the first messages over some protocols, where RTMP_Read holds back what it has.
+        for after in [14_100, 20_000, 100_003, 250_001] {
             cases.push((protocol, after));
         }
     }

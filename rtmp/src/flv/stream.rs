@@ -266,6 +266,19 @@ impl<B: Body> Stream<B> {
         }
     }
 
+    /// Ends the call because no message comes in time. The program may read on after it has reset the status, so messages held
+    /// back for the header are kept.
+    pub fn time_out<T: Place>(
+        &mut self,
+        call: &mut Call<'_, T>,
+        state: &mut ReadState<'_>,
+        ending: Ending,
+    ) -> Step {
+        state.status = ending.status();
+        self.suspended = call.phase == Phase::Header;
+        if self.suspended { over(ending) } else { Step::Done(call.written) }
+    }
+
     /// Suspends a call because a message does not come in time, and returns how many bytes were written. Messages held back for
     /// the header are kept for the next call, which [`Self::end`] would prevent.
     pub fn suspend<T>(&mut self, call: Call<'_, T>) -> usize {
@@ -534,6 +547,30 @@ mod tests {
         }
         assert_eq!(all.len(), 13 + 4 * 15 + 2 + 3 + 4 + 5);
         assert_eq!(state.status, 0);
+    }
+
+    #[test]
+    fn timeout_loses_nothing_before_the_header_or_after() {
+        let (mut stream, mut state) = (Stream::<Vec<u8>>::default(), ReadState::default());
+        let mut all: Vec<u8> = Vec::new();
+        for (kind, timestamp, mut body) in [audio(0, 2), audio(0, 3), audio(20, 4), audio(40, 5)] {
+            for is_late in [true, false] {
+                let mut out = [0; 4096];
+                let mut call = Call::new(&mut out);
+                let mut step = stream.begin(&mut call, &mut state);
+                if !is_late && step == Step::NeedMessage {
+                    step = stream.message(&mut call, &mut state, kind, timestamp, &mut body, false);
+                }
+                if step == Step::NeedMessage {
+                    step = stream.time_out(&mut call, &mut state, Ending::Eof);
+                    assert_eq!(state.status, Ending::Eof.status());
+                    state.status = 0;
+                }
+                let Step::Done(count) = step else { panic!("{step:?}") };
+                all.extend(&out[..count]);
+            }
+        }
+        assert_eq!(all.len(), 13 + 4 * 15 + 2 + 3 + 4 + 5);
     }
 
     #[test]
