@@ -103,8 +103,12 @@ fn build<const N: usize>(directory: &TempDir, programs: [&str; N]) -> Option<[Pa
     let archive = target.join(host).join("debug/librtmp.a");
 
     let symbols = output(Command::new(nm).arg("--undefined-only").arg(&archive));
-    let is_lock = |name: &&str| name.contains("5mutex5futex") && name.contains("lock_contended");
-    let Some(lock) = symbols.lines().filter_map(|line| line.split_whitespace().last()).find(is_lock) else {
+    let find = |module: &str, name: &str| {
+        let mut symbols = symbols.lines().filter_map(|line| line.split_whitespace().last());
+        symbols.find(|symbol| symbol.contains(module) && symbol.contains(name))
+    };
+    let (Some(lock), Some(wait)) = (find("5mutex5futex", "lock_contended"), find("7condvar5futex", "4wait"))
+    else {
         require::missing("a standard library whose locks this test knows");
         return None;
     };
@@ -115,13 +119,14 @@ fn build<const N: usize>(directory: &TempDir, programs: [&str; N]) -> Option<[Pa
         output(command.args(program::include_arguments()).arg(package().join("tests/c").join(source)));
         object
     };
-    let locks = object("tsan_locks.c", &[format!("-DLOCK_CONTENDED={lock}")]);
+    let names = [format!("-DLOCK_CONTENDED={lock}"), format!("-DCONDVAR_WAIT={wait}")];
+    let locks = object("tsan_locks.c", &names);
     Some(programs.map(|name| {
         let program = object(&format!("{name}.c"), &["-fsanitize=thread".to_owned(), "-DLINKED".to_owned()]);
         let binary = directory.join(name);
         let mut link = Command::new(&compiler);
         link.arg("-o").arg(&binary).arg(program).arg(&locks);
-        link.arg(format!("-Wl,--wrap={lock}")).arg(&archive);
+        link.args([lock, wait].map(|name| format!("-Wl,--wrap={name}"))).arg(&archive);
         link.arg("-Wl,--whole-archive").arg(&runtime).arg("-Wl,--no-whole-archive");
         output(link.args(["-lpthread", "-ldl", "-lm", "-lrt"]));
         binary
