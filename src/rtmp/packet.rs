@@ -220,7 +220,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
     // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body
     // is null or readable for `m_nBodySize` bytes, by the Safety section.
     let sent = attempt_once(FALSE, || unsafe { fast_write::send(r, packet, queue != 0, FALSE) });
-    // SAFETY: as above.
+    // SAFETY: `r` and `packet` are null or valid, and the body is readable for its size, by the Safety section.
     let sent = sent.unwrap_or_else(|| unsafe { send_in_general(r, packet, queue != 0) });
     cancel::act();
     sent
@@ -274,7 +274,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
     // SAFETY: `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is
     // null or readable for `c_chunkSize` bytes, by the Safety section.
     let sent = attempt_once(FALSE, || unsafe { fast_write::send_chunk(r, chunk, FALSE) });
-    // SAFETY: as above.
+    // SAFETY: `r` and `chunk` are null or valid, and the payload is readable for its size, by the Safety section.
     let sent = sent.unwrap_or_else(|| unsafe { send_chunk_in_general(r, chunk) });
     cancel::act();
     sent

@@ -256,14 +256,11 @@ impl<B: Body> Stream<B> {
         state: &mut ReadState<'_>,
         ending: Ending,
     ) -> Step {
-        state.status = ending.status();
-        match call.phase {
-            Phase::Header => {
-                self.clear();
-                over(ending)
-            }
-            Phase::Tags => Step::Done(call.written),
+        let step = self.time_out(call, state, ending);
+        if call.phase == Phase::Header {
+            self.clear();
         }
+        step
     }
 
     /// Ends the call because no message comes in time. The program may read on after it has reset the status, so messages held
