@@ -117,7 +117,6 @@ pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_
     if passage.queue().session.is_encrypted() {
         return None;
     }
-    passage.queue().session.count_sent(len);
     let header: [u8; RTMP_MAX_HEADER_SIZE] = chunk.c_header.map(|byte| byte as u8);
     let pieces = [&header[..chunk.c_headerSize as usize], payload];
     // The system has less to do for one piece.
@@ -126,7 +125,9 @@ pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_
     } else {
         held.sb().send_now(&pieces.map(IoSlice::new))
     };
-    let queued = keep_rest(&held, &mut passage, || pieces.into_iter(), len, first?)?;
+    let first = first?;
+    passage.queue().session.count_sent(len);
+    let queued = keep_rest(&held, &mut passage, || pieces.into_iter(), len, first)?;
     drop(passage);
     drop(held);
     Some(queued.map_or_else(|unsent| fail_chunk(r, *unsent, failure), |()| TRUE))

@@ -556,7 +556,7 @@ mod tests {
         read_late(|stream, mut call, state| {
             let step = stream.time_out(&mut call, state, Ending::Eof);
             assert_eq!(state.status, Ending::Eof.status());
-            // What a program does that reads on.
+            // A program resets it to read on.
             state.status = 0;
             let Step::Done(count) = step else { panic!("{step:?}") };
             count
