@@ -60,13 +60,14 @@ fn number(socket: RawFd) -> c_int {
     socket as c_int
 }
 
+/// The number of a socket of C for the system.
 #[cfg(unix)]
-fn raw(socket: c_int) -> RawFd {
+pub(crate) fn raw(socket: c_int) -> RawFd {
     socket
 }
 // Sign-extended, as in programs that compare with INVALID_SOCKET.
 #[cfg(windows)]
-fn raw(socket: c_int) -> RawFd {
+pub(crate) fn raw(socket: c_int) -> RawFd {
     socket as RawFd
 }
 

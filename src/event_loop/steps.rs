@@ -22,7 +22,7 @@ use crate::{
     progress::{Input, Stage},
     reason::{self, Failure, Phase},
     rtmp::{RTMP, close::step_leaving},
-    socket::{POLLIN, POLLOUT, pollfd},
+    socket::{POLLIN, POLLOUT, pollfd, raw},
     state::Handle,
     valid::field,
 };
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
             if waits && room > 0 {
                 // SAFETY: `fds` is writable for `size` entries, by the Safety section, and is not null because that is more than
                 // 0.
-                unsafe { *fds = pollfd { fd: socket, events: POLLIN, revents: 0 } };
+                unsafe { *fds = pollfd { fd: raw(socket), events: POLLIN, revents: 0 } };
             }
             return waits.into();
         }
