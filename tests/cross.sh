@@ -19,7 +19,7 @@ export CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0
 
 # name | target of Rust | C compiler | runner | packages
 targets="windows|x86_64-pc-windows-gnu|x86_64-w64-mingw32-gcc|wine|gcc-mingw-w64-x86-64-win32 mingw-w64-x86-64-dev wine64 wine
-windows32|i686-pc-windows-gnu|i686-w64-mingw32-gcc|wine32|gcc-mingw-w64-i686-win32 mingw-w64-i686-dev mmdebstrap
+windows32|i686-pc-windows-gnu|i686-w64-mingw32-gcc|wine32|gcc-mingw-w64-i686-win32 mingw-w64-i686-dev mmdebstrap arch-test
 i386|i686-unknown-linux-gnu|i686-linux-gnu-gcc|qemu-i386 -L /usr/i686-linux-gnu|gcc-i686-linux-gnu libc6-dev-i386-cross qemu-user
 arm64|aarch64-unknown-linux-gnu|aarch64-linux-gnu-gcc|qemu-aarch64 -L /usr/aarch64-linux-gnu|gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 armhf|armv7-unknown-linux-gnueabihf|arm-linux-gnueabihf-gcc|qemu-arm -L /usr/arm-linux-gnueabihf|gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user
@@ -144,7 +144,7 @@ run_target() (
 		if [ "$runner" = wine32 ]; then
 			root=${WINE32_ROOT:-$target/wine32}
 			if [ "$(id -u)" != 0 ] || ! "$PWD/tests/cross/wine32.sh" "$root" >"$target/wine32.log" 2>&1; then
-				leave_out "$name: its tests, which need root and mmdebstrap"
+				leave_out "$name: its tests, which need root, mmdebstrap and arch-test"
 				return
 			fi
 			runner="$PWD/tests/cross/wine32.sh $root"
