@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds the library for other systems and runs what this one can: unit tests, vectors, layouts and sessions under qemu and
-# Wine, and type checks where nothing can be linked. Arguments: some of the names below; without any, all of them. Says at the
-# end what could not be done, and why. Needs the packages named below (Debian), and rustup for the targets' standard libraries;
-# it builds the one of a target for which rustup has none from the component rust-src. What a target has built is removed
-# afterwards, unless KEEP=1.
+# Wine, and type checks where nothing can be linked. Arguments: some of the names below, or `types` for all type checks, which
+# `make test` does; without any, all of them. Says at the end what could not be done, and why. Needs the packages named below
+# (Debian), and rustup for the targets' standard libraries; it builds the one of a target for which rustup has none from the
+# component rust-src. What a target has built is removed afterwards, unless KEEP=1.
 #
 # Two targets at a time (LANES): while one waits for its emulator, cargo builds for the other. What a target has printed is shown
 # when it has ended, and is in target/cross/NAME.out.
@@ -28,7 +28,8 @@ armel|armv5te-unknown-linux-gnueabi|arm-linux-gnueabi-gcc|qemu-arm -L /usr/arm-l
 ppc64el|powerpc64le-unknown-linux-gnu|powerpc64le-linux-gnu-gcc|qemu-ppc64le -L /usr/powerpc64le-linux-gnu|gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross qemu-user
 riscv64|riscv64gc-unknown-linux-gnu|riscv64-linux-gnu-gcc|qemu-riscv64 -L /usr/riscv64-linux-gnu|gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user
 musl|x86_64-unknown-linux-musl|musl-gcc|-|musl-tools"
-checked="aarch64-apple-darwin aarch64-apple-ios aarch64-linux-android x86_64-unknown-freebsd x86_64-pc-windows-msvc"
+checked="aarch64-apple-darwin aarch64-apple-ios aarch64-linux-android armv7-linux-androideabi x86_64-unknown-freebsd
+	x86_64-pc-windows-msvc"
 
 leave_out() {
 	echo "    $1" >>"$target/left-out"
@@ -214,7 +215,7 @@ exec 8<&-
 
 stub_compiler
 for triple in $checked; do
-	case $wanted in "  " | *" $triple "*) ;; *) continue ;; esac
+	case $wanted in "  " | *" types "* | *" $triple "*) ;; *) continue ;; esac
 	has_target "$triple" || { leave_out "$triple: rustup target add $triple"; continue; }
 	under=$(echo "$triple" | tr - _)
 	export "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar"
