@@ -157,6 +157,11 @@ impl Progress {
         }
     }
 
+    /// Whether a call that reads has nothing to report, and no call waits for the stream.
+    pub(crate) fn lets_read(&self) -> bool {
+        self.receive_error.is_none() && self.starting.is_none()
+    }
+
     /// A call reads, and so processes what a step has reported.
     pub(crate) fn note_reading(&mut self) {
         self.use_connection();
