@@ -2,7 +2,11 @@
 
 use std::ffi::c_int;
 
-use rtmp::{amf::{AMFObject, access::*, decode::*, encode::AMF_Encode}, log::{RTMP_LOGCRIT, RTMP_LogSetLevel}};
+use rtmp::{
+    amf::{AMFObject, access::*, decode::*, encode::AMF_Encode},
+    log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    ptr::from_c as c,
+};
 use rtmp_core::{amf::{Properties, amf0, amf3}};
 
 use super::input;
@@ -31,7 +35,7 @@ pub fn run(data: &[u8]) {
     };
     assert_eq!(result, expected.map_or(-1, |used| used as c_int));
     // SAFETY: `object` was decoded, or stayed empty.
-    assert_eq!(unsafe { AMF_CountProp(object) } as usize, list.len());
+    assert_eq!(unsafe { AMF_CountProp(c(object)) } as usize, list.len());
 
     // Room that may be too little.
     let room = cuts.pieces(&[0; 5000]).first().map_or(0, |piece| piece.len());

@@ -12,17 +12,19 @@ use super::{
     view::{Object, Property},
     walk::{Step, Walk},
 };
-use crate::boundary::{Kind, boundary};
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::given,
+};
 
 /// Logs the properties of an object and everything inside it at level DEBUG.
 ///
 /// # Safety
 /// `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
+pub unsafe extern "C" fn AMF_Dump(obj: Option<Object<'_>>) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `obj` is null or an initialised object, by the Safety section; the log's callback must not change it.
-        let object = unsafe { Object::new(obj, "obj") }?;
+        let object = given(obj, "obj")?;
         if log_enabled!(Level::Debug) {
             dump(object, &mut |line| debug!("{line}"))?;
         }
@@ -35,11 +37,9 @@ pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
 /// # Safety
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
+pub unsafe extern "C" fn AMFProp_Dump(prop: Option<Property<'_>>) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `prop` is null or an initialised property, by the Safety section; the log's callback must not change
-        // it.
-        let property = unsafe { Property::new(prop, "prop") }?;
+        let property = given(prop, "prop")?;
         if !log_enabled!(Level::Debug) {
             return Ok(());
         }

@@ -241,12 +241,8 @@ pub unsafe extern "C" fn AMFProp_Encode(
 
 /// The properties of a list, as they follow the command object of `connect`. The encoder omits members that do not fit, so the
 /// buffer grows until the result no longer changes.
-///
-/// # Safety
-/// `list` is empty or a list of initialised properties.
-pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
-    // SAFETY: the list is empty or initialised, and stays, by the Safety section.
-    let properties = unsafe { Object::new(list, "list") }?.properties();
+pub(crate) fn encode_extras(list: Object<'_>) -> Result<Vec<u8>> {
+    let properties = list.properties();
     if properties.len() == 0 {
         return Ok(Vec::new());
     }
