@@ -215,28 +215,31 @@ fn encoded(vector: &Value, room: usize) -> (Option<usize>, Vec<u8>) {
             "AMF_EncodeInt32" => AMF_EncodeInt32(start, end, integer()),
             "AMF_EncodeBoolean" => AMF_EncodeBoolean(start, end, integer()),
             "AMF_EncodeNumber" => AMF_EncodeNumber(start, end, number()),
-            "AMF_EncodeString" => AMF_EncodeString(start, end, &texts.aval(&args["value"])),
-            "AMF_EncodeNamedString" => {
-                AMF_EncodeNamedString(start, end, &texts.aval(&args["name"]), &texts.aval(&args["value"]))
-            }
+            "AMF_EncodeString" => AMF_EncodeString(start, end, c(&texts.aval(&args["value"]))),
+            "AMF_EncodeNamedString" => AMF_EncodeNamedString(
+                start,
+                end,
+                c(&texts.aval(&args["name"])),
+                c(&texts.aval(&args["value"])),
+            ),
             "AMF_EncodeNamedNumber" => {
-                AMF_EncodeNamedNumber(start, end, &texts.aval(&args["name"]), number())
+                AMF_EncodeNamedNumber(start, end, c(&texts.aval(&args["name"])), number())
             }
             "AMF_EncodeNamedBoolean" => {
-                AMF_EncodeNamedBoolean(start, end, &texts.aval(&args["name"]), integer())
+                AMF_EncodeNamedBoolean(start, end, c(&texts.aval(&args["name"])), integer())
             }
             "AMFProp_Encode" => {
                 let mut property = texts.property(&args["prop"]);
-                let after = AMFProp_Encode(&mut property, start, end);
+                let after = AMFProp_Encode(c(&mut property), start, end);
                 AMFProp_Reset(&mut property);
                 after
             }
             "AMF_Encode" | "AMF_EncodeEcmaArray" | "AMF_EncodeArray" => {
                 let mut object = texts.object(&args["props"]);
                 let after = match function {
-                    "AMF_Encode" => AMF_Encode(&mut object, start, end),
-                    "AMF_EncodeEcmaArray" => AMF_EncodeEcmaArray(&mut object, start, end),
-                    _ => AMF_EncodeArray(&mut object, start, end),
+                    "AMF_Encode" => AMF_Encode(c(&mut object), start, end),
+                    "AMF_EncodeEcmaArray" => AMF_EncodeEcmaArray(c(&mut object), start, end),
+                    _ => AMF_EncodeArray(c(&mut object), start, end),
                 };
                 AMF_Reset(&mut object);
                 after

@@ -47,6 +47,24 @@ const ENHANCED: [&str; 9] = [
     "objectEncoding",
 ];
 
+type Restore = fn(&mut Settings, &Hidden);
+
+/// Options without a field, and how their values from before the text are restored.
+const HIDDEN: [(&str, Restore); 12] = [
+    ("nodelay", |now, before| now.local.delays = before.local.delays),
+    ("keepalive", |now, before| now.local.keep_alive = before.local.keep_alive),
+    ("bind", |now, before| now.local.bind.clone_from(&before.local.bind)),
+    ("ipv", |now, before| now.local.family = before.local.family),
+    ("tlsCert", |now, before| now.tls.certificate.clone_from(&before.tls.certificate)),
+    ("tlsKey", |now, before| now.tls.key.clone_from(&before.tls.key)),
+    ("tlsPin", |now, before| now.tls.pins.clone_from(&before.tls.pins)),
+    ("tlsVerify", |now, before| now.tls.verify = before.tls.verify),
+    ("tlsCA", |now, before| now.tls.ca_file.clone_from(&before.tls.ca_file)),
+    ("sendQueue", |now, before| now.tuning.queue_limit = before.tuning.queue_limit),
+    ("closeReset", |now, before| now.tuning.resets = before.tuning.resets),
+    ("data", |now, before| now.tuning.all_data = before.tuning.all_data),
+];
+
 /// Strings that can point into the text.
 pub(crate) const STRINGS: [(&str, Field); 14] = [
     ("", |link| field!(link, hostname)),
@@ -155,39 +173,12 @@ impl Origin {
         if let Some(handle) = Handle::of(r) {
             handle.change_settings(|settings| {
                 let Some(before) = settings.before_url.take() else { return };
-                let Hidden { local, tls, tuning, enhanced } = *before;
-                let keeps = |option| self.is_replaced(option);
-                if !ENHANCED.into_iter().any(keeps) {
-                    settings.enhanced = enhanced;
+                if !ENHANCED.into_iter().any(|option| self.is_replaced(option)) {
+                    settings.enhanced = before.enhanced.clone();
                 }
-                if !keeps("nodelay") {
-                    settings.local.delays = local.delays;
+                for (_, restore) in HIDDEN.iter().filter(|(option, _)| !self.is_replaced(option)) {
+                    restore(settings, &before);
                 }
-                if !keeps("keepalive") {
-                    settings.local.keep_alive = local.keep_alive;
-                }
-                if !keeps("tlsCert") {
-                    settings.tls.certificate = tls.certificate;
-                }
-                if !keeps("tlsKey") {
-                    settings.tls.key = tls.key;
-                }
-                if !keeps("tlsPin") {
-                    settings.tls.pins = tls.pins;
-                }
-                if !keeps("sendQueue") {
-                    settings.tuning.queue_limit = tuning.queue_limit;
-                }
-                if !keeps("closeReset") {
-                    settings.tuning.resets = tuning.resets;
-                }
-                if !keeps("data") {
-                    settings.tuning.all_data = tuning.all_data;
-                }
-                settings.local.bind = if keeps("bind") { settings.local.bind.take() } else { local.bind };
-                settings.local.family = if keeps("ipv") { settings.local.family } else { local.family };
-                settings.tls.verify = if keeps("tlsVerify") { settings.tls.verify } else { tls.verify };
-                settings.tls.ca_file = if keeps("tlsCA") { settings.tls.ca_file.take() } else { tls.ca_file };
             });
         }
         if is_texts_proxy { 0 } else { self.proxy }
