@@ -99,7 +99,7 @@ pub unsafe fn from_c<P: Parameter>(pointer: *const P::Target) -> Option<P> {
     unsafe { P::from_c(pointer) }
 }
 
-/// A place for a result. Its old contents are neither read nor dropped, so it need not be initialised. C passes it as a pointer.
+/// A place for a result, which is writable during the call. Its old contents are neither read nor dropped, so it need not be initialised. C passes it as a pointer.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Out<T>(NonNull<T>);
@@ -115,26 +115,20 @@ impl<T> Copy for Out<T> {}
 impl<T: Copy> Parameter for Out<T> {
     type Target = T;
 
+    #[inline]
     unsafe fn from_c(place: *const T) -> Option<Self> {
         NonNull::new(place.cast_mut()).map(Self)
     }
 }
 
 impl<T: Copy> Out<T> {
-    /// # Safety
-    /// `place` is null or writable until the result was used.
-    #[inline]
-    pub(crate) unsafe fn new(place: *mut T, name: &'static str) -> Result<Self> {
-        given(NonNull::new(place), name).map(Self)
-    }
-
     pub(crate) fn as_ptr(self) -> *mut T {
         self.0.as_ptr()
     }
 
     #[inline]
     pub(crate) fn write(&self, value: T) {
-        // SAFETY: the place is writable: see `new`.
+        // SAFETY: the place is writable.
         unsafe { self.0.write(value) }
     }
 }

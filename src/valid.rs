@@ -24,6 +24,7 @@ pub struct Valid<'a, T> {
 impl<T> Parameter for Valid<'_, T> {
     type Target = T;
 
+    #[inline]
     unsafe fn from_c(place: *const T) -> Option<Self> {
         // SAFETY: null, or as the type says, by the Safety section.
         unsafe { Self::new(place.cast_mut()) }

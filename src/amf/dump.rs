@@ -120,7 +120,10 @@ const LONGEST_NUMBER: usize = 320;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amf::{access::AMF_Reset, decode::AMF_Decode};
+    use crate::{
+        amf::{access::AMF_Reset, decode::AMF_Decode},
+        ptr::Parameter,
+    };
 
     /// The lines that librtmp logs for this data.
     #[test]
@@ -144,7 +147,7 @@ mod tests {
             let ret =
                 AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
             assert_eq!(usize::try_from(ret), Ok(input.len()));
-            dump(Object::new(&object, "object").unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
+            dump(Object::from_c(&object).unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
             AMF_Reset(&mut object);
         }
         let expected = [
@@ -177,7 +180,7 @@ mod tests {
         let mut property = AMFObjectProperty::INVALID;
         let show = |property: &AMFObjectProperty| {
             // SAFETY: the name and the value above outlive the call.
-            line(unsafe { Property::new(property, "property") }.unwrap())
+            line(unsafe { Property::from_c(property) }.unwrap())
         };
         assert_eq!(show(&property), "Property: INVALID");
         property.p_name = AVal { av_val: name.as_ptr().cast_mut().cast(), av_len: 30 };

@@ -3,11 +3,9 @@
 
 use std::{marker::PhantomData, ops::Deref, ptr::NonNull, slice};
 
-use rtmp_core::error::Result;
-
 use super::{list::properties, types::*};
 use crate::{
-    ptr::{Parameter, aval_bytes, given, items},
+    ptr::{Parameter, aval_bytes, items},
     valid::Valid,
 };
 
@@ -32,17 +30,10 @@ pub type Bytes<'a, const N: usize> = In<'a, [u8; N]>;
 pub type Property<'a> = In<'a, AMFObjectProperty>;
 
 impl<'a, T> In<'a, T> {
-    /// # Safety
-    /// `place` is null or points to a `T` that is valid as the type says. Nothing writes or frees any of it for `'a`.
-    #[inline]
-    pub(crate) unsafe fn new(place: *const T, name: &'static str) -> Result<Self> {
-        given(NonNull::new(place.cast_mut()), name).map(|place| Self { place, stays: PhantomData })
-    }
-
-    /// As [`Self::new`], for a field.
+    /// A field of a struct.
     ///
     /// # Safety
-    /// As for [`Self::new`].
+    /// It is valid as the type says, and nothing writes or frees any of it for `'a`.
     pub(crate) unsafe fn of(valid: Valid<'a, T>) -> Self {
         Self { place: valid.as_non_null(), stays: PhantomData }
     }
@@ -60,14 +51,14 @@ impl<'a, T> In<'a, T> {
 
     #[inline]
     fn get(self) -> &'a T {
-        // SAFETY: the value is initialised and stays as it is (`new`).
+        // SAFETY: a valid value is initialised, and stays as it is.
         unsafe { self.place.as_ref() }
     }
 
     /// The items of an array; `None` if that is null but has items.
     ///
     /// # Safety
-    /// As for [`Self::new`], for `count` values in a row.
+    /// `place` is null or points to `count` values that are valid as the type says, and stay so for `'a`.
     pub(crate) unsafe fn items(place: *const T, count: u32) -> Option<impl Iterator<Item = Self>> {
         // SAFETY: null, or `count` values that stay as they are, by the Safety section.
         Some(unsafe { items(place, count) }?.iter().map(Self::inside))
@@ -77,6 +68,7 @@ impl<'a, T> In<'a, T> {
 impl<T> Parameter for In<'_, T> {
     type Target = T;
 
+    #[inline]
     unsafe fn from_c(place: *const T) -> Option<Self> {
         NonNull::new(place.cast_mut()).map(|place| Self { place, stays: PhantomData })
     }
@@ -103,7 +95,7 @@ impl<'a> Text<'a> {
     /// Its bytes: none when the pointer is null or the length is not positive.
     #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
-        // SAFETY: the text is readable for its length, and stays (`In::new`).
+        // SAFETY: a valid string is readable for its length, and stays (`In`).
         unsafe { aval_bytes(self.get()) }
     }
 
@@ -119,7 +111,7 @@ impl<'a> Object<'a> {
     /// Its properties; none if its count is not positive or its array is null.
     #[inline]
     pub(super) fn properties(self) -> Properties<'a> {
-        // SAFETY: the array has as many properties as its count says, and stays (`In::new`).
+        // SAFETY: the array of a valid object has as many properties as its count says, and stays (`In`).
         Properties(unsafe { properties(self.get()) }.iter())
     }
 }

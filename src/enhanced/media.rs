@@ -226,7 +226,7 @@ pub(super) fn medium(kind: u8) -> Option<Medium> {
 
 /// The data of a track; `None` if the pointer to it is null and there should be some.
 fn data<'a>(track: In<'a, RTMPTrack>) -> Option<&'a [u8]> {
-    // SAFETY: the data of a valid track is null or readable for its size (`RTMPTrack`), and stays (`In::new`).
+    // SAFETY: the data of a valid track is null or readable for its size (`RTMPTrack`), and stays (`In`).
     unsafe { items(track.t_body.cast(), track.t_size) }
 }
 

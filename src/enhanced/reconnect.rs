@@ -166,7 +166,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        ptr::aval_bytes,
+        ptr::{aval_bytes, from_c as c},
         rtmp::{
             close::RTMP_Close,
             lifecycle::{RTMP_Alloc, RTMP_Free, RTMP_Init},
@@ -228,10 +228,7 @@ mod tests {
     fn target(r: Rtmp<'_>) -> Option<String> {
         let (mut url, mut description) = (AVal::EMPTY, AVal::EMPTY);
         // SAFETY: the session is initialised and the places are writable.
-        let found = unsafe {
-            let (url, description) = (Out::new(&mut url, "").ok(), Out::new(&mut description, "").ok());
-            RTMP_GetReconnect(Some(r), url, description)
-        };
+        let found = unsafe { RTMP_GetReconnect(Some(r), c(&mut url), c(&mut description)) };
         assert!(found == FALSE || words(&description) == "why");
         (found == TRUE).then(|| words(&url))
     }

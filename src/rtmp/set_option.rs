@@ -7,7 +7,7 @@ use crate::{
     FALSE, TRUE,
     amf::{AVal, view::Text},
     boundary::{Kind, boundary},
-    ptr::given,
+    ptr::{Parameter, given},
     reason::{self, During, Phase},
     valid::{Rtmp, field},
 };
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn RTMP_SetOpt(r: Option<Rtmp<'_>>, opt: Option<Text<'_>>,
         let r = reason::use_session(r)?;
         let name = given(opt, "opt is NULL").during(Phase::Option)?.bytes();
         // SAFETY: `arg` is null or points to a string that is readable for its length, by the Safety section.
-        let arg = unsafe { Text::new(arg, "arg is NULL") }.during(Phase::Option)?;
+        let arg = given(unsafe { Text::from_c(arg) }, "arg is NULL").during(Phase::Option)?;
         let extras = field!(r, Link.extras.o_props).get().addr();
         set(r, name, arg).during(Phase::Option)?;
         Origin::note_replaced(r, name, extras);

@@ -24,7 +24,7 @@ use crate::{
     amf::{AVal, view},
     boundary::{Kind, boundary},
     fields, globals, memory,
-    ptr::{aval_bytes, c_string},
+    ptr::{Parameter, aval_bytes, c_string, given},
     reason::{self, During, Failure, Phase},
     state::{Handle, Hidden, Login},
     valid::{Rtmp, Valid, field},
@@ -355,8 +355,8 @@ fn apply_options(r: Rtmp<'_>, text: &mut Divided) -> Result<()> {
         }
         let argument = text.part(value.start, len)?;
         // SAFETY: the program keeps the text unchanged as long as the session uses it, a rule of `rtmp.h`.
-        let argument = unsafe { view::Text::new(&argument, "value") }?;
-        options::set(r, &text.bytes()[name], argument)?;
+        let argument = unsafe { view::Text::from_c(&argument) };
+        options::set(r, &text.bytes()[name], given(argument, "value")?)?;
         start = value.end + 1;
     }
 }

@@ -294,16 +294,23 @@ fn a_null_pointer_is_a_failure_and_never_a_crash() {
     // SAFETY: null is allowed everywhere, and the other pointers are valid.
     unsafe {
         assert_eq!(
-            RTMP_ParseURL(ptr::null(), &mut protocol, &mut host, &mut port, &mut playpath, &mut app),
+            RTMP_ParseURL(
+                ptr::null(),
+                c(&mut protocol),
+                c(&mut host),
+                c(&mut port),
+                c(&mut playpath),
+                c(&mut app)
+            ),
             0
         );
         assert_eq!((protocol, port, host.av_len, playpath.av_len, app.av_len), (0, 0, 1, 0, 0));
 
         let mut out = aval("-");
-        RTMP_ParsePlaypath(null, &mut out);
+        RTMP_ParsePlaypath(null, c(&mut out));
         assert!(out.av_val.is_null() && out.av_len == 0);
-        RTMP_ParsePlaypath(&mut out, null);
-        RTMP_ParsePlaypath(&raw mut out, &raw mut out);
+        RTMP_ParsePlaypath(&mut out, c(null));
+        RTMP_ParsePlaypath(&raw mut out, c(&raw mut out));
         assert!(!out.av_val.is_null() && out.av_len == 0);
         libc::free(out.av_val.cast());
 

@@ -318,9 +318,8 @@ mod tests {
         *,
     };
     use crate::{
-        amf::view::Text,
         fields,
-        ptr::aval_bytes,
+        ptr::{aval_bytes, from_c as c},
         rtmp::{
             RTMP, RTMP_BUFFER_CACHE_SIZE,
             close::RTMP_Close,
@@ -362,10 +361,7 @@ mod tests {
                 av_len: text.len() as c_int,
             };
             // SAFETY: an initialised session and strings that stay allocated.
-            let result = unsafe {
-                let option = Text::new(&string(option), "").ok();
-                RTMP_SetOpt(Some(self.rtmp()), option, &mut string(value))
-            };
+            let result = unsafe { RTMP_SetOpt(Some(self.rtmp()), c(&string(option)), &mut string(value)) };
             assert_eq!(result, 1);
         }
 
