@@ -61,7 +61,7 @@ impl<'a> CallArray<'a> {
     }
 
     /// The same, and frees the name. Returns whether there was an entry.
-    fn discard(&mut self, index: usize) -> bool {
+    pub(crate) fn discard(&mut self, index: usize) -> bool {
         // SAFETY: names come from `remember`, or from a program that used malloc, and the entry was removed.
         self.remove(index).map(|name| unsafe { memory::release(name.av_val) }).is_some()
     }
@@ -115,7 +115,7 @@ impl Calls for CallArray<'_> {
     }
 
     fn transaction_of(&self, name: &[u8]) -> Option<i32> {
-        self.position(name).and_then(|index| self.calls().get(index)).map(|call| call.num)
+        self.calls().iter().find(|call| self::name(call) == name).map(|call| call.num)
     }
 }
 

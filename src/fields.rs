@@ -10,10 +10,11 @@ use rtmp_core::{
 };
 
 use super::{
+    amf::{AVal, view::Object},
     memory,
     ptr::aval_bytes,
     rtmp::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_AUTH, RTMP_LF_BUFX, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LNK},
-    valid::{Rtmp, field},
+    valid::{Rtmp, Valid, field},
 };
 
 /// A `State` field's form in the C struct.
@@ -176,6 +177,28 @@ fn owners(rtmp: &RTMP) {
         // library's. `pFlags` is private: see `reason`.
         Link: _,
     } = rtmp;
+}
+
+/// The bytes of a string in `Link`, which stay until the string is replaced or the session is closed.
+pub(crate) fn text<'a>(string: Valid<'a, AVal>) -> &'a [u8] {
+    // SAFETY: strings in `Link` are readable for their lengths, a rule of `rtmp.h`.
+    unsafe { aval_bytes(&string.copy()) }
+}
+
+/// The values for the `connect` command, which stay until the list is changed or freed.
+pub(crate) fn extras(link: Valid<'_, RTMP_LNK>) -> Object<'_> {
+    // SAFETY: the list is empty or holds as many valid properties as its count says, a rule of `rtmp.h`.
+    unsafe { Object::of(field!(link, extras)) }
+}
+
+/// Frees a string of the C allocator and leaves an empty one.
+///
+/// # Safety
+/// The string is empty or came from the C allocator, and nobody uses its bytes any more.
+pub(crate) unsafe fn release_text(string: Valid<'_, AVal>) {
+    // SAFETY: the bytes are null or came from the C allocator, and nobody uses them any more, by the Safety section.
+    unsafe { memory::release(string.copy().av_val) };
+    string.put(AVal::EMPTY);
 }
 
 /// The settings in `Link` as the protocol's profile.

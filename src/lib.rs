@@ -13,6 +13,7 @@ mod boundary;
 mod calls;
 mod cancel;
 mod carrier;
+mod connected;
 mod connection;
 pub mod enhanced;
 mod errno;
@@ -45,7 +46,7 @@ mod state;
 mod sync;
 mod tcp_info;
 pub mod tls;
-mod valid;
+pub mod valid;
 
 pub(crate) use self::errno::Errno;
 

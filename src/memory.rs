@@ -9,7 +9,7 @@ use rtmp_core::{
     message,
 };
 
-use crate::{amf::AVal, ptr::items};
+use crate::ptr::items;
 
 /// Bytes before a packet body that belong to its block, for callers that write headers there.
 pub const RTMP_MAX_HEADER_SIZE: usize = 18;
@@ -94,19 +94,6 @@ unsafe fn is_writable(at: *mut c_char) -> Option<bool> {
 pub(crate) unsafe fn release<T>(block: *mut T) {
     // SAFETY: `block` is null or came from the C allocator and nobody uses it any more, by the Safety section.
     unsafe { libc::free(block.cast::<c_void>()) }
-}
-
-/// Frees a string of the C allocator and leaves an empty one.
-///
-/// # Safety
-/// `string` points to an `AVal` that is empty or came from the C allocator, and nobody uses the bytes any more.
-pub(crate) unsafe fn release_string(string: *mut AVal) {
-    // SAFETY: `string` points to an `AVal` that is empty or came from the C allocator, and nobody uses the bytes any
-    // more, by the Safety section.
-    unsafe {
-        release((*string).av_val);
-        *string = AVal::EMPTY;
-    }
 }
 
 /// Changes the size of an array of the C allocator. If this fails, the old one stays valid.
@@ -240,8 +227,7 @@ impl Body {
         if self.data.is_null() || self.borrowed {
             return ptr::null_mut();
         }
-        // SAFETY: a body that is not null, and not borrowed, starts RTMP_MAX_HEADER_SIZE bytes into its block.
-        unsafe { self.data.sub(RTMP_MAX_HEADER_SIZE) }
+        self.data.wrapping_sub(RTMP_MAX_HEADER_SIZE)
     }
 }
 

@@ -6,9 +6,12 @@ use std::{alloc, ptr};
 use super::{
     amf::{access::*, decode::*, dump::*, encode::*, plain::*, search::*, tracks::*},
     enhanced::{capabilities::*, media::*, reconnect::*},
-    event_loop::{events::*, stats::*, steps::*},
+    event_loop::{
+        RTMP_EventCallback, RTMP_SendCallback, RTMP_SessionLogCallback, events::*, stats::*, steps::*,
+    },
     http::HTTP_get,
     log::{RTMP_LOGCRIT, RTMP_LogHex, RTMP_LogHexString, RTMP_LogSetLevel},
+    ptr::Parameter,
     rtmp::{
         abort::*, close::*, connect::*, error::*, io::*, lifecycle::*, packet::*, serve::*, set_option::*,
         setup::*, sockbuf::*, stream::*, streams::*, swf::*, url::*,
@@ -41,18 +44,37 @@ impl<T> Argument for *mut T {
     const IS_POINTER: bool = true;
 }
 
-impl<F: Copy> Argument for Option<F> {
+impl<P: Parameter + Copy> Argument for Option<P> {
     fn null() -> Self {
         None
     }
 
-    /// Any function: it is not called.
     fn usable() -> Self {
-        None
+        // SAFETY: zeros, which no other thread uses, are an empty struct of each kind.
+        unsafe { P::from_c(Argument::usable()) }
     }
 
     const IS_POINTER: bool = true;
 }
+
+macro_rules! functions {
+    ($($function:ty),*) => {
+        $(impl Argument for Option<$function> {
+            fn null() -> Self {
+                None
+            }
+
+            /// Any function would do: it is not called.
+            fn usable() -> Self {
+                None
+            }
+
+            const IS_POINTER: bool = true;
+        })*
+    };
+}
+
+functions!(RTMP_EventCallback, RTMP_SendCallback, RTMP_SessionLogCallback);
 
 impl<T> Argument for *const T {
     fn null() -> Self {

@@ -37,11 +37,7 @@ pub(crate) unsafe fn aval_bytes<'a>(value: &AVal) -> &'a [u8] {
 /// `data` is null or readable for `len` bytes for as long as the result is used.
 pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static str) -> Result<&'a [u8]> {
     // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
-    match u32::try_from(len).ok().and_then(|len| unsafe { items(data.cast(), len) }) {
-        Some(bytes) => Ok(bytes),
-        // Built only when needed: most calls are short, and creating an error would cost as much as the call.
-        None => Err(Error::Invalid(name)),
-    }
+    given(u32::try_from(len).ok().and_then(|len| unsafe { items(data.cast(), len) }), name)
 }
 
 /// The bytes of a C string, without its NUL.
@@ -49,10 +45,8 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static s
 /// # Safety
 /// `text` is null or NUL-terminated, and nobody writes to it while the result is used.
 pub(crate) unsafe fn c_string<'a>(text: *const c_char, name: &'static str) -> Result<&'a [u8]> {
-    if text.is_null() {
-        return Err(Error::Invalid(name));
-    }
-    // SAFETY: `text` is NUL-terminated, and nobody writes to it while the result is used, by the Safety section.
+    given(NonNull::new(text.cast_mut()), name)?;
+    // SAFETY: `text` is not null, so it is NUL-terminated, and nobody writes to it meanwhile, by the Safety section.
     Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
 }
 
@@ -62,11 +56,7 @@ pub(crate) unsafe fn c_string<'a>(text: *const c_char, name: &'static str) -> Re
 /// `pointer` is null or points to a valid `T` that nobody writes while the result is used.
 pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> Result<&'a T> {
     // SAFETY: null, or a valid `T` that nobody writes meanwhile, by the Safety section.
-    match unsafe { pointer.as_ref() } {
-        Some(reference) => Ok(reference),
-        // Built only when needed: most calls are short, and creating an error would cost as much as the call.
-        None => Err(Error::Invalid(name)),
-    }
+    given(unsafe { pointer.as_ref() }, name)
 }
 
 /// A pointer that must not be null, as an exclusive reference.
@@ -75,29 +65,70 @@ pub(crate) unsafe fn required<'a, T>(pointer: *const T, name: &'static str) -> R
 /// `pointer` is null or points to a valid `T` that nothing else uses while the result is used.
 pub(crate) unsafe fn required_mut<'a, T>(pointer: *mut T, name: &'static str) -> Result<&'a mut T> {
     // SAFETY: null, or a valid `T` that is this call's alone, by the Safety section.
-    match unsafe { pointer.as_mut() } {
-        Some(reference) => Ok(reference),
-        // Built only when needed: most calls are short, and creating an error would cost as much as the call.
+    given(unsafe { pointer.as_mut() }, name)
+}
+
+/// An argument that must not be null; `name` is its name, or the error's words.
+#[inline]
+pub(crate) fn given<T>(argument: Option<T>, name: &'static str) -> Result<T> {
+    // Not `ok_or`: most calls are short, and creating an error would cost as much as the call.
+    match argument {
+        Some(argument) => Ok(argument),
         None => Err(Error::Invalid(name)),
     }
 }
 
-/// A place for a result. Its old contents are neither read nor dropped, so it need not be initialised.
+/// A parameter of an exported function that is a pointer in C. It is an `Option`, because each of these pointers may be null.
+pub trait Parameter: Sized {
+    /// What it points to.
+    type Target;
+
+    /// The parameter for a pointer, as C passes it.
+    ///
+    /// # Safety
+    /// The pointer is null, or what the type says.
+    unsafe fn from_c(pointer: *const Self::Target) -> Option<Self>;
+}
+
+/// As [`Parameter::from_c`], for the parameter that is expected: for tests, which call exported functions as C programs do.
+///
+/// # Safety
+/// As for [`Parameter::from_c`].
+pub unsafe fn from_c<P: Parameter>(pointer: *const P::Target) -> Option<P> {
+    // SAFETY: the pointer is null, or what the type says, by the Safety section.
+    unsafe { P::from_c(pointer) }
+}
+
+/// A place for a result, which is writable during the call. Its old contents are neither read nor dropped, so it need not be initialised. C passes it as a pointer.
 #[derive(Debug)]
-pub(crate) struct Out<T>(NonNull<T>);
+#[repr(transparent)]
+pub struct Out<T>(NonNull<T>);
+
+impl<T> Clone for Out<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Out<T> {}
+
+impl<T: Copy> Parameter for Out<T> {
+    type Target = T;
+
+    #[inline]
+    unsafe fn from_c(place: *const T) -> Option<Self> {
+        NonNull::new(place.cast_mut()).map(Self)
+    }
+}
 
 impl<T: Copy> Out<T> {
-    /// # Safety
-    /// `place` is null or writable until the result was used.
-    #[inline]
-    pub(crate) unsafe fn new(place: *mut T, name: &'static str) -> Result<Self> {
-        let Some(place) = NonNull::new(place) else { return Err(Error::Invalid(name)) };
-        Ok(Self(place))
+    pub(crate) fn as_ptr(self) -> *mut T {
+        self.0.as_ptr()
     }
 
     #[inline]
     pub(crate) fn write(&self, value: T) {
-        // SAFETY: the place is writable: see `new`.
+        // SAFETY: the place is writable.
         unsafe { self.0.write(value) }
     }
 }

@@ -8,7 +8,7 @@
 //! displaced, by [`KEPT`] later ones, is described by its code alone.
 //!
 //! [`boundary`](super::boundary::boundary) is the only place where errors become reasons. Functions on the way set the session
-//! of a call ([`about`]); the [`Failure`] that they return contains the phase of the call.
+//! of a call ([`use_session`]); the [`Failure`] that they return contains the phase of the call.
 
 use std::{
     cell::{Cell, RefCell},
@@ -330,7 +330,7 @@ impl Drop for Report {
     }
 }
 
-/// Whether any thread reports something: then calls have to find out whether it is this one, as [`about`] does.
+/// Whether any thread reports something: then calls have to find out whether it is this one, as [`use_session`] does.
 #[inline(always)]
 pub(super) fn is_reporting() -> bool {
     REPORTS.load(Ordering::Relaxed) != 0
@@ -344,7 +344,7 @@ pub(super) fn is_told(matches: impl Fn(*mut RTMP) -> bool) -> bool {
 
 /// The session of the innermost call of this thread. The result is used during that call.
 pub(super) fn session<'a>() -> Option<Rtmp<'a>> {
-    // SAFETY: the session of a call is initialised until the call returns (`about`).
+    // SAFETY: the session of a call is initialised until the call returns: it is a parameter of an exported function (`look_at`).
     unsafe { Rtmp::new(SESSION.get()) }
 }
 
@@ -354,37 +354,32 @@ pub(super) fn refusal() -> Error {
     Error::Invalid("the session is in the call whose log callback this is").reported()
 }
 
-/// Sets the session of the exported function; an error if it is null, or if it is in a call of this thread.
+/// Sets the session of the exported function, whose parameter this is; an error if it is null, or if it is in a call of this
+/// thread.
+pub(crate) fn use_session(r: Option<Rtmp<'_>>) -> Result<Rtmp<'_>> {
+    let session = look_at(r)?;
+    if is_told(|told| told == session.as_ptr()) { Err(refusal()) } else { Ok(session) }
+}
+
+/// As [`use_session`], for a pointer.
 ///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`, until the exported function returns.
 pub(crate) unsafe fn about<'a>(r: *mut RTMP) -> Result<Rtmp<'a>> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
-    // section.
-    let session = unsafe { looking_at(r) }?;
-    if is_told(|told| told == r) { Err(refusal()) } else { Ok(session) }
+    // SAFETY: it is null, or points to an `RTMP` that stays, by the Safety section.
+    use_session(unsafe { Rtmp::new(r) })
 }
 
-/// As [`about`], for functions that only read, and may be called in a callback of the same session.
-///
-/// # Safety
-/// As for [`about`].
-pub(crate) unsafe fn looking_at<'a>(r: *mut RTMP) -> Result<Rtmp<'a>> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
-    // section.
-    let session = unsafe { Rtmp::new(r) }.ok_or(Error::Invalid(NO_SESSION))?;
-    SESSION.set(r);
+/// As [`use_session`], for functions that only read, and may be called in a callback of the same session.
+pub(crate) fn look_at(r: Option<Rtmp<'_>>) -> Result<Rtmp<'_>> {
+    let session = r.ok_or(Error::Invalid(NO_SESSION))?;
+    SESSION.set(session.as_ptr());
     Ok(session)
 }
 
-/// As [`about`], and resets the reason of earlier calls, because a connection begins.
-///
-/// # Safety
-/// As for [`about`].
-pub(crate) unsafe fn start_afresh<'a>(r: *mut RTMP) -> Result<Rtmp<'a>> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, until the exported function returns, by the Safety
-    // section.
-    let session = unsafe { about(r) }?;
+/// As [`use_session`], and resets the reason of earlier calls, because a connection begins.
+pub(crate) fn start_afresh(r: Option<Rtmp<'_>>) -> Result<Rtmp<'_>> {
+    let session = use_session(r)?;
     field_of(session).store(0, Ordering::Relaxed);
     Ok(session)
 }
@@ -683,7 +678,7 @@ mod tests {
         assert_eq!(reason(r).0, Code::Closed);
         boundary(Kind::Session, (), |_| {
             // SAFETY: the session is initialised.
-            unsafe { start_afresh(r) }?;
+            start_afresh(unsafe { Rtmp::new(r) })?;
             Ok(())
         });
         assert_eq!(reason(r).0, Code::None);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicI8, AtomicI32, AtomicPtr, AtomicU8, AtomicU16, Ato
 ///
 /// # Safety
 /// `Atomic` has the size of the type, no stricter alignment, and accepts any bits.
-pub(super) unsafe trait Shareable: Copy {
+pub unsafe trait Shareable: Copy {
     /// The form in which Rust code reads and writes the field.
     type Atomic;
 

@@ -15,8 +15,8 @@ use crate::{
     progress::{Opening, What},
     ptr::{c_string, required},
     reason::{self, During, Phase},
-    rtmp::RTMP,
     state::Handle,
+    valid::Rtmp,
 };
 
 /// The trusted certificates. A process with more rights than its caller ignores its environment.
@@ -87,15 +87,13 @@ pub unsafe extern "C" fn RTMP_TLS_FreeServerContext(ctx: *mut c_void) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `ctx` is null or came from `RTMP_TLS_AllocServerContext`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: *mut RTMP, ctx: *mut c_void) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_TLS_Accept(r: Option<Rtmp<'_>>, ctx: *mut c_void) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `ctx` is null or came from
-        // `RTMP_TLS_AllocServerContext`, by the Safety section.
-        let (handle, context) = unsafe {
-            reason::start_afresh(r)?;
-            let context = required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL");
-            (Handle::connected(r).during(Phase::Tls)?, context.during(Phase::Tls)?)
-        };
+        let r = reason::start_afresh(r)?;
+        let handle = Handle::connected_to(Some(r)).during(Phase::Tls)?;
+        // SAFETY: `ctx` is null or came from `RTMP_TLS_AllocServerContext`, by the Safety section.
+        let context = unsafe { required(ctx.cast::<ServerContext>().cast_const(), "ctx is NULL") };
+        let context = context.during(Phase::Tls)?;
         features::SERVER.check()?;
         let begin = || Opening::accepting_tls(&handle, context).during(Phase::Tls);
         handle.make_connection(What::AcceptTls, begin, |_| {})?;

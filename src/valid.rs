@@ -1,19 +1,34 @@
-//! Valid pointers to structs of C programs. Only an exported function, or a function that it calls first, turns a pointer into
-//! such a value; the code that then uses the struct is safe, field by field.
+//! Valid pointers to structs of C programs. An exported function has one as a parameter, as `Option<Rtmp<'_>>` for a pointer that
+//! may be null, or turns a pointer into one; the code that then uses the struct is safe, field by field.
 //!
 //! No reference to a whole struct is made: other threads, and callbacks, use its fields meanwhile.
 
-use std::{fmt, marker::PhantomData, ptr::NonNull};
+use std::{
+    fmt,
+    marker::PhantomData,
+    ptr::{self, NonNull},
+};
 
-use super::{rtmp::RTMP, shared::Shareable};
+use super::{ptr::Parameter, rtmp::RTMP, shared::Shareable};
 
 /// A valid `RTMP`.
-pub(crate) type Rtmp<'a> = Valid<'a, RTMP>;
+pub type Rtmp<'a> = Valid<'a, RTMP>;
 
-/// The address of an initialised `T`, or of a field of one, which outlives `'a`.
-pub(crate) struct Valid<'a, T> {
+/// The address of an initialised `T`, or of a field of one, which outlives `'a`. C passes it as a pointer.
+#[repr(transparent)]
+pub struct Valid<'a, T> {
     place: NonNull<T>,
     lives: PhantomData<&'a T>,
+}
+
+impl<T> Parameter for Valid<'_, T> {
+    type Target = T;
+
+    #[inline]
+    unsafe fn from_c(place: *const T) -> Option<Self> {
+        // SAFETY: null, or as the type says, by the Safety section.
+        unsafe { Self::new(place.cast_mut()) }
+    }
 }
 
 impl<T> Clone for Valid<'_, T> {
@@ -48,6 +63,12 @@ impl<'a, T> Valid<'a, T> {
     #[inline(always)]
     pub(crate) const unsafe fn from_non_null(place: NonNull<T>) -> Self {
         Self { place, lives: PhantomData }
+    }
+
+    /// The pointer that C passed.
+    #[inline(always)]
+    pub(crate) fn or_null(valid: Option<Self>) -> *mut T {
+        valid.map_or(ptr::null_mut(), Self::as_ptr)
     }
 
     #[inline(always)]

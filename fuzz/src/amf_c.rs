@@ -2,7 +2,11 @@
 
 use std::ffi::c_int;
 
-use rtmp::{amf::{AMFObject, access::*, decode::*, encode::AMF_Encode}, log::{RTMP_LOGCRIT, RTMP_LogSetLevel}};
+use rtmp::{
+    amf::{AMFObject, access::*, decode::*, encode::AMF_Encode},
+    log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    ptr::from_c as c,
+};
 use rtmp_core::{amf::{Properties, amf0, amf3}};
 
 use super::input;
@@ -31,14 +35,14 @@ pub fn run(data: &[u8]) {
     };
     assert_eq!(result, expected.map_or(-1, |used| used as c_int));
     // SAFETY: `object` was decoded, or stayed empty.
-    assert_eq!(unsafe { AMF_CountProp(object) } as usize, list.len());
+    assert_eq!(unsafe { AMF_CountProp(c(object)) } as usize, list.len());
 
     // Room that may be too little.
     let room = cuts.pieces(&[0; 5000]).first().map_or(0, |piece| piece.len());
     let mut out = vec![0_u8; room].into_boxed_slice();
     let range = out.as_mut_ptr_range();
     // SAFETY: `object` is as above, and the range is writable memory.
-    let end = unsafe { AMF_Encode(object, range.start.cast(), range.end.cast()) };
+    let end = unsafe { AMF_Encode(c(object), range.start.cast(), range.end.cast()) };
     assert!(end.is_null() || (range.start..=range.end).contains(&end.cast()));
     // SAFETY: `object` is as above, and nobody uses it any more.
     unsafe { AMF_Reset(object) };

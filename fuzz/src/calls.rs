@@ -9,7 +9,6 @@ use std::{
     mem,
     net::{TcpListener, TcpStream},
     os::fd::IntoRawFd,
-    ptr,
 };
 
 use rtmp::{
@@ -20,6 +19,7 @@ use rtmp::{
         steps::{RTMP_GetPollFds, RTMP_GetPollTimeout, RTMP_SetNonBlocking, RTMP_Step},
     },
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    ptr::from_c as c,
     rtmp::{
         RTMP, RTMPPacket,
         abort::RTMP_Abort,
@@ -77,9 +77,9 @@ impl Session {
         let r = unsafe {
             let r = RTMP_Alloc();
             RTMP_Init(r);
-            assert_eq!(RTMP_SetupURL(r, url.as_mut_ptr().cast()), 1);
+            assert_eq!(RTMP_SetupURL(c(r), url.as_mut_ptr().cast()), 1);
             if publishes {
-                RTMP_EnableWrite(r);
+                RTMP_EnableWrite(c(r));
             }
             assert_eq!(RTMP_SetNonBlocking(r, 1), 1);
             r
@@ -115,18 +115,18 @@ impl Session {
         unsafe {
             let failed = match call {
                 1..=6 => RTMP_Step(r) & FAILED != 0,
-                7 => RTMP_Connect(r, ptr::null_mut()) == 0,
-                8 => RTMP_ConnectStream(r, number) == 0,
+                7 => RTMP_Connect(c(r), None) == 0,
+                8 => RTMP_ConnectStream(c(r), number) == 0,
                 9 => RTMP_Read(r, out, number) < 0,
                 10 => RTMP_Write(r, out, number) < 0,
                 11 => self.read_packet(),
-                12 => RTMP_Pause(r, number & 1) == 0,
-                13 => RTMP_SendSeek(r, number) == 0,
-                14 => RTMP_ToggleStream(r) == 0,
-                15 => RTMP_ReconnectStream(r, 0) == 0,
+                12 => RTMP_Pause(c(r), number & 1) == 0,
+                13 => RTMP_SendSeek(c(r), number) == 0,
+                14 => RTMP_ToggleStream(c(r)) == 0,
+                15 => RTMP_ReconnectStream(c(r), 0) == 0,
                 16 => {
                     let name = AVal { av_val: c"further".as_ptr().cast_mut(), av_len: 1 + number % 7 };
-                    RTMP_OpenStream(r, &name) == 0
+                    RTMP_OpenStream(c(r), c(&name)) == 0
                 }
                 17 => {
                     let mut stats = RTMPStats { s_size: size_of::<RTMPStats>() as u32, ..RTMPStats::default() };
@@ -140,7 +140,7 @@ impl Session {
                     false
                 }
                 19 => {
-                    RTMP_Abort(r);
+                    RTMP_Abort(c(r));
                     false
                 }
                 20 => {
@@ -151,7 +151,7 @@ impl Session {
                 21 => self.serve(),
                 _ => RTMP_SetNonBlocking(r, 1) == 0,
             };
-            assert!(!failed || RTMP_GetLastError(r) != 0, "call {call} has failed without a reason");
+            assert!(!failed || RTMP_GetLastError(c(r)) != 0, "call {call} has failed without a reason");
         }
     }
 
@@ -159,11 +159,11 @@ impl Session {
         // SAFETY: zeros are an empty packet, which is freed; the session is initialised.
         unsafe {
             let mut packet: RTMPPacket = mem::zeroed();
-            let failed = RTMP_ReadPacket(self.r, &mut packet) == 0;
+            let failed = RTMP_ReadPacket(c(self.r), &mut packet) == 0;
             if !failed && packet.m_nBytesRead == packet.m_nBodySize {
-                RTMP_ClientPacket(self.r, &mut packet);
+                RTMP_ClientPacket(c(self.r), c(&packet));
             }
-            RTMPPacket_Free(&mut packet);
+            RTMPPacket_Free(c(&mut packet));
             failed
         }
     }
@@ -177,7 +177,7 @@ impl Session {
                 let Ok(served) = TcpStream::connect(address) else { return false };
                 (*self.r).m_sb.sb_socket = served.into_raw_fd();
             }
-            RTMP_Serve(self.r) == 0
+            RTMP_Serve(c(self.r)) == 0
         }
     }
 }

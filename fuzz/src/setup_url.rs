@@ -8,6 +8,7 @@ use std::{
 use rtmp::{
     amf::{AVal, access::AMF_Reset},
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    ptr::from_c as c,
     rtmp::{RTMP, RTMP_LNK, close::RTMP_Close, lifecycle::RTMP_Init, set_option::RTMP_SetOpt, setup::RTMP_SetupURL},
 };
 
@@ -32,14 +33,14 @@ pub fn run(data: &[u8]) {
         one_after_the_other(r, bytes, choice & 4 != 0);
     } else if choice & 1 == 0 {
         // SAFETY: `r` was initialised, and `text` ends with a 0 and lives as long as the session.
-        unsafe { RTMP_SetupURL(r, text.as_mut_ptr().cast()) };
+        unsafe { RTMP_SetupURL(c(r), text.as_mut_ptr().cast()) };
     } else {
         for option in text.split_mut(|byte| *byte == b'\n') {
             let at = option.iter().position(|byte| *byte == b'=').unwrap_or(0);
             let (name, value) = option.split_at_mut(at);
             let (name, mut value) = (string(name), string(value));
             // SAFETY: `r` was initialised, and the strings point into `text`, which lives as long as the session.
-            unsafe { RTMP_SetOpt(r, &raw const name, &raw mut value) };
+            unsafe { RTMP_SetOpt(c(r), c(&raw const name), &raw mut value) };
         }
     }
     // SAFETY: `r` was initialised.
@@ -72,7 +73,7 @@ fn one_after_the_other(r: *mut RTMP, bytes: &[u8], closes: bool) {
         }
         let mut text: Box<[u8]> = text.iter().copied().filter(|byte| *byte != 0).chain([0]).collect();
         // SAFETY: `r` was initialised, and `text` ends with a 0 and is kept to the end.
-        unsafe { RTMP_SetupURL(r, text.as_mut_ptr().cast()) };
+        unsafe { RTMP_SetupURL(c(r), text.as_mut_ptr().cast()) };
         // SAFETY: `r` was initialised.
         let link = unsafe { &(*r).Link };
         for string in strings(link) {

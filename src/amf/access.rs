@@ -9,12 +9,13 @@ use rtmp_core::error::{Error, Result};
 use super::{
     list::{append_item, release},
     types::*,
-    view::{Object, Text},
+    view::{Object, Property, Text},
 };
 use crate::{
     FALSE,
     boundary::{Kind, boundary},
-    ptr::{Out, required, required_mut},
+    ptr::{Out, given, required, required_mut},
+    valid::{Valid, field},
 };
 
 /// A constant to which C gets pointers.
@@ -31,28 +32,22 @@ fn invalid_property() -> *mut AMFObjectProperty {
     (&raw const INVALID_PROPERTY.0).cast_mut()
 }
 
-/// A place for a result that is not the shared property. It need not be initialised.
-///
-/// # Safety
-/// `place` is null or writable while the result is used.
-pub(super) unsafe fn writable<T: Copy>(place: *mut T, name: &'static str) -> Result<Out<T>> {
-    if place.cast() == invalid_property() {
+/// A place for a result, if it is not the shared property.
+pub(super) fn writable<T: Copy>(place: Option<Out<T>>, name: &'static str) -> Result<Out<T>> {
+    let place = given(place, name)?;
+    if place.as_ptr().cast() == invalid_property() {
         return Err(Error::Invalid("the shared invalid property cannot be changed"));
     }
-    // SAFETY: `place` is null or writable, by the Safety section.
-    unsafe { Out::new(place, name) }
+    Ok(place)
 }
 
-/// Gives a property the type and value that `value` returns; its name stays. The old value is not freed.
-///
-/// # Safety
-/// `prop` is null or writable.
-unsafe fn set(prop: *mut AMFObjectProperty, value: impl FnOnce() -> Result<(AMFDataType, AMFPropertyValue)>) {
+/// Gives a property a type and a value, unless that is an error; its name stays. The old value is not freed.
+fn set(prop: Option<Out<AMFObjectProperty>>, p_type: AMFDataType, value: Result<AMFPropertyValue>) {
     boundary(Kind::Plain, (), |_| {
-        let (p_type, p_vu) = value()?;
-        // SAFETY: `prop` is null or writable, by the Safety section, and not null if there is a result.
+        let p_vu = value?;
+        let prop = writable(prop, "prop")?.as_ptr();
+        // SAFETY: the place is writable (`Out`).
         unsafe {
-            writable(prop, "prop")?;
             (*prop).p_type = p_type;
             (*prop).p_vu = p_vu;
         }
@@ -99,9 +94,8 @@ pub unsafe extern "C" fn AMF_AddProp(obj: *mut AMFObject, prop: *const AMFObject
 /// # Safety
 /// `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_CountProp(obj: *mut AMFObject) -> c_int {
-    // SAFETY: the argument is null or initialised, by the Safety section.
-    boundary(Kind::Plain, 0, |_| Ok(unsafe { required(obj, "obj") }?.o_num))
+pub unsafe extern "C" fn AMF_CountProp(obj: Option<Object<'_>>) -> c_int {
+    boundary(Kind::Plain, 0, |_| Ok(given(obj, "obj")?.o_num))
 }
 
 /// Returns the property at `nIndex`, or the first one with the name `name` if `nIndex` is negative. The result is never
@@ -112,18 +106,17 @@ pub unsafe extern "C" fn AMF_CountProp(obj: *mut AMFObject) -> c_int {
 /// `obj` is null or points to an initialised object; `name` is null or a valid string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_GetProp(
-    obj: *mut AMFObject,
-    name: *const AVal,
+    obj: Option<Object<'_>>,
+    name: Option<Text<'_>>,
     nIndex: c_int,
 ) -> *mut AMFObjectProperty {
     boundary(Kind::Plain, invalid_property(), |_| {
-        // SAFETY: each is null or initialised, by the Safety section, and stays during the call.
-        let (object, name) = unsafe { (Object::new(obj, "obj")?, Text::new(name, "name")) };
+        let object = given(obj, "obj")?;
         let mut properties = object.properties();
         let index = match usize::try_from(nIndex) {
             Ok(index) => Some(index).filter(|&index| index < properties.len()),
             Err(_) => {
-                let name = name?;
+                let name = given(name, "name")?;
                 // A negative length is not the same as 0.
                 let is_it = |found: Text<'_>| found.av_len == name.av_len && found.bytes() == name.bytes();
                 properties.position(|property| is_it(property.name()))
@@ -139,9 +132,8 @@ pub unsafe extern "C" fn AMF_GetProp(
 /// # Safety
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDataType {
-    // SAFETY: the argument is null or initialised, by the Safety section.
-    boundary(Kind::Plain, AMF_INVALID, |_| Ok(unsafe { required(prop, "prop") }?.p_type))
+pub unsafe extern "C" fn AMFProp_GetType(prop: Option<Property<'_>>) -> AMFDataType {
+    boundary(Kind::Plain, AMF_INVALID, |_| Ok(given(prop, "prop")?.p_type))
 }
 
 /// Makes a property a number. Its earlier value is forgotten, not freed.
@@ -149,9 +141,8 @@ pub unsafe extern "C" fn AMFProp_GetType(prop: *mut AMFObjectProperty) -> AMFDat
 /// # Safety
 /// `prop` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c_double) {
-    // SAFETY: `prop` is null or writable, by the Safety section.
-    unsafe { set(prop, || Ok((AMF_NUMBER, AMFPropertyValue { p_number: dval }))) }
+pub unsafe extern "C" fn AMFProp_SetNumber(prop: Option<Out<AMFObjectProperty>>, dval: c_double) {
+    set(prop, AMF_NUMBER, Ok(AMFPropertyValue { p_number: dval }));
 }
 
 /// Makes a property true if `bflag` is not 0, else false. Its earlier value is forgotten, not freed.
@@ -159,10 +150,9 @@ pub unsafe extern "C" fn AMFProp_SetNumber(prop: *mut AMFObjectProperty, dval: c
 /// # Safety
 /// `prop` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag: c_int) {
+pub unsafe extern "C" fn AMFProp_SetBoolean(prop: Option<Out<AMFObjectProperty>>, bflag: c_int) {
     let p_number = if bflag == 0 { 0.0 } else { 1.0 };
-    // SAFETY: `prop` is null or writable, by the Safety section.
-    unsafe { set(prop, || Ok((AMF_BOOLEAN, AMFPropertyValue { p_number }))) }
+    set(prop, AMF_BOOLEAN, Ok(AMFPropertyValue { p_number }));
 }
 
 /// Makes a property a string. The text is borrowed; it must outlive the property. What the property held is forgotten,
@@ -171,9 +161,11 @@ pub unsafe extern "C" fn AMFProp_SetBoolean(prop: *mut AMFObjectProperty, bflag:
 /// # Safety
 /// `prop` is null or writable; `str` is null or readable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
-    // SAFETY: each is null or valid, by the Safety section.
-    unsafe { set(prop, || Ok((AMF_STRING, AMFPropertyValue { p_aval: *required(str, "str")? }))) }
+pub unsafe extern "C" fn AMFProp_SetString(
+    prop: Option<Out<AMFObjectProperty>>,
+    str: Option<Valid<'_, AVal>>,
+) {
+    set(prop, AMF_STRING, given(str, "str").map(|text| AMFPropertyValue { p_aval: text.copy() }));
 }
 
 /// Makes a property an object. It then owns the properties of `obj`, which must not be reset any more. What the
@@ -182,9 +174,11 @@ pub unsafe extern "C" fn AMFProp_SetString(prop: *mut AMFObjectProperty, str: *m
 /// # Safety
 /// `prop` is null or writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *mut AMFObject) {
-    // SAFETY: each is null or valid, by the Safety section.
-    unsafe { set(prop, || Ok((AMF_OBJECT, AMFPropertyValue { p_object: *required(obj, "obj")? }))) }
+pub unsafe extern "C" fn AMFProp_SetObject(
+    prop: Option<Out<AMFObjectProperty>>,
+    obj: Option<Valid<'_, AMFObject>>,
+) {
+    set(prop, AMF_OBJECT, given(obj, "obj").map(|object| AMFPropertyValue { p_object: object.copy() }));
 }
 
 /// Stores the name of a property in `*name`. The text is borrowed. Without a property the name is empty.
@@ -192,9 +186,8 @@ pub unsafe extern "C" fn AMFProp_SetObject(prop: *mut AMFObjectProperty, obj: *m
 /// # Safety
 /// `prop` is null or points to an initialised property; `name` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
-    // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
-    unsafe { read(prop, name, AVal::EMPTY, |property| property.p_name) }
+pub unsafe extern "C" fn AMFProp_GetName(prop: Option<Property<'_>>, name: Option<Out<AVal>>) {
+    read(prop, name, AVal::EMPTY, |property| property.p_name);
 }
 
 /// Gives a property a name. The text is borrowed and must outlive the property.
@@ -202,14 +195,15 @@ pub unsafe extern "C" fn AMFProp_GetName(prop: *mut AMFObjectProperty, name: *mu
 /// # Safety
 /// `prop` is null or writable; `name` is null or readable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mut AVal) {
+pub unsafe extern "C" fn AMFProp_SetName(
+    prop: Option<Out<AMFObjectProperty>>,
+    name: Option<Valid<'_, AVal>>,
+) {
     boundary(Kind::Plain, (), |_| {
-        // SAFETY: each is null or valid, by the Safety section; `prop` is not null if there is a result.
-        unsafe {
-            let name = *required(name, "name")?;
-            writable(prop, "prop")?;
-            (*prop).p_name = name;
-        }
+        let name = given(name, "name")?.copy();
+        let prop = writable(prop, "prop")?.as_ptr();
+        // SAFETY: the place is writable (`Out`).
+        unsafe { (*prop).p_name = name };
         Ok(())
     })
 }
@@ -220,9 +214,8 @@ pub unsafe extern "C" fn AMFProp_SetName(prop: *mut AMFObjectProperty, name: *mu
 /// # Safety
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_double {
-    // SAFETY: the argument is null or initialised, by the Safety section.
-    boundary(Kind::Plain, 0.0, |_| Ok(unsafe { required(prop, "prop") }?.number()))
+pub unsafe extern "C" fn AMFProp_GetNumber(prop: Option<Property<'_>>) -> c_double {
+    boundary(Kind::Plain, 0.0, |_| Ok(given(prop, "prop")?.number()))
 }
 
 /// Returns 1 if `AMFProp_GetNumber` is not 0.0, else 0.
@@ -230,9 +223,8 @@ pub unsafe extern "C" fn AMFProp_GetNumber(prop: *mut AMFObjectProperty) -> c_do
 /// # Safety
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_int {
-    // SAFETY: the argument is null or initialised, by the Safety section.
-    boundary(Kind::Plain, FALSE, |_| Ok(c_int::from(unsafe { required(prop, "prop") }?.number() != 0.0)))
+pub unsafe extern "C" fn AMFProp_GetBoolean(prop: Option<Property<'_>>) -> c_int {
+    boundary(Kind::Plain, FALSE, |_| Ok(c_int::from(given(prop, "prop")?.number() != 0.0)))
 }
 
 /// Stores the text of a string property in `*str`. The text is borrowed. Other types give an empty string with a NULL
@@ -241,9 +233,8 @@ pub unsafe extern "C" fn AMFProp_GetBoolean(prop: *mut AMFObjectProperty) -> c_i
 /// # Safety
 /// `prop` is null or points to an initialised property; `str` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_GetString(prop: *mut AMFObjectProperty, str: *mut AVal) {
-    // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
-    unsafe { read(prop, str, AVal::EMPTY, |property| property.text().copied().unwrap_or(AVal::EMPTY)) }
+pub unsafe extern "C" fn AMFProp_GetString(prop: Option<Property<'_>>, str: Option<Out<AVal>>) {
+    read(prop, str, AVal::EMPTY, |property| property.text().map_or(AVal::EMPTY, |text| *text));
 }
 
 /// Stores the members of an object property in `*obj`. They still belong to the property, so do not reset `*obj`. Other
@@ -252,13 +243,11 @@ pub unsafe extern "C" fn AMFProp_GetString(prop: *mut AMFObjectProperty, str: *m
 /// # Safety
 /// `prop` is null or points to an initialised property; `obj` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *mut AMFObject) {
-    let object = |property: &AMFObjectProperty| match property.members() {
+pub unsafe extern "C" fn AMFProp_GetObject(prop: Option<Property<'_>>, obj: Option<Out<AMFObject>>) {
+    read(prop, obj, AMFObject::EMPTY, |property| match property.members() {
         Some(members) if property.p_type == AMF_OBJECT => *members,
         _ => AMFObject::EMPTY,
-    };
-    // SAFETY: the property is null or initialised and the place for the result null or writable, by the Safety section.
-    unsafe { read(prop, obj, AMFObject::EMPTY, object) }
+    });
 }
 
 /// Returns TRUE if the type of the property is not `AMF_INVALID`, else FALSE.
@@ -266,10 +255,9 @@ pub unsafe extern "C" fn AMFProp_GetObject(prop: *mut AMFObjectProperty, obj: *m
 /// # Safety
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_IsValid(prop: *mut AMFObjectProperty) -> c_int {
+pub unsafe extern "C" fn AMFProp_IsValid(prop: Option<Property<'_>>) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        // SAFETY: the argument is null or initialised, by the Safety section.
-        let p_type = unsafe { required(prop, "prop") }?.p_type;
+        let p_type = given(prop, "prop")?.p_type;
         Ok(c_int::from(p_type != AMF_INVALID))
     })
 }
@@ -325,34 +313,27 @@ pub unsafe extern "C" fn AMF3CD_AddProp(cd: *mut AMF3ClassDef, prop: *mut AVal) 
 /// # Safety
 /// `cd` is null or points to an initialised definition.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF3CD_GetProp(cd: *mut AMF3ClassDef, idx: c_int) -> *mut AVal {
+pub unsafe extern "C" fn AMF3CD_GetProp(cd: Option<Valid<'_, AMF3ClassDef>>, idx: c_int) -> *mut AVal {
     let empty = (&raw const EMPTY_NAME).cast_mut();
     boundary(Kind::Plain, empty, |_| {
-        // SAFETY: `cd` is null or an initialised definition, by the Safety section.
-        let definition = unsafe { required(cd, "cd") }?;
+        let cd = given(cd, "cd")?;
+        let (names, count) = (field!(cd, cd_props).get(), field!(cd, cd_num).get());
         Ok(match usize::try_from(idx) {
-            Ok(index) if idx < definition.cd_num && !definition.cd_props.is_null() => {
-                definition.cd_props.wrapping_add(index)
-            }
+            Ok(index) if idx < count && !names.is_null() => names.wrapping_add(index),
             _ => empty,
         })
     })
 }
 
 /// Stores the result of `field` for a property in `*out`, or `absent` if there is no property.
-///
-/// # Safety
-/// `prop` is null or points to an initialised property; `out` is null or writable.
-unsafe fn read<T: Copy>(
-    prop: *const AMFObjectProperty,
-    out: *mut T,
+fn read<'a, T: Copy>(
+    prop: Option<Property<'a>>,
+    out: Option<Out<T>>,
     absent: T,
-    field: impl FnOnce(&AMFObjectProperty) -> T,
+    field: impl FnOnce(Property<'a>) -> T,
 ) {
     boundary(Kind::Plain, (), |_| {
-        // SAFETY: `out` is null or writable, and `prop` null or initialised, by the Safety section.
-        let (out, property) = unsafe { (Out::new(out, "no place for the result")?, prop.as_ref()) };
-        out.write(property.map_or(absent, field));
+        given(out, "no place for the result")?.write(prop.map_or(absent, field));
         Ok(())
     })
 }

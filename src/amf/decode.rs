@@ -12,7 +12,7 @@ use rtmp_core::{
 use super::{access::writable, list::OwnedObject, types::*};
 use crate::{
     boundary::{Kind, boundary},
-    ptr::bytes,
+    ptr::{Out, Parameter, bytes},
 };
 
 /// Decodes the members of an object from `pBuffer` into `obj`. Decoding stops at an end marker or at the end of the
@@ -136,7 +136,8 @@ unsafe fn decode<'a, T: Copy + From<OwnedObject>>(
 ) -> c_int {
     boundary(Kind::Plain, MALFORMED, |_| {
         // SAFETY: `place` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
-        let (place, input) = unsafe { (writable(place, name)?, bytes(data, size, "pBuffer")) };
+        let (place, input) = unsafe { (Out::from_c(place), bytes(data, size, "pBuffer")) };
+        let place = writable(place, name)?;
         let mut list = OwnedObject::default();
         let result = input.and_then(|input| read(&mut list, input));
         place.write(list.into());

@@ -12,17 +12,19 @@ use super::{
     view::{Object, Property},
     walk::{Step, Walk},
 };
-use crate::boundary::{Kind, boundary};
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::given,
+};
 
 /// Logs the properties of an object and everything inside it at level DEBUG.
 ///
 /// # Safety
 /// `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
+pub unsafe extern "C" fn AMF_Dump(obj: Option<Object<'_>>) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `obj` is null or an initialised object, by the Safety section; the log's callback must not change it.
-        let object = unsafe { Object::new(obj, "obj") }?;
+        let object = given(obj, "obj")?;
         if log_enabled!(Level::Debug) {
             dump(object, &mut |line| debug!("{line}"))?;
         }
@@ -35,11 +37,9 @@ pub unsafe extern "C" fn AMF_Dump(obj: *mut AMFObject) {
 /// # Safety
 /// `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMFProp_Dump(prop: *mut AMFObjectProperty) {
+pub unsafe extern "C" fn AMFProp_Dump(prop: Option<Property<'_>>) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `prop` is null or an initialised property, by the Safety section; the log's callback must not change
-        // it.
-        let property = unsafe { Property::new(prop, "prop") }?;
+        let property = given(prop, "prop")?;
         if !log_enabled!(Level::Debug) {
             return Ok(());
         }
@@ -120,7 +120,10 @@ const LONGEST_NUMBER: usize = 320;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::amf::{access::AMF_Reset, decode::AMF_Decode};
+    use crate::{
+        amf::{access::AMF_Reset, decode::AMF_Decode},
+        ptr::Parameter,
+    };
 
     /// The lines that librtmp logs for this data.
     #[test]
@@ -144,7 +147,7 @@ mod tests {
             let ret =
                 AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
             assert_eq!(usize::try_from(ret), Ok(input.len()));
-            dump(Object::new(&object, "object").unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
+            dump(Object::from_c(&object).unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
             AMF_Reset(&mut object);
         }
         let expected = [
@@ -177,7 +180,7 @@ mod tests {
         let mut property = AMFObjectProperty::INVALID;
         let show = |property: &AMFObjectProperty| {
             // SAFETY: the name and the value above outlive the call.
-            line(unsafe { Property::new(property, "property") }.unwrap())
+            line(unsafe { Property::from_c(property) }.unwrap())
         };
         assert_eq!(show(&property), "Property: INVALID");
         property.p_name = AVal { av_val: name.as_ptr().cast_mut().cast(), av_len: 30 };

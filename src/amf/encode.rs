@@ -16,7 +16,10 @@ use super::{
     types::*,
     view::{Object, Properties, Property, Text},
 };
-use crate::boundary::{Kind, boundary};
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::given,
+};
 
 /// Writes a string. From 65,536 bytes on it becomes a long string.
 ///
@@ -28,10 +31,10 @@ use crate::boundary::{Kind, boundary};
 pub unsafe extern "C" fn AMF_EncodeString(
     output: *mut c_char,
     outend: *mut c_char,
-    str: *const AVal,
+    str: Option<Text<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and `str` is null or valid, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(string(room, Text::new(str, "str")?))) }
+    // SAFETY: the bytes are writable, by the Safety section.
+    unsafe { encode(output, outend, |room| Ok(string(room, given(str, "str")?))) }
 }
 
 /// Writes a number (9 bytes).
@@ -125,14 +128,14 @@ pub unsafe extern "C" fn AMF_EncodeBoolean(
 pub unsafe extern "C" fn AMF_EncodeNamedString(
     output: *mut c_char,
     outend: *mut c_char,
-    name: *const AVal,
-    value: *const AVal,
+    name: Option<Text<'_>>,
+    value: Option<Text<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and the strings are null or valid, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe {
         // Nothing is written if one of them is null.
         encode(output, outend, |room| {
-            let (name, value) = (Text::new(name, "name")?, Text::new(value, "value")?);
+            let (name, value) = (given(name, "name")?, given(value, "value")?);
             Ok(name.written().and_then(|name| self::name(room, name)).and_then(|()| string(room, value)))
         })
     }
@@ -148,10 +151,10 @@ pub unsafe extern "C" fn AMF_EncodeNamedString(
 pub unsafe extern "C" fn AMF_EncodeNamedNumber(
     output: *mut c_char,
     outend: *mut c_char,
-    name: *const AVal,
+    name: Option<Text<'_>>,
     dVal: c_double,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe { encode_named(output, outend, name, |room| number(room, dVal)) }
 }
 
@@ -165,10 +168,10 @@ pub unsafe extern "C" fn AMF_EncodeNamedNumber(
 pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
     output: *mut c_char,
     outend: *mut c_char,
-    name: *const AVal,
+    name: Option<Text<'_>>,
     bVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe { encode_named(output, outend, name, |room| boolean(room, bVal != 0)) }
 }
 
@@ -181,12 +184,12 @@ pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Encode(
-    obj: *mut AMFObject,
+    obj: Option<Object<'_>>,
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and `obj` is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, Object::new(obj, "obj")?))) }
+    // SAFETY: the bytes are writable, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, given(obj, "obj")?))) }
 }
 
 /// Writes an object as an ECMA array. Otherwise it behaves like `AMF_Encode`.
@@ -197,12 +200,12 @@ pub unsafe extern "C" fn AMF_Encode(
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeEcmaArray(
-    obj: *mut AMFObject,
+    obj: Option<Object<'_>>,
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and `obj` is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, Object::new(obj, "obj")?))) }
+    // SAFETY: the bytes are writable, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, given(obj, "obj")?))) }
 }
 
 /// Writes an object as a strict array, which has no end marker. Otherwise it behaves like `AMF_Encode`. If the array
@@ -214,12 +217,12 @@ pub unsafe extern "C" fn AMF_EncodeEcmaArray(
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `obj` is null or points to an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeArray(
-    obj: *mut AMFObject,
+    obj: Option<Object<'_>>,
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and `obj` is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, Object::new(obj, "obj")?))) }
+    // SAFETY: the bytes are writable, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, given(obj, "obj")?))) }
 }
 
 /// Writes the name of a property, if it has one, and its value. The name of an `AMF_NULL` is not written.
@@ -231,22 +234,18 @@ pub unsafe extern "C" fn AMF_EncodeArray(
 /// The bytes from `pBuffer` to `pBufEnd` are writable; `prop` is null or points to an initialised property.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Encode(
-    prop: *mut AMFObjectProperty,
+    prop: Option<Property<'_>>,
     pBuffer: *mut c_char,
     pBufEnd: *mut c_char,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and `prop` is null or initialised, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(property(room, Property::new(prop, "prop")?))) }
+    // SAFETY: the bytes are writable, by the Safety section.
+    unsafe { encode(pBuffer, pBufEnd, |room| Ok(property(room, given(prop, "prop")?))) }
 }
 
 /// The properties of a list, as they follow the command object of `connect`. The encoder omits members that do not fit, so the
 /// buffer grows until the result no longer changes.
-///
-/// # Safety
-/// `list` is empty or a list of initialised properties.
-pub(crate) unsafe fn encode_extras(list: &AMFObject) -> Result<Vec<u8>> {
-    // SAFETY: the list is empty or initialised, and stays, by the Safety section.
-    let properties = unsafe { Object::new(list, "list") }?.properties();
+pub(crate) fn encode_extras(list: Object<'_>) -> Result<Vec<u8>> {
+    let properties = list.properties();
     if properties.len() == 0 {
         return Ok(Vec::new());
     }
@@ -290,13 +289,13 @@ unsafe fn encode(
 unsafe fn encode_named(
     output: *mut c_char,
     outend: *mut c_char,
-    name: *const AVal,
+    name: Option<Text<'_>>,
     write: impl FnOnce(&mut Room<'_>) -> Option<()>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, and the name is null or valid, by the Safety section.
+    // SAFETY: the bytes are writable, by the Safety section.
     unsafe {
         encode(output, outend, |room| {
-            let name = Text::new(name, "name")?.written();
+            let name = given(name, "name")?.written();
             Ok(name.and_then(|name| self::name(room, name)).and_then(|()| write(room)))
         })
     }

@@ -13,7 +13,7 @@ pub(crate) mod room;
 pub mod search;
 pub mod tracks;
 pub mod types;
-pub(crate) mod view;
+pub mod view;
 mod walk;
 
 pub(crate) use list::{append_item, owned_list, owned_property};

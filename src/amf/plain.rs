@@ -1,6 +1,6 @@
 //! Reads single fields from a pointer. These functions have no length argument: the caller guarantees the bytes.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, ptr};
 
 use libc::{c_char, c_double, c_int, c_uint, c_ushort};
 use rtmp_core::{
@@ -8,10 +8,10 @@ use rtmp_core::{
     error::{Error, Result},
 };
 
-use super::types::*;
+use super::{types::*, view::Bytes};
 use crate::{
     boundary::{Kind, boundary},
-    ptr::{Out, required},
+    ptr::{Out, given},
 };
 
 /// Returns the unsigned 16-bit number at `data`, most significant byte first.
@@ -19,9 +19,8 @@ use crate::{
 /// # Safety
 /// `data` is null or readable for 2 bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
-    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0, |_| Ok(u16::from_be_bytes(*unsafe { required(data.cast(), DATA) }?)))
+pub unsafe extern "C" fn AMF_DecodeInt16(data: Option<Bytes<'_, 2>>) -> c_ushort {
+    boundary(Kind::Plain, 0, |_| Ok(u16::from_be_bytes(*given(data, DATA)?)))
 }
 
 /// Returns the unsigned 24-bit number at `data`, most significant byte first.
@@ -29,10 +28,9 @@ pub unsafe extern "C" fn AMF_DecodeInt16(data: *const c_char) -> c_ushort {
 /// # Safety
 /// `data` is null or readable for 3 bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
+pub unsafe extern "C" fn AMF_DecodeInt24(data: Option<Bytes<'_, 3>>) -> c_uint {
     boundary(Kind::Plain, 0, |_| {
-        // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-        let [high, middle, low] = *unsafe { required(data.cast(), DATA) }?;
+        let [high, middle, low] = *given(data, DATA)?;
         Ok(u32::from_be_bytes([0, high, middle, low]))
     })
 }
@@ -42,9 +40,8 @@ pub unsafe extern "C" fn AMF_DecodeInt24(data: *const c_char) -> c_uint {
 /// # Safety
 /// `data` is null or readable for 4 bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
-    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0, |_| Ok(u32::from_be_bytes(*unsafe { required(data.cast(), DATA) }?)))
+pub unsafe extern "C" fn AMF_DecodeInt32(data: Option<Bytes<'_, 4>>) -> c_uint {
+    boundary(Kind::Plain, 0, |_| Ok(u32::from_be_bytes(*given(data, DATA)?)))
 }
 
 /// Reads the string at `data`, which starts with a 16-bit length, and stores it in `*str`. The text is not copied: it
@@ -53,12 +50,8 @@ pub unsafe extern "C" fn AMF_DecodeInt32(data: *const c_char) -> c_uint {
 /// # Safety
 /// `data` is null or readable for the length and the text; `str` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
-    boundary(Kind::Plain, (), |_| {
-        // SAFETY: `data` is null or readable for a length and the text, `str` null or writable, by the Safety section.
-        unsafe { store(data, |bytes| u16::from_be_bytes(bytes).into(), str) }?;
-        Ok(())
-    })
+pub unsafe extern "C" fn AMF_DecodeString(data: Option<Bytes<'_, 2>>, str: Option<Out<AVal>>) {
+    store(data, |bytes| u16::from_be_bytes(bytes).into(), str);
 }
 
 /// Reads the string at `data`, which starts with a 32-bit length, and stores it in `*str`. The text is not copied: it
@@ -67,12 +60,8 @@ pub unsafe extern "C" fn AMF_DecodeString(data: *const c_char, str: *mut AVal) {
 /// # Safety
 /// `data` is null or readable for the length and the text; `str` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVal) {
-    boundary(Kind::Plain, (), |_| {
-        // SAFETY: `data` is null or readable for a length and the text, `str` null or writable, by the Safety section.
-        unsafe { store(data, c_int::from_be_bytes, str) }?;
-        Ok(())
-    })
+pub unsafe extern "C" fn AMF_DecodeLongString(data: Option<Bytes<'_, 4>>, str: Option<Out<AVal>>) {
+    store(data, c_int::from_be_bytes, str);
 }
 
 /// Returns 1 if the byte at `data` is not 0, else 0.
@@ -80,9 +69,8 @@ pub unsafe extern "C" fn AMF_DecodeLongString(data: *const c_char, str: *mut AVa
 /// # Safety
 /// `data` is null or readable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
-    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0, |_| Ok(c_int::from(*unsafe { required(data, DATA) }? != 0)))
+pub unsafe extern "C" fn AMF_DecodeBoolean(data: Option<Bytes<'_, 1>>) -> c_int {
+    boundary(Kind::Plain, 0, |_| Ok(c_int::from(given(data, DATA)?[0] != 0)))
 }
 
 /// Returns the floating-point number at `data`, most significant byte first.
@@ -90,9 +78,8 @@ pub unsafe extern "C" fn AMF_DecodeBoolean(data: *const c_char) -> c_int {
 /// # Safety
 /// `data` is null or readable for 8 bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
-    // SAFETY: `data` is null or readable for the bytes of the number, by the Safety section.
-    boundary(Kind::Plain, 0.0, |_| Ok(f64::from_be_bytes(*unsafe { required(data.cast(), DATA) }?)))
+pub unsafe extern "C" fn AMF_DecodeNumber(data: Option<Bytes<'_, 8>>) -> c_double {
+    boundary(Kind::Plain, 0.0, |_| Ok(f64::from_be_bytes(*given(data, DATA)?)))
 }
 
 /// Reads the AMF3 integer at `data` and stores it in `*valp`.
@@ -102,12 +89,11 @@ pub unsafe extern "C" fn AMF_DecodeNumber(data: *const c_char) -> c_double {
 /// # Safety
 /// `data` is null or readable up to the end of the integer; `valp` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) -> c_int {
+pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: Option<Out<i32>>) -> c_int {
     boundary(Kind::Plain, 0, |_| {
-        // SAFETY: `data` is null or readable up to the end of the integer, `valp` null or writable, by the Safety
-        // section.
-        let ((value, used), valp) = unsafe { (integer(data)?, Out::new(valp, "valp")?) };
-        valp.write(value);
+        // SAFETY: `data` is null or readable up to the end of the integer, by the Safety section.
+        let (value, used) = unsafe { integer(data) }?;
+        given(valp, "valp")?.write(value);
         Ok(used)
     })
 }
@@ -120,11 +106,11 @@ pub unsafe extern "C" fn AMF3ReadInteger(data: *const c_char, valp: *mut i32) ->
 /// # Safety
 /// `data` is null or readable up to the end of the string's length; `str` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: *mut AVal) -> c_int {
+pub unsafe extern "C" fn AMF3ReadString(data: *const c_char, str: Option<Out<AVal>>) -> c_int {
     boundary(Kind::Plain, 0, |_| {
-        // SAFETY: `str` is null or writable, `data` null or readable up to the end of the length, by the Safety
-        // section.
-        let (str, (header, used)) = unsafe { (Out::new(str, "str")?, integer(data)?) };
+        let str = given(str, "str")?;
+        // SAFETY: `data` is null or readable up to the end of the length, by the Safety section.
+        let (header, used) = unsafe { integer(data) }?;
         let (string, len) = match StringHeader::from_integer(header) {
             StringHeader::Inline(len) if len >= 0 => {
                 // The text follows the length. C has no pointer to constant text in an `AVal`.
@@ -162,20 +148,19 @@ unsafe fn integer(data: *const c_char) -> Result<(i32, c_int)> {
 }
 
 /// Stores the string that follows a length of `N` bytes.
-///
-/// # Safety
-/// `data` is null or readable for `N` bytes; `str` is null or writable.
-unsafe fn store<const N: usize>(
-    data: *const c_char,
+fn store<const N: usize>(
+    data: Option<Bytes<'_, N>>,
     length: impl FnOnce([u8; N]) -> c_int,
-    str: *mut AVal,
-) -> Result<()> {
-    // SAFETY: `data` is null or readable for `N` bytes, `str` null or writable, by the Safety section.
-    let (len, str) = unsafe { (length(*required(data.cast(), DATA)?), Out::new(str, "str")?) };
-    // C has no pointer to constant text in an `AVal`.
-    let av_val = if len > 0 { data.wrapping_add(N).cast_mut() } else { std::ptr::null_mut() };
-    str.write(AVal { av_val, av_len: len });
-    Ok(())
+    str: Option<Out<AVal>>,
+) {
+    boundary(Kind::Plain, (), |_| {
+        let (data, str) = (given(data, DATA)?, given(str, "str")?);
+        let av_len = length(*data);
+        // The text follows the length.
+        let av_val = if av_len > 0 { data.address().wrapping_add(1).cast() } else { ptr::null_mut() };
+        str.write(AVal { av_val, av_len });
+        Ok(())
+    })
 }
 
 /// The argument of these functions, as the log names it.

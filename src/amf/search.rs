@@ -10,7 +10,7 @@ use super::{
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
-    ptr::Out,
+    ptr::{Out, given},
 };
 
 /// Finds the first property with the name `name` and copies it to `*p`. It searches objects and ECMA arrays depth
@@ -22,12 +22,11 @@ use crate::{
 /// The pointers are null or valid, and `obj` is an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_FindFirstMatchingProperty(
-    obj: *mut AMFObject,
-    name: *const AVal,
-    p: *mut AMFObjectProperty,
+    obj: Option<Object<'_>>,
+    name: Option<Text<'_>>,
+    p: Option<Out<AMFObjectProperty>>,
 ) -> c_int {
-    // SAFETY: the pointers are valid by the Safety section, which is the same for `find`.
-    unsafe { find(obj, name, p, &[AMF_OBJECT, AMF_ECMA_ARRAY], |candidate, name| candidate == name) }
+    find(obj, name, p, &[AMF_OBJECT, AMF_ECMA_ARRAY], |candidate, name| candidate == name)
 }
 
 /// Finds the first property whose name starts with `name` and is longer, and copies it to `*p`. It searches objects
@@ -39,36 +38,29 @@ pub unsafe extern "C" fn RTMP_FindFirstMatchingProperty(
 /// The pointers are null or valid, and `obj` is an initialised object.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_FindPrefixProperty(
-    obj: *mut AMFObject,
-    name: *const AVal,
-    p: *mut AMFObjectProperty,
+    obj: Option<Object<'_>>,
+    name: Option<Text<'_>>,
+    p: Option<Out<AMFObjectProperty>>,
 ) -> c_int {
     let longer = |candidate: &[u8], name: &[u8]| candidate.len() > name.len() && candidate.starts_with(name);
-    // SAFETY: the pointers are valid by the Safety section, which is the same for `find`.
-    unsafe { find(obj, name, p, &[AMF_OBJECT], longer) }
+    find(obj, name, p, &[AMF_OBJECT], longer)
 }
 
 /// Copies the first property with a matching name to `*p`, looking into values of the types `entered`.
-///
-/// # Safety
-/// The pointers are null or valid, and `obj` is an initialised object.
-unsafe fn find(
-    obj: *const AMFObject,
-    name: *const AVal,
-    p: *mut AMFObjectProperty,
+fn find(
+    obj: Option<Object<'_>>,
+    name: Option<Text<'_>>,
+    p: Option<Out<AMFObjectProperty>>,
     entered: &[AMFDataType],
     matches: fn(&[u8], &[u8]) -> bool,
 ) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        // SAFETY: each is null or points to what it should, by the Safety section, and nothing is written before the
-        // end.
-        let (object, name, found) =
-            unsafe { (Object::new(obj, "obj")?, Text::new(name, "name")?, Out::new(p, "p")) };
+        let (object, name) = (given(obj, "obj")?, given(name, "name")?);
         let mut walk = Walk::new(object);
         while let Some(step) = walk.next() {
             let Step::Property(property) = step else { continue };
             if matches(property.name().bytes(), name.bytes()) {
-                found?.write(*property);
+                given(p, "p")?.write(*property);
                 return Ok(TRUE);
             }
             let members = property.members().filter(|_| entered.contains(&property.p_type));

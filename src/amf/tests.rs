@@ -8,6 +8,7 @@ use std::ptr;
 use libc::{c_char, c_int};
 
 use super::{access::*, decode::*, dump::*, encode::*, plain::*, search::*, *};
+use crate::ptr::from_c as c;
 
 fn aval(text: &'static [u8]) -> AVal {
     AVal { av_val: text.as_ptr().cast_mut().cast(), av_len: c_int::try_from(text.len()).unwrap() }
@@ -22,12 +23,12 @@ fn tree(levels: usize) -> AMFObject {
     let mut object = AMFObject::EMPTY;
     let mut innermost = property(b"needle");
     unsafe {
-        AMFProp_SetNumber(&mut innermost, 7.0);
+        AMFProp_SetNumber(c(&mut innermost), 7.0);
         AMF_AddProp(&mut object, &innermost);
         for _ in 1..levels {
             let mut outer = AMFObject::EMPTY;
             let mut member = property(b"o");
-            AMFProp_SetObject(&mut member, &mut object);
+            AMFProp_SetObject(c(&mut member), c(&mut object));
             AMF_AddProp(&mut outer, &member);
             object = outer;
         }
@@ -40,21 +41,21 @@ fn trees_of_any_depth_are_searched_encoded_dumped_and_freed_on_a_small_stack() {
     let work = || unsafe {
         let mut object = tree(100_000);
         let mut found = AMFObjectProperty::INVALID;
-        assert_eq!(RTMP_FindFirstMatchingProperty(&mut object, &aval(b"needle"), &mut found), 1);
-        assert_eq!(AMFProp_GetNumber(&mut found), 7.0);
-        assert_eq!(RTMP_FindPrefixProperty(&mut object, &aval(b"need"), &mut found), 1);
-        assert_eq!(RTMP_FindPrefixProperty(&mut object, &aval(b"needle"), &mut found), 0);
+        assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut object), c(&aval(b"needle")), c(&mut found)), 1);
+        assert_eq!(AMFProp_GetNumber(c(&mut found)), 7.0);
+        assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&aval(b"need")), c(&mut found)), 1);
+        assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&aval(b"needle")), c(&mut found)), 0);
 
         let mut buffer = vec![0 as c_char; 1_000_000];
         let end = buffer.as_mut_ptr_range().end;
-        let after = AMF_Encode(&mut object, buffer.as_mut_ptr(), end);
+        let after = AMF_Encode(c(&mut object), buffer.as_mut_ptr(), end);
         // Names of one byte for all levels except one, and a marker and an end for each.
         let expected = 99_999 * 3 + (2 + 6 + 9) + 100_000 * (1 + 3);
         assert_eq!(after as usize - buffer.as_ptr() as usize, expected);
 
-        AMF_Dump(&mut object);
+        AMF_Dump(c(&mut object));
         AMF_Reset(&mut object);
-        assert_eq!(AMF_CountProp(&mut object), 0);
+        assert_eq!(AMF_CountProp(c(&mut object)), 0);
     };
     std::thread::Builder::new().stack_size(64 * 1024).spawn(work).unwrap().join().unwrap();
 }
@@ -68,7 +69,7 @@ fn a_nested_object_without_room_for_its_end_is_left_out() {
     assert_eq!(whole.len(), 28);
     for room in 0..=whole.len() + 2 {
         let start = buffer.as_mut_ptr();
-        let after = unsafe { AMF_Encode(&mut object, start, start.add(room)) };
+        let after = unsafe { AMF_Encode(c(&mut object), start, start.add(room)) };
         let written = (!after.is_null()).then(|| after as usize - start as usize);
         let expected = match room {
             0..5 => None,
@@ -102,20 +103,25 @@ fn properties_are_found_by_index_and_by_name() {
     unsafe {
         for index in 0..40 {
             let mut member = property(if index == 30 { b"thirty" } else { b"other" });
-            AMFProp_SetNumber(&mut member, f64::from(index));
+            AMFProp_SetNumber(c(&mut member), f64::from(index));
             AMF_AddProp(object, &member);
             // A property of the list itself may be appended although the list moves.
-            AMF_AddProp(object, AMF_GetProp(object, ptr::null(), 2 * index));
+            AMF_AddProp(object, AMF_GetProp(c(object), c(ptr::null()), 2 * index));
         }
-        assert_eq!(AMF_CountProp(object), 80);
+        assert_eq!(AMF_CountProp(c(object)), 80);
         for index in 0..80 {
-            assert_eq!(AMFProp_GetNumber(AMF_GetProp(object, ptr::null(), index)), f64::from(index / 2));
+            assert_eq!(
+                AMFProp_GetNumber(c(AMF_GetProp(c(object), c(ptr::null()), index))),
+                f64::from(index / 2)
+            );
         }
-        let found = AMF_GetProp(object, &aval(b"thirty"), -1);
-        assert_eq!(found, AMF_GetProp(object, ptr::null(), 60));
-        for missing in [AMF_GetProp(object, &aval(b"thirt"), -1), AMF_GetProp(object, ptr::null(), 80)] {
-            assert_eq!(AMFProp_IsValid(missing), 0);
-            assert_eq!(AMFProp_GetNumber(missing), 0.0);
+        let found = AMF_GetProp(c(object), c(&aval(b"thirty")), -1);
+        assert_eq!(found, AMF_GetProp(c(object), c(ptr::null()), 60));
+        for missing in
+            [AMF_GetProp(c(object), c(&aval(b"thirt")), -1), AMF_GetProp(c(object), c(ptr::null()), 80)]
+        {
+            assert_eq!(AMFProp_IsValid(c(missing)), 0);
+            assert_eq!(AMFProp_GetNumber(c(missing)), 0.0);
         }
         AMF_Reset(object);
         assert!(list.o_props.is_null());
@@ -128,28 +134,28 @@ fn getters_give_nothing_for_other_types() {
     let mut members = AMFObject::EMPTY;
     let mut member = property(b"name");
     unsafe {
-        AMFProp_SetString(&mut member, &mut aval(b"text"));
-        AMFProp_GetString(&mut member, &mut text);
+        AMFProp_SetString(c(&mut member), c(&mut aval(b"text")));
+        AMFProp_GetString(c(&mut member), c(&mut text));
         assert_eq!(text.av_len, 4);
-        assert_eq!((AMFProp_GetNumber(&mut member), AMFProp_GetBoolean(&mut member)), (0.0, 0));
-        AMFProp_GetObject(&mut member, &mut members);
+        assert_eq!((AMFProp_GetNumber(c(&mut member)), AMFProp_GetBoolean(c(&mut member))), (0.0, 0));
+        AMFProp_GetObject(c(&mut member), c(&mut members));
         assert_eq!(members.o_num, 0);
 
-        AMFProp_SetBoolean(&mut member, 5);
-        assert_eq!((AMFProp_GetNumber(&mut member), AMFProp_GetBoolean(&mut member)), (1.0, 1));
-        AMFProp_GetString(&mut member, &mut text);
+        AMFProp_SetBoolean(c(&mut member), 5);
+        assert_eq!((AMFProp_GetNumber(c(&mut member)), AMFProp_GetBoolean(c(&mut member))), (1.0, 1));
+        AMFProp_GetString(c(&mut member), c(&mut text));
         assert!(text.av_val.is_null());
 
         let mut object = tree(1);
-        AMFProp_SetObject(&mut member, &mut object);
-        AMFProp_GetObject(&mut member, &mut members);
+        AMFProp_SetObject(c(&mut member), c(&mut object));
+        AMFProp_GetObject(c(&mut member), c(&mut members));
         assert_eq!((members.o_num, members.o_props), (1, object.o_props));
         member.p_type = AMF_ECMA_ARRAY;
-        AMFProp_GetObject(&mut member, &mut members);
+        AMFProp_GetObject(c(&mut member), c(&mut members));
         assert!(members.o_props.is_null());
         AMFProp_Reset(&mut member);
-        assert_eq!(AMFProp_GetType(&mut member), AMF_INVALID);
-        AMFProp_GetName(&mut member, &mut text);
+        assert_eq!(AMFProp_GetType(c(&mut member)), AMF_INVALID);
+        AMFProp_GetName(c(&mut member), c(&mut text));
         assert_eq!(text.av_len, 4);
     }
 }
@@ -161,8 +167,11 @@ fn arrays_are_searched_as_librtmp_does() {
         let mut found = AMFObjectProperty::INVALID;
         unsafe {
             (*object.o_props).p_type = kind;
-            assert_eq!(RTMP_FindFirstMatchingProperty(&mut object, &aval(b"needle"), &mut found), first);
-            assert_eq!(RTMP_FindPrefixProperty(&mut object, &aval(b"n"), &mut found), prefix);
+            assert_eq!(
+                RTMP_FindFirstMatchingProperty(c(&mut object), c(&aval(b"needle")), c(&mut found)),
+                first
+            );
+            assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&aval(b"n")), c(&mut found)), prefix);
             AMF_Reset(&mut object);
         }
     }
@@ -178,13 +187,13 @@ fn lengths_that_the_format_cannot_hold_are_refused() {
     let without_bytes = AVal { av_len: 4, ..AVal::EMPTY };
     unsafe {
         for name in [too_long, negative, without_bytes] {
-            assert!(AMF_EncodeNamedNumber(range.start, range.end, &name, 1.0).is_null());
+            assert!(AMF_EncodeNamedNumber(range.start, range.end, c(&name), 1.0).is_null());
             let mut member = AMFObjectProperty { p_name: name, ..AMFObjectProperty::INVALID };
-            AMFProp_SetNumber(&mut member, 1.0);
-            assert!(AMFProp_Encode(&mut member, range.start, range.end).is_null());
+            AMFProp_SetNumber(c(&mut member), 1.0);
+            assert!(AMFProp_Encode(c(&mut member), range.start, range.end).is_null());
         }
-        assert!(AMF_EncodeString(range.start, range.end, &negative).is_null());
-        assert!(AMF_EncodeString(range.start, range.end, &without_bytes).is_null());
+        assert!(AMF_EncodeString(range.start, range.end, c(&negative)).is_null());
+        assert!(AMF_EncodeString(range.start, range.end, c(&without_bytes)).is_null());
         assert!(AMF_EncodeInt32(range.end, range.start, 1).is_null());
     }
 }
@@ -205,8 +214,9 @@ fn decoded_messages_encode_to_the_same_bytes() {
         let ret = AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
         assert_eq!(usize::try_from(ret), Ok(input.len()));
         let mut next = range.start.cast();
-        for index in 0..AMF_CountProp(&mut object) {
-            next = AMFProp_Encode(AMF_GetProp(&mut object, ptr::null(), index), next, range.end.cast());
+        for index in 0..AMF_CountProp(c(&mut object)) {
+            next =
+                AMFProp_Encode(c(AMF_GetProp(c(&mut object), c(ptr::null()), index)), next, range.end.cast());
             assert!(!next.is_null());
         }
         AMF_Reset(&mut object);
@@ -225,37 +235,37 @@ fn null_pointers_give_the_failure_value() {
     let no_text = ptr::null_mut::<AVal>();
     unsafe {
         let end = start.add(room.len());
-        assert!(AMF_EncodeString(nothing, end, &text).is_null());
-        assert!(AMF_EncodeString(start, nothing, &text).is_null());
-        assert!(AMF_EncodeString(start, end, no_text).is_null());
+        assert!(AMF_EncodeString(nothing, end, c(&text)).is_null());
+        assert!(AMF_EncodeString(start, nothing, c(&text)).is_null());
+        assert!(AMF_EncodeString(start, end, c(no_text)).is_null());
         assert!(AMF_EncodeNumber(nothing, nothing, 1.0).is_null());
         assert!(AMF_EncodeInt16(nothing, nothing, 1).is_null());
         assert!(AMF_EncodeInt24(nothing, nothing, 1).is_null());
         assert!(AMF_EncodeInt32(nothing, nothing, 1).is_null());
         assert!(AMF_EncodeBoolean(nothing, nothing, 1).is_null());
-        assert!(AMF_EncodeNamedString(start, end, no_text, &text).is_null());
-        assert!(AMF_EncodeNamedString(start, end, &text, no_text).is_null());
-        assert!(AMF_EncodeNamedNumber(start, end, no_text, 1.0).is_null());
-        assert!(AMF_EncodeNamedBoolean(start, end, no_text, 1).is_null());
-        assert!(AMF_Encode(no_object, start, end).is_null());
-        assert!(AMF_EncodeEcmaArray(no_object, start, end).is_null());
-        assert!(AMF_EncodeArray(no_object, start, end).is_null());
-        assert!(AMFProp_Encode(no_member, start, end).is_null());
-        assert!(AMF_Encode(&mut object, nothing, nothing).is_null());
+        assert!(AMF_EncodeNamedString(start, end, c(no_text), c(&text)).is_null());
+        assert!(AMF_EncodeNamedString(start, end, c(&text), c(no_text)).is_null());
+        assert!(AMF_EncodeNamedNumber(start, end, c(no_text), 1.0).is_null());
+        assert!(AMF_EncodeNamedBoolean(start, end, c(no_text), 1).is_null());
+        assert!(AMF_Encode(c(no_object), start, end).is_null());
+        assert!(AMF_EncodeEcmaArray(c(no_object), start, end).is_null());
+        assert!(AMF_EncodeArray(c(no_object), start, end).is_null());
+        assert!(AMFProp_Encode(c(no_member), start, end).is_null());
+        assert!(AMF_Encode(c(&mut object), nothing, nothing).is_null());
 
-        assert_eq!(AMF_DecodeInt16(nothing), 0);
-        assert_eq!(AMF_DecodeInt24(nothing), 0);
-        assert_eq!(AMF_DecodeInt32(nothing), 0);
-        assert_eq!(AMF_DecodeBoolean(nothing), 0);
-        assert_eq!(AMF_DecodeNumber(nothing), 0.0);
-        AMF_DecodeString(nothing, &mut text);
-        AMF_DecodeString(start, no_text);
-        AMF_DecodeLongString(nothing, &mut text);
-        AMF_DecodeLongString(start, no_text);
-        assert_eq!(AMF3ReadInteger(nothing, &mut integer), 0);
-        assert_eq!(AMF3ReadInteger(start, ptr::null_mut()), 0);
-        assert_eq!(AMF3ReadString(nothing, &mut text), 0);
-        assert_eq!(AMF3ReadString(start, no_text), 0);
+        assert_eq!(AMF_DecodeInt16(c(nothing.cast())), 0);
+        assert_eq!(AMF_DecodeInt24(c(nothing.cast())), 0);
+        assert_eq!(AMF_DecodeInt32(c(nothing.cast())), 0);
+        assert_eq!(AMF_DecodeBoolean(c(nothing.cast())), 0);
+        assert_eq!(AMF_DecodeNumber(c(nothing.cast())), 0.0);
+        AMF_DecodeString(c(nothing.cast()), c(&mut text));
+        AMF_DecodeString(c(start.cast()), c(no_text));
+        AMF_DecodeLongString(c(nothing.cast()), c(&mut text));
+        AMF_DecodeLongString(c(start.cast()), c(no_text));
+        assert_eq!(AMF3ReadInteger(nothing, c(&mut integer)), 0);
+        assert_eq!(AMF3ReadInteger(start, c(ptr::null_mut())), 0);
+        assert_eq!(AMF3ReadString(nothing, c(&mut text)), 0);
+        assert_eq!(AMF3ReadString(start, c(no_text)), 0);
 
         assert_eq!(AMF_Decode(no_object, start, 4, 0), -1);
         assert_eq!(AMF_DecodeArray(no_object, start, 4, 1, 0), -1);
@@ -264,48 +274,48 @@ fn null_pointers_give_the_failure_value() {
         assert_eq!(AMFProp_Decode(no_member, start, 4, 0), -1);
         assert_eq!(AMF3Prop_Decode(no_member, start, 4, 0), -1);
 
-        AMF_Dump(no_object);
-        AMFProp_Dump(no_member);
+        AMF_Dump(c(no_object));
+        AMFProp_Dump(c(no_member));
         AMF_Reset(no_object);
         AMFProp_Reset(no_member);
         AMF_AddProp(no_object, &member);
         AMF_AddProp(&mut object, no_member);
-        assert_eq!(AMF_CountProp(&mut object), 0);
-        assert_eq!(AMF_CountProp(no_object), 0);
-        assert_eq!(AMFProp_GetType(AMF_GetProp(no_object, &text, 0)), AMF_INVALID);
-        assert_eq!(AMFProp_GetType(no_member), AMF_INVALID);
-        assert_eq!(AMFProp_IsValid(no_member), 0);
-        assert_eq!(AMFProp_GetNumber(no_member), 0.0);
-        assert_eq!(AMFProp_GetBoolean(no_member), 0);
-        AMFProp_SetNumber(no_member, 1.0);
-        AMFProp_SetBoolean(no_member, 1);
-        AMFProp_SetString(no_member, &mut text);
-        AMFProp_SetString(&mut member, no_text);
-        AMFProp_SetObject(no_member, &mut object);
-        AMFProp_SetObject(&mut member, no_object);
-        AMFProp_SetName(no_member, &mut text);
-        AMFProp_SetName(&mut member, no_text);
+        assert_eq!(AMF_CountProp(c(&mut object)), 0);
+        assert_eq!(AMF_CountProp(c(no_object)), 0);
+        assert_eq!(AMFProp_GetType(c(AMF_GetProp(c(no_object), c(&text), 0))), AMF_INVALID);
+        assert_eq!(AMFProp_GetType(c(no_member)), AMF_INVALID);
+        assert_eq!(AMFProp_IsValid(c(no_member)), 0);
+        assert_eq!(AMFProp_GetNumber(c(no_member)), 0.0);
+        assert_eq!(AMFProp_GetBoolean(c(no_member)), 0);
+        AMFProp_SetNumber(c(no_member), 1.0);
+        AMFProp_SetBoolean(c(no_member), 1);
+        AMFProp_SetString(c(no_member), c(&mut text));
+        AMFProp_SetString(c(&mut member), c(no_text));
+        AMFProp_SetObject(c(no_member), c(&mut object));
+        AMFProp_SetObject(c(&mut member), c(no_object));
+        AMFProp_SetName(c(no_member), c(&mut text));
+        AMFProp_SetName(c(&mut member), c(no_text));
         assert_eq!((member.p_type, member.p_name.av_len), (AMF_INVALID, 0));
-        AMFProp_GetName(no_member, &mut text);
+        AMFProp_GetName(c(no_member), c(&mut text));
         assert!(text.av_val.is_null());
         text = aval(b"text");
-        AMFProp_GetString(no_member, &mut text);
+        AMFProp_GetString(c(no_member), c(&mut text));
         assert!(text.av_val.is_null());
-        AMFProp_GetString(&mut member, no_text);
-        AMFProp_GetName(&mut member, no_text);
+        AMFProp_GetString(c(&mut member), c(no_text));
+        AMFProp_GetName(c(&mut member), c(no_text));
         object.o_num = 3;
-        AMFProp_GetObject(no_member, &mut object);
+        AMFProp_GetObject(c(no_member), c(&mut object));
         assert_eq!(object.o_num, 0);
-        AMFProp_GetObject(&mut member, no_object);
+        AMFProp_GetObject(c(&mut member), c(no_object));
 
         AMF3CD_AddProp(ptr::null_mut(), &mut text);
-        assert_eq!((*AMF3CD_GetProp(ptr::null_mut(), 0)).av_len, 0);
+        assert_eq!((*AMF3CD_GetProp(c(ptr::null_mut()), 0)).av_len, 0);
 
-        assert_eq!(RTMP_FindFirstMatchingProperty(no_object, &text, &mut member), 0);
-        assert_eq!(RTMP_FindFirstMatchingProperty(&mut object, no_text, &mut member), 0);
-        assert_eq!(RTMP_FindPrefixProperty(no_object, &text, &mut member), 0);
+        assert_eq!(RTMP_FindFirstMatchingProperty(c(no_object), c(&text), c(&mut member)), 0);
+        assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut object), c(no_text), c(&mut member)), 0);
+        assert_eq!(RTMP_FindPrefixProperty(c(no_object), c(&text), c(&mut member)), 0);
         let mut one = tree(1);
-        assert_eq!(RTMP_FindFirstMatchingProperty(&mut one, &aval(b"needle"), no_member), 0);
+        assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut one), c(&aval(b"needle")), c(no_member)), 0);
         AMF_Reset(&mut one);
     }
 }

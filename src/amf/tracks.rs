@@ -32,15 +32,13 @@ use crate::{
 /// `metadata` is null or an initialised object, `name` null or a valid string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TrackProperty(
-    metadata: *mut AMFObject,
+    metadata: Option<Object<'_>>,
     kind: u8,
     id: u8,
-    name: *const AVal,
+    name: Option<Text<'_>>,
 ) -> *mut AMFObjectProperty {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
-        // SAFETY: each is null or valid, by the Safety section, and stays during the call.
-        let (metadata, name) = unsafe { (Object::new(metadata, "metadata"), Text::new(name, "name")) };
-        let (Ok(metadata), Ok(name), Some(kind)) = (metadata, name, medium(kind)) else {
+        let (Some(metadata), Some(name), Some(kind)) = (metadata, name, medium(kind)) else {
             return Ok(ptr::null_mut());
         };
         Ok(property(metadata, kind, id, name.bytes()).map_or(ptr::null_mut(), Property::address))
@@ -58,19 +56,14 @@ pub unsafe extern "C" fn RTMP_TrackProperty(
 /// `metadata` is null or an initialised object, `fourcc` and `codec` null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TrackCodec(
-    metadata: *mut AMFObject,
+    metadata: Option<Object<'_>>,
     kind: u8,
     id: u8,
-    fourcc: *mut u32,
-    codec: *mut u8,
+    fourcc: Option<Out<u32>>,
+    codec: Option<Out<u8>>,
 ) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        // SAFETY: `metadata` is null or initialised, and stays during the call; the places are null or writable, by the
-        // Safety section.
-        let (metadata, fourcc, codec) = unsafe {
-            (Object::new(metadata, "metadata"), Out::new(fourcc, "fourcc"), Out::new(codec, "codec"))
-        };
-        let (Ok(metadata), Ok(fourcc), Ok(codec), Some(kind)) = (metadata, fourcc, codec, medium(kind))
+        let (Some(metadata), Some(fourcc), Some(codec), Some(kind)) = (metadata, fourcc, codec, medium(kind))
         else {
             return Ok(FALSE);
         };

@@ -92,6 +92,11 @@ impl AVal {
     /// No string.
     pub const EMPTY: Self = Self { av_val: ptr::null_mut(), av_len: 0 };
 
+    /// Whether it has bytes.
+    pub(crate) fn is_given(self) -> bool {
+        self.av_len > 0 && !self.av_val.is_null()
+    }
+
     /// Text in C's form: a null pointer if there is none, as programs expect. It is borrowed.
     #[inline]
     pub(crate) fn of(text: &[u8]) -> Result<Self> {

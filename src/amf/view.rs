@@ -1,41 +1,76 @@
 //! Values that C programs have built, for safe code. The function that the program called guarantees everything inside them
 //! once.
 
-use std::{ops::Deref, ptr, slice};
-
-use rtmp_core::error::Result;
+use std::{marker::PhantomData, ops::Deref, ptr::NonNull, slice};
 
 use super::{list::properties, types::*};
-use crate::ptr::{aval_bytes, items, required};
+use crate::{
+    ptr::{Parameter, aval_bytes, items},
+    valid::Valid,
+};
 
 /// A valid value of the program: text in it is readable for its length, arrays have as many entries as their counts say, and
-/// so on for everything inside it. It stays as it is for `'a`.
+/// so on for everything inside it. It stays as it is for `'a`. C passes it as a pointer.
+///
+/// It is not a reference: a function may store its result, at its end, in a place that overlaps an argument.
 #[derive(Debug)]
-pub(crate) struct In<'a, T>(&'a T);
+#[repr(transparent)]
+pub struct In<'a, T> {
+    place: NonNull<T>,
+    stays: PhantomData<&'a T>,
+}
 
 /// A string.
-pub(crate) type Text<'a> = In<'a, AVal>;
+pub type Text<'a> = In<'a, AVal>;
 /// A list of properties.
-pub(super) type Object<'a> = In<'a, AMFObject>;
+pub type Object<'a> = In<'a, AMFObject>;
+/// `N` bytes.
+pub type Bytes<'a, const N: usize> = In<'a, [u8; N]>;
 /// A value and its name.
-pub(super) type Property<'a> = In<'a, AMFObjectProperty>;
+pub type Property<'a> = In<'a, AMFObjectProperty>;
 
 impl<'a, T> In<'a, T> {
+    /// A field of a struct.
+    ///
     /// # Safety
-    /// `place` is null or points to a `T` that is valid as the type says. Nothing writes or frees any of it for `'a`.
+    /// It is valid as the type says, and nothing writes or frees any of it for `'a`.
+    pub(crate) unsafe fn of(valid: Valid<'a, T>) -> Self {
+        Self { place: valid.as_non_null(), stays: PhantomData }
+    }
+
+    /// A value inside a valid one.
     #[inline]
-    pub(crate) unsafe fn new(place: *const T, name: &'static str) -> Result<Self> {
-        // SAFETY: null, or a value that stays as it is, by the Safety section.
-        unsafe { required(place, name) }.map(Self)
+    fn inside(value: &'a T) -> Self {
+        Self { place: NonNull::from(value), stays: PhantomData }
+    }
+
+    /// The address, for C.
+    pub(crate) fn address(self) -> *mut T {
+        self.place.as_ptr()
+    }
+
+    #[inline]
+    fn get(self) -> &'a T {
+        // SAFETY: a valid value is initialised, and stays as it is.
+        unsafe { self.place.as_ref() }
     }
 
     /// The items of an array; `None` if that is null but has items.
     ///
     /// # Safety
-    /// As for [`Self::new`], for `count` values in a row.
+    /// `place` is null or points to `count` values that are valid as the type says, and stay so for `'a`.
     pub(crate) unsafe fn items(place: *const T, count: u32) -> Option<impl Iterator<Item = Self>> {
         // SAFETY: null, or `count` values that stay as they are, by the Safety section.
-        Some(unsafe { items(place, count) }?.iter().map(Self))
+        Some(unsafe { items(place, count) }?.iter().map(Self::inside))
+    }
+}
+
+impl<T> Parameter for In<'_, T> {
+    type Target = T;
+
+    #[inline]
+    unsafe fn from_c(place: *const T) -> Option<Self> {
+        NonNull::new(place.cast_mut()).map(|place| Self { place, stays: PhantomData })
     }
 }
 
@@ -52,7 +87,7 @@ impl<T> Deref for In<'_, T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        self.0
+        self.get()
     }
 }
 
@@ -60,15 +95,15 @@ impl<'a> Text<'a> {
     /// Its bytes: none when the pointer is null or the length is not positive.
     #[inline]
     pub(crate) fn bytes(self) -> &'a [u8] {
-        // SAFETY: the text is readable for its length, and stays (`In::new`).
-        unsafe { aval_bytes(self.0) }
+        // SAFETY: a valid string is readable for its length, and stays (`In`).
+        unsafe { aval_bytes(self.get()) }
     }
 
     /// Its bytes, to be written; `None` if its length is negative or it has no bytes.
     #[inline]
     pub(super) fn written(self) -> Option<&'a [u8]> {
-        let len = usize::try_from(self.0.av_len).ok()?;
-        if len > 0 && self.0.av_val.is_null() { None } else { Some(self.bytes()) }
+        let len = usize::try_from(self.av_len).ok()?;
+        if len > 0 && self.av_val.is_null() { None } else { Some(self.bytes()) }
     }
 }
 
@@ -76,32 +111,27 @@ impl<'a> Object<'a> {
     /// Its properties; none if its count is not positive or its array is null.
     #[inline]
     pub(super) fn properties(self) -> Properties<'a> {
-        // SAFETY: the array has as many properties as its count says, and stays (`In::new`).
-        Properties(unsafe { properties(self.0) }.iter())
+        // SAFETY: the array of a valid object has as many properties as its count says, and stays (`In`).
+        Properties(unsafe { properties(self.get()) }.iter())
     }
 }
 
 impl<'a> Property<'a> {
     #[inline]
     pub(super) fn name(self) -> Text<'a> {
-        In(&self.0.p_name)
-    }
-
-    /// The address, for C.
-    pub(super) fn address(self) -> *mut AMFObjectProperty {
-        ptr::from_ref(self.0).cast_mut()
+        In::inside(&self.get().p_name)
     }
 
     /// The members, if this is an object or an array.
     #[inline]
     pub(super) fn members(self) -> Option<Object<'a>> {
-        self.0.members().map(In)
+        self.get().members().map(In::inside)
     }
 
     /// The text, if this is a string.
     #[inline]
     pub(super) fn text(self) -> Option<Text<'a>> {
-        self.0.text().map(In)
+        self.get().text().map(In::inside)
     }
 }
 
@@ -114,7 +144,7 @@ impl<'a> Iterator for Properties<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Property<'a>> {
-        self.0.next().map(In)
+        self.0.next().map(In::inside)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

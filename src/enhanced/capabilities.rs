@@ -18,16 +18,17 @@ use super::{
 };
 use crate::{
     FALSE, TRUE,
-    amf::{AMFObjectProperty, AVal, owned_property, room::Room, view::Text},
-    boundary::{Kind, boundary},
-    ptr::{Out, required},
-    reason::{self, During, Failure, Phase},
-    rtmp::{
-        RTMP, RTMPPacket,
-        outgoing::{body_of, send_message},
+    amf::{
+        AMFObjectProperty, owned_property,
+        room::Room,
+        view::{In, Text},
     },
+    boundary::{Kind, boundary},
+    ptr::{Out, given},
+    reason::{self, During, Failure, Phase},
+    rtmp::{RTMPPacket, outgoing::send_message},
     state::Handle,
-    valid::field,
+    valid::{Rtmp, field},
 };
 
 /// The chunk stream that media is sent on, as `RTMP_Write` does.
@@ -41,10 +42,9 @@ const MEDIA: u32 = 4;
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_PeerCaps(r: *mut RTMP) -> c_int {
+pub unsafe extern "C" fn RTMP_PeerCaps(r: Option<Rtmp<'_>>) -> c_int {
     boundary(Kind::Session, 0, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let features = unsafe { with_peer(r, |peer| peer.capabilities.features) };
+        let features = with_peer(r, |peer| peer.capabilities.features);
         Ok(features.unwrap_or(0) as c_int)
     })
 }
@@ -59,11 +59,10 @@ pub unsafe extern "C" fn RTMP_PeerCaps(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_PeerFourCc(r: *mut RTMP, kind: u8, fourcc: u32) -> c_int {
+pub unsafe extern "C" fn RTMP_PeerFourCc(r: Option<Rtmp<'_>>, kind: u8, fourcc: u32) -> c_int {
     boundary(Kind::Session, 0, |_| {
         let Some(medium) = medium(kind) else { return Ok(0) };
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let abilities = unsafe { with_peer(r, |peer| Some(peer.capabilities.codec(medium, FourCc(fourcc)))) };
+        let abilities = with_peer(r, |peer| Some(peer.capabilities.codec(medium, FourCc(fourcc))));
         Ok(abilities.unwrap_or(0) as c_int)
     })
 }
@@ -82,19 +81,16 @@ pub unsafe extern "C" fn RTMP_PeerFourCc(r: *mut RTMP, kind: u8, fourcc: u32) ->
 /// length; `p` is null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_PeerProperty(
-    r: *mut RTMP,
-    name: *const AVal,
-    p: *mut AMFObjectProperty,
+    r: Option<Rtmp<'_>>,
+    name: Option<Text<'_>>,
+    p: Option<Out<AMFObjectProperty>>,
 ) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `name` is null or valid, `p` null or writable, and `r` null or an initialised `RTMP`, by the Safety
-        // section. The strings lie in what the session keeps of the command, which stays until another call changes it.
-        let (place, found) = unsafe {
-            let (name, place) = (Text::new(name, "name")?.bytes(), Out::new(p, "p")?);
-            (place, with_peer(r, |peer| peer.property(name, |value| owned_property(name, value))))
-        };
+        let (name, p) = (given(name, "name")?.bytes(), given(p, "p")?);
+        // Strings lie in what the session keeps of the command, which stays until another call changes it.
+        let found = with_peer(r, |peer| peer.property(name, |value| owned_property(name, value)));
         let Some(found) = found else { return Ok(FALSE) };
-        place.write(found?);
+        p.write(found?);
         Ok(TRUE)
     })
 }
@@ -111,15 +107,12 @@ pub unsafe extern "C" fn RTMP_PeerProperty(
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_TakeConnect(r: *mut RTMP, packet: *const RTMPPacket) -> c_int {
+pub unsafe extern "C" fn RTMP_TakeConnect(r: Option<Rtmp<'_>>, packet: Option<In<'_, RTMPPacket>>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `packet` is null or a packet whose body is readable for its size, and `r` null or an initialised `RTMP`,
-        // by the Safety section.
-        let (kind, body, handle) = unsafe {
-            let packet = required(packet, "packet")?;
-            (MessageType(packet.m_packetType), body_of(packet)?, Handle::connected(r)?)
-        };
-        let body = match kind {
+        let packet = given(packet, "packet")?;
+        let body = packet.body()?;
+        let handle = Handle::connected_to(r)?;
+        let body = match MessageType(packet.m_packetType) {
             MessageType::COMMAND => body,
             // AMF0 follows a byte that names the format.
             MessageType::COMMAND_AMF3 => body.get(1..).unwrap_or_default(),
@@ -145,17 +138,14 @@ pub unsafe extern "C" fn RTMP_TakeConnect(r: *mut RTMP, packet: *const RTMPPacke
 /// `r` is null or points to an initialised `RTMP`; the bytes from `p` to `end` are writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EncodeCapabilities(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     p: *mut c_char,
     end: *mut c_char,
 ) -> *mut c_char {
     boundary(Kind::Session, ptr::null_mut(), |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, and the bytes from `p` to `end` are writable, by the
-        // Safety section.
-        let (handle, room) = unsafe {
-            reason::about(r)?;
-            (Handle::existing(r), Room::new(p, end))
-        };
+        let handle = Handle::of(reason::use_session(r)?);
+        // SAFETY: the bytes from `p` to `end` are writable, by the Safety section.
+        let room = unsafe { Room::new(p, end) };
         let settings = handle.map(|handle| handle.settings()).unwrap_or_default();
         let mut members = Encoder::new();
         settings.enhanced.capabilities.write_members(&mut members);
@@ -183,7 +173,7 @@ pub unsafe extern "C" fn RTMP_EncodeCapabilities(
 /// null or readable for `t_size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendMedia(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     kind: u8,
     timestamp: u32,
     nano: u32,
@@ -192,15 +182,11 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
 ) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
         let mut room = Tracks::new();
-        // SAFETY: `r` is null or an initialised `RTMP`, and `tracks` null or points to `count` tracks whose data is readable,
-        // by the Safety section.
-        let message = unsafe {
-            reason::about(r)?;
-            room.read(kind, tracks, count, nano).during(Phase::SENDING)?
-        };
+        reason::use_session(r)?;
+        // SAFETY: `tracks` is null or points to `count` tracks whose data is readable, by the Safety section.
+        let message = unsafe { room.read(kind, tracks, count, nano) }.during(Phase::SENDING)?;
         let body = message.encode().during(Phase::SENDING)?;
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
+        let handle = Handle::connected_to(r).during(Phase::SENDING)?;
         if !handle.settings().enhanced.force {
             let peer = handle.core().session.peer().map(|peer| peer.capabilities.clone());
             // The program only gets the code; nothing is wrong with the connection.
@@ -230,16 +216,12 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
 /// readable for their lengths.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendReconnect(
-    r: *mut RTMP,
-    url: *const AVal,
-    description: *const AVal,
+    r: Option<Rtmp<'_>>,
+    url: Option<Text<'_>>,
+    description: Option<Text<'_>>,
 ) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or an initialised `RTMP`, and the strings are null or valid, by the Safety section.
-        let (handle, url, description) = unsafe {
-            let handle = Handle::connected(r).during(Phase::SENDING)?;
-            (handle, Text::new(url, "url"), Text::new(description, "description"))
-        };
+        let handle = Handle::connected_to(r).during(Phase::SENDING)?;
         let [url, description] = [url, description].map(|text| text.map_or(&[][..], |text| text.bytes()));
         let knows =
             handle.core().session.peer().is_some_and(|peer| peer.capabilities.has(feature::RECONNECT));
@@ -254,12 +236,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendReconnect(
 }
 
 /// The result of `look` for the peer's announcement, if there is one.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-unsafe fn with_peer<R>(r: *mut RTMP, look: impl FnOnce(&Peer) -> Option<R>) -> Option<R> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let handle = unsafe { Handle::existing(r) }?;
+fn with_peer<R>(r: Option<Rtmp<'_>>, look: impl FnOnce(&Peer) -> Option<R>) -> Option<R> {
+    let handle = Handle::of(r?)?;
     let core = handle.core();
     core.session.peer().and_then(look)
 }

@@ -14,7 +14,8 @@ use crate::{
     FALSE, TRUE,
     amf::{room::Room, view::In},
     boundary::{Kind, boundary},
-    ptr::{Out, items, required_mut},
+    ptr::{Out, items},
+    valid::{Valid, field},
 };
 
 /// The limit of tracks of a message: track numbers have one byte.
@@ -35,17 +36,17 @@ const MAX_TRACKS: usize = 256;
 /// `m` is null or writable; `body` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ParseMedia(
-    m: *mut RTMPMedia,
+    m: Option<Out<RTMPMedia>>,
     kind: u8,
     body: *const c_char,
     size: u32,
 ) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        // SAFETY: `m` is null or writable, and `body` null or readable for `size` bytes, by the Safety section.
-        let (place, bytes) = unsafe { (Out::new(m, "m"), items(body.cast(), size)) };
-        let (Ok(place), Some(bytes), Some(medium)) = (place, bytes, medium(kind)) else { return Ok(FALSE) };
+        // SAFETY: `body` is null or readable for `size` bytes, by the Safety section.
+        let bytes = unsafe { items(body.cast(), size) };
+        let (Some(m), Some(bytes), Some(medium)) = (m, bytes, medium(kind)) else { return Ok(FALSE) };
         let Ok(media) = media::parse(medium, bytes) else { return Ok(FALSE) };
-        place.write(RTMPMedia {
+        m.write(RTMPMedia {
             m_kind: kind,
             m_hasNano: media.nano.is_some().into(),
             m_nano: media.nano.unwrap_or(0),
@@ -67,23 +68,21 @@ pub unsafe extern "C" fn RTMP_ParseMedia(
 /// # Safety
 /// `m` is null or what `RTMP_ParseMedia` has filled, and the body that it was given is there; `t` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_NextTrack(m: *mut RTMPMedia, t: *mut RTMPTrack) -> c_int {
+pub unsafe extern "C" fn RTMP_NextTrack(m: Option<Valid<'_, RTMPMedia>>, t: Option<Out<RTMPTrack>>) -> c_int {
     boundary(Kind::Plain, -1, |_| {
-        // SAFETY: `m` is null or filled, with a body that is there, and `t` null or writable, by the Safety section.
-        let (m, place, body) = unsafe {
-            let Ok(m) = required_mut(m, "m") else { return Ok(-1) };
-            let body = items(m.m_body.cast(), m.m_size);
-            (m, Out::new(t, "t"), body)
-        };
-        let (Ok(place), Some(body), Some(medium)) = (place, body, medium(m.m_kind)) else { return Ok(-1) };
+        let (Some(m), Some(t)) = (m, t) else { return Ok(-1) };
+        let RTMPMedia { m_kind, m_body, m_size, m_next, .. } = m.copy();
+        // SAFETY: the body that `RTMP_ParseMedia` was given is still there, by the Safety section.
+        let body = unsafe { items(m_body.cast(), m_size) };
+        let (Some(body), Some(medium)) = (body, medium(m_kind)) else { return Ok(-1) };
         let Ok(media) = media::parse(medium, body) else { return Ok(-1) };
         let mut tracks = media.tracks();
-        tracks.go_to(m.m_next as usize);
+        tracks.go_to(m_next as usize);
         let next = tracks.next();
-        m.m_next = u32::try_from(tracks.position()).unwrap_or(0);
+        field!(m, m_next).set(u32::try_from(tracks.position()).unwrap_or(0));
         Ok(match next {
             Some(Ok(track)) => {
-                place.write(shown(&track));
+                t.write(shown(&track));
                 1
             }
             Some(Err(_)) => -1,
@@ -143,16 +142,15 @@ pub unsafe extern "C" fn RTMP_EncodeMedia(
 /// # Safety
 /// `t` is null or a track with readable data; `speakers` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ParseChannels(t: *const RTMPTrack, speakers: *mut u8, size: c_int) -> c_int {
+pub unsafe extern "C" fn RTMP_ParseChannels(
+    t: Option<In<'_, RTMPTrack>>,
+    speakers: *mut u8,
+    size: c_int,
+) -> c_int {
     boundary(Kind::Plain, -1, |_| {
-        // SAFETY: `t` is null or a track with readable data, and `speakers` null or writable for `size` bytes, by the
-        // Safety section.
-        let (track, room) = unsafe {
-            (In::new(t, "t"), Room::new(speakers.cast(), speakers.wrapping_add(size.max(0) as usize).cast()))
-        };
-        let Some(Ok(channels)) = track.ok().and_then(|track| data(track)).map(Channels::parse) else {
-            return Ok(-1);
-        };
+        // SAFETY: `speakers` is null or writable for `size` bytes, by the Safety section.
+        let room = unsafe { Room::new(speakers.cast(), speakers.wrapping_add(size.max(0) as usize).cast()) };
+        let Some(Ok(channels)) = t.and_then(data).map(Channels::parse) else { return Ok(-1) };
         if let Ok(mut room) = room {
             // Speakers that do not fit are left out.
             channels.speakers().map_while(|Speaker(number)| room.put(&[number])).for_each(drop);
@@ -228,7 +226,7 @@ pub(super) fn medium(kind: u8) -> Option<Medium> {
 
 /// The data of a track; `None` if the pointer to it is null and there should be some.
 fn data<'a>(track: In<'a, RTMPTrack>) -> Option<&'a [u8]> {
-    // SAFETY: the data of a valid track is null or readable for its size (`RTMPTrack`), and stays (`In::new`).
+    // SAFETY: the data of a valid track is null or readable for its size (`RTMPTrack`), and stays (`In`).
     unsafe { items(track.t_body.cast(), track.t_size) }
 }
 

@@ -1,6 +1,6 @@
 //! A server's request to connect again.
 
-use std::{ptr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 use libc::c_int;
 use rtmp_core::{
@@ -14,9 +14,10 @@ use crate::{
     FALSE, TRUE,
     amf::{AVal, encode::encode_extras, owned_list},
     boundary::{Kind, boundary},
-    ptr::{Out, aval_bytes},
+    fields::{extras, text},
+    ptr::{Out, given},
     reason::{self, During, Phase},
-    rtmp::{RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LNK, options::Field, origin::STRINGS},
+    rtmp::{RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::STRINGS},
     state::{Handle, Settings},
     valid::{Rtmp, field},
 };
@@ -24,12 +25,9 @@ use crate::{
 impl Handle {
     /// Stores the server's request to connect again.
     pub(crate) fn keep_reconnect(&self, request: Reconnect) {
-        let (url, protocol) =
-            (field!(self.rtmp(), Link.tcUrl).copy(), field!(self.rtmp(), Link.protocol).get());
-        // SAFETY: strings of `Link` are readable for their lengths (`Handle::from_raw`), and stay during the call.
-        let current = unsafe { aval_bytes(&url) };
-        let is_tls = Protocol::from_bits(protocol).is_tls();
-        let requested = Arc::new(Requested::new(request, current, is_tls));
+        let link = field!(self.rtmp(), Link);
+        let is_tls = Protocol::from_bits(field!(link, protocol).get()).is_tls();
+        let requested = Arc::new(Requested::new(request, text(field!(link, tcUrl)), is_tls));
         self.change_settings(|settings| settings.reconnect = Some(requested));
     }
 }
@@ -51,17 +49,17 @@ impl Handle {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `url` and `description` are null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, description: *mut AVal) -> c_int {
+pub unsafe extern "C" fn RTMP_GetReconnect(
+    r: Option<Rtmp<'_>>,
+    url: Option<Out<AVal>>,
+    description: Option<Out<AVal>>,
+) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, and the places are null or writable, by the Safety section.
-        let (handle, url, description) = unsafe {
-            reason::looking_at(r)?;
-            (Handle::existing(r), Out::new(url, "url"), Out::new(description, "description"))
-        };
+        let handle = Handle::of(reason::look_at(r)?);
         let Some(requested) = handle.and_then(|handle| handle.settings().reconnect) else { return Ok(FALSE) };
         let found = requested.url().during(Phase::Url)?;
         for (place, text) in [(url, found), (description, requested.description())] {
-            if let Ok(place) = place {
+            if let Some(place) = place {
                 place.write(AVal::of(text)?);
             }
         }
@@ -85,20 +83,15 @@ pub unsafe extern "C" fn RTMP_GetReconnect(r: *mut RTMP, url: *mut AVal, descrip
 /// # Safety
 /// `to` and `from` are null or point to initialised `RTMP`s.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> c_int {
+pub unsafe extern "C" fn RTMP_SetupReconnect(to: Option<Rtmp<'_>>, from: Option<Rtmp<'_>>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: both are null or point to initialised `RTMP`s, by the Safety section.
-        let source = unsafe {
-            reason::about(to)?;
-            Rtmp::new(from)
-        };
-        let source = source.filter(|_| !ptr::eq(to, from));
-        let source = source.ok_or(Error::Invalid("the session to copy is missing"))?;
-        let old = Handle::of(source).map(|handle| handle.settings()).unwrap_or_default();
+        let to = reason::use_session(to)?;
+        let from = from.filter(|from| from.as_ptr() != to.as_ptr());
+        let from = given(from, "the session to copy is missing")?;
+        let old = Handle::of(from).map(|handle| handle.settings()).unwrap_or_default();
         let requested = old.reconnect.clone().ok_or(Error::Invalid("there is no reconnect request"))?;
         let url = requested.url().during(Phase::Url)?;
-        // SAFETY: `to` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::from_raw(to) }?;
+        let handle = Handle::made_for(to)?;
         if handle.is_open() {
             return Err(Error::Invalid("the session to set up is connected").into());
         }
@@ -117,7 +110,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
             hooks: _,
         } = old;
         history.count(Instant::now()).during(Phase::Url)?;
-        let texts = copy(handle.rtmp(), source, url).during(Phase::Url)?;
+        let texts = copy(to, from, url).during(Phase::Url)?;
         handle.change_settings(|settings| {
             (settings.local, settings.tls) = (local, tls);
             (settings.enhanced, settings.tuning) = (enhanced, tuning);
@@ -130,32 +123,34 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: *mut RTMP, from: *mut RTMP) -> 
 /// Copies the settings, except those that the URL of the application changes. Returns the memory of the strings.
 fn copy(to: Rtmp<'_>, from: Rtmp<'_>, url: &[u8]) -> Result<Arc<[u8]>> {
     let parsed = url::parse(url)?;
-    // SAFETY: both are initialised (`Rtmp`), and the program uses `Link` in no other thread during this call (`rtmp.h`).
-    let (link, source) = unsafe { (&mut *field!(to, Link).as_ptr(), &mut *field!(from, Link).as_ptr()) };
-    // SAFETY: the list is empty or holds initialised properties, as `amf.h` requires.
-    let extras = unsafe { encode_extras(&source.extras) }?;
-    let text = |(name, field): (&str, Field)| match name {
-        "app" => application(url).to_vec(),
-        "tcUrl" => url.to_vec(),
-        _ if ptr::eq(field(source), &source.hostname) => parsed.host.unwrap_or_default().to_vec(),
-        // SAFETY: strings of `Link` are readable for their lengths, as `rtmp.h` requires, and stay during this call.
-        _ => unsafe { aval_bytes(field(source)) }.to_vec(),
-    };
-    let strings = STRINGS.map(text);
+    let (link, source) = (field!(to, Link), field!(from, Link));
+    let extras = encode_extras(extras(source))?;
+    let strings = STRINGS.map(|(name, field)| match name {
+        "app" => application(url),
+        "tcUrl" => url,
+        _ if field(source).as_ptr() == field!(source, hostname).as_ptr() => parsed.host.unwrap_or_default(),
+        _ => text(field(source)),
+    });
     let texts: Arc<[u8]> = strings.concat().into_iter().chain(extras).collect();
     let mut rest = &texts[..];
     for (string, (_, field)) in strings.iter().zip(STRINGS) {
         let (text, others) = rest.split_at(string.len());
-        *field(link) = AVal::of(text)?;
+        field(link).put(AVal::of(text)?);
         rest = others;
     }
-    link.extras = owned_list(rest)?;
-    let RTMP_LNK { edepth, seekTime, stopTime, swfAge, timeout, socksport, SWFSize, SWFHash, .. } = *source;
-    (link.edepth, link.seekTime, link.stopTime, link.swfAge) = (edepth, seekTime, stopTime, swfAge);
-    (link.timeout, link.socksport, link.SWFSize, link.SWFHash) = (timeout, socksport, SWFSize, SWFHash);
-    link.lFlags = source.lFlags & !(RTMP_LF_FAPU | RTMP_LF_FTCU);
-    link.protocol = parsed.protocol.bits() | source.protocol & RTMP_FEATURE_WRITE;
-    link.port = if parsed.port == 0 { parsed.protocol.default_port() } else { parsed.port };
+    field!(link, extras).put(owned_list(rest)?);
+    field!(link, edepth).set(field!(source, edepth).get());
+    field!(link, seekTime).set(field!(source, seekTime).get());
+    field!(link, stopTime).set(field!(source, stopTime).get());
+    field!(link, swfAge).set(field!(source, swfAge).get());
+    field!(link, timeout).set(field!(source, timeout).get());
+    field!(link, socksport).set(field!(source, socksport).get());
+    field!(link, SWFSize).set(field!(source, SWFSize).get());
+    field!(link, SWFHash).put(field!(source, SWFHash).copy());
+    field!(link, lFlags).set(field!(source, lFlags).get() & !(RTMP_LF_FAPU | RTMP_LF_FTCU));
+    let publishes = field!(source, protocol).get() & RTMP_FEATURE_WRITE;
+    field!(link, protocol).set(parsed.protocol.bits() | publishes);
+    field!(link, port).set(if parsed.port == 0 { parsed.protocol.default_port() } else { parsed.port });
     field!(to, m_nBufferMS).set(field!(from, m_nBufferMS).get());
     field!(to, m_outChunkSize).set(field!(from, m_outChunkSize).get());
     field!(to, m_fAudioCodecs).set(field!(from, m_fAudioCodecs).get());
@@ -170,15 +165,18 @@ mod tests {
     use std::ffi::CString;
 
     use super::*;
-    use crate::rtmp::{
-        close::RTMP_Close,
-        lifecycle::{RTMP_Alloc, RTMP_Free, RTMP_Init},
-        setup::RTMP_SetupURL,
+    use crate::{
+        ptr::{aval_bytes, from_c as c},
+        rtmp::{
+            close::RTMP_Close,
+            lifecycle::{RTMP_Alloc, RTMP_Free, RTMP_Init},
+            setup::RTMP_SetupURL,
+        },
     };
 
     /// A session with a URL, and with a request to connect again.
     struct Asked {
-        r: *mut RTMP,
+        r: Rtmp<'static>,
         _url: CString,
     }
 
@@ -187,7 +185,7 @@ mod tests {
             let url = CString::new(url).unwrap();
             let r = fresh();
             // SAFETY: the session is initialised, and the URL has no spaces, so that it is only read.
-            assert_eq!(unsafe { RTMP_SetupURL(r, url.as_ptr().cast_mut()) }, TRUE);
+            assert_eq!(unsafe { RTMP_SetupURL(Some(r), url.as_ptr().cast_mut()) }, TRUE);
             ask(r, reference);
             Self { r, _url: url }
         }
@@ -199,41 +197,40 @@ mod tests {
         }
     }
 
-    fn fresh() -> *mut RTMP {
-        // SAFETY: the session is new.
+    fn fresh() -> Rtmp<'static> {
+        // SAFETY: the session is new, and stays until `free`.
         unsafe {
             let r = RTMP_Alloc();
             RTMP_Init(r);
-            r
+            Rtmp::new(r).unwrap()
         }
     }
 
-    fn free(r: *mut RTMP) {
+    fn free(r: Rtmp<'_>) {
         // SAFETY: the session is initialised, and is no longer used.
         unsafe {
-            RTMP_Close(r);
-            RTMP_Free(r);
+            RTMP_Close(r.as_ptr());
+            RTMP_Free(r.as_ptr());
         }
     }
 
-    fn ask(r: *mut RTMP, reference: &str) {
+    fn ask(r: Rtmp<'_>, reference: &str) {
         let request = Reconnect { reference: reference.into(), description: b"why".to_vec() };
-        // SAFETY: the session is initialised.
-        unsafe { Handle::from_raw(r) }.unwrap().keep_reconnect(request);
+        Handle::made_for(r).unwrap().keep_reconnect(request);
     }
 
-    fn text(value: &AVal) -> String {
+    fn words(value: &AVal) -> String {
         // SAFETY: the strings of a session are readable for their lengths.
         String::from_utf8(unsafe { aval_bytes(value) }.to_vec()).unwrap()
     }
 
     /// The target of a session's request.
-    fn target(r: *mut RTMP) -> Option<String> {
+    fn target(r: Rtmp<'_>) -> Option<String> {
         let (mut url, mut description) = (AVal::EMPTY, AVal::EMPTY);
         // SAFETY: the session is initialised and the places are writable.
-        let found = unsafe { RTMP_GetReconnect(r, &raw mut url, &raw mut description) };
-        assert!(found == FALSE || text(&description) == "why");
-        (found == TRUE).then(|| text(&url))
+        let found = unsafe { RTMP_GetReconnect(Some(r), c(&mut url), c(&mut description)) };
+        assert!(found == FALSE || words(&description) == "why");
+        (found == TRUE).then(|| words(&url))
     }
 
     #[test]
@@ -243,26 +240,23 @@ mod tests {
         let asked = Asked::new(url, "//two:99/other/inst");
         assert_eq!(target(asked.r).as_deref(), Some("rtmp://two:99/other/inst"));
         // SAFETY: both sessions are initialised.
-        assert_eq!(unsafe { RTMP_SetupReconnect(to, asked.r) }, TRUE);
+        assert_eq!(unsafe { RTMP_SetupReconnect(Some(to), Some(asked.r)) }, TRUE);
         drop(asked);
-        // SAFETY: the session is initialised.
-        let link = unsafe { &(*to).Link };
         for (field, expected) in [
-            (&link.hostname, "two"),
-            (&link.app, "other/inst"),
-            (&link.tcUrl, "rtmp://two:99/other/inst"),
-            (&link.playpath, "name"),
-            (&link.pubUser, "user"),
-            (&link.pubPasswd, "secret"),
+            (field!(to, Link.hostname), "two"),
+            (field!(to, Link.app), "other/inst"),
+            (field!(to, Link.tcUrl), "rtmp://two:99/other/inst"),
+            (field!(to, Link.playpath), "name"),
+            (field!(to, Link.pubUser), "user"),
+            (field!(to, Link.pubPasswd), "secret"),
         ] {
-            assert_eq!(text(field), expected);
+            assert_eq!(text(field), expected.as_bytes());
         }
-        assert_eq!((link.port, link.protocol), (99, 0));
+        assert_eq!((field!(to, Link.port).get(), field!(to, Link.protocol).get()), (99, 0));
         assert_eq!(target(to), None);
-        // SAFETY: as above.
-        unsafe { RTMP_Close(to) };
-        // SAFETY: as above.
-        assert_eq!(text(unsafe { &(*to).Link.hostname }), "", "nothing points to what is gone");
+        // SAFETY: the session is initialised.
+        unsafe { RTMP_Close(to.as_ptr()) };
+        assert_eq!(text(field!(to, Link.hostname)), b"", "nothing points to what is gone");
         free(to);
     }
 
@@ -276,14 +270,15 @@ mod tests {
             assert_eq!(target(asked.r), None);
             // SAFETY: both sessions are initialised.
             unsafe {
-                assert_eq!(RTMP_SetupReconnect(to, asked.r), FALSE);
-                assert_eq!(RTMP_SetupReconnect(asked.r, asked.r), FALSE);
+                assert_eq!(RTMP_SetupReconnect(Some(to), Some(asked.r)), FALSE);
+                assert_eq!(RTMP_SetupReconnect(Some(asked.r), Some(asked.r)), FALSE);
             }
             free(to);
         }
         let (first, second) = (fresh(), fresh());
         // SAFETY: both sessions are initialised.
-        assert_eq!(unsafe { RTMP_SetupReconnect(second, first) }, FALSE, "there is no request");
+        let result = unsafe { RTMP_SetupReconnect(Some(second), Some(first)) };
+        assert_eq!(result, FALSE, "there is no request");
         free(first);
         free(second);
     }
@@ -295,7 +290,7 @@ mod tests {
         for number in 1..=6 {
             let to = fresh();
             // SAFETY: both sessions are initialised.
-            let done = unsafe { RTMP_SetupReconnect(to, chain[chain.len() - 1]) };
+            let done = unsafe { RTMP_SetupReconnect(Some(to), chain.last().copied()) };
             assert_eq!(done == TRUE, number < 6, "{number}");
             ask(to, "/app");
             chain.push(to);

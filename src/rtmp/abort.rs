@@ -2,7 +2,6 @@
 
 use libc::c_int;
 
-use super::RTMP;
 use crate::{FALSE, TRUE, state, valid::Rtmp};
 
 /// Ends every call that waits in this session, and shuts down its socket. The calls fail within a tenth of a second
@@ -23,17 +22,15 @@ use crate::{FALSE, TRUE, state, valid::Rtmp};
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Abort(r: *mut RTMP) -> c_int {
+pub unsafe extern "C" fn RTMP_Abort(r: Option<Rtmp<'_>>) -> c_int {
     // No panic can happen here, and the boundary may log, which a signal handler must not.
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let Some(r) = (unsafe { Rtmp::new(r) }) else { return FALSE };
+    let Some(r) = r else { return FALSE };
     state::abort(r);
     TRUE
 }
 
 #[cfg(test)]
 mod tests {
-    use std::ptr;
 
     use super::*;
     use crate::rtmp::{
@@ -46,7 +43,7 @@ mod tests {
     #[test]
     fn null_has_nothing_to_abort() {
         // SAFETY: null is allowed.
-        assert_eq!(unsafe { RTMP_Abort(ptr::null_mut()) }, FALSE);
+        assert_eq!(unsafe { RTMP_Abort(None) }, FALSE);
     }
 
     #[test]
@@ -59,20 +56,21 @@ mod tests {
         unsafe {
             let r = RTMP_Alloc();
             RTMP_Init(r);
-            RTMP_SetupURL(r, first);
+            let session = Rtmp::new(r);
+            RTMP_SetupURL(session, first);
             (*r).Link.timeout = 60;
-            assert_eq!(RTMP_Abort(r), TRUE);
+            assert_eq!(RTMP_Abort(session), TRUE);
             // Repeated attempts make no request to a server.
             for _ in 0..3 {
-                assert_eq!(RTMP_Connect(r, ptr::null_mut()), FALSE);
+                assert_eq!(RTMP_Connect(session, None), FALSE);
             }
             listener.set_nonblocking(true).unwrap();
             assert!(listener.accept().is_err(), "nobody connected");
             RTMP_Close(r);
-            RTMP_SetupURL(r, second);
+            RTMP_SetupURL(session, second);
             (*r).Link.timeout = 1;
             // The connection is made, but nobody answers the handshake.
-            assert_eq!(RTMP_Connect(r, ptr::null_mut()), FALSE);
+            assert_eq!(RTMP_Connect(session, None), FALSE);
             assert!(listener.accept().is_ok(), "somebody connected");
             RTMP_Close(r);
             RTMP_Free(r);

@@ -11,14 +11,17 @@ use rtmp_core::{error::Result, flv::Flags, net::Received, transport::deadline::D
 use rustix::fd::AsFd;
 
 use super::{
-    RTMP, RTMP_FEATURE_WRITE, RTMP_LF_FAPU, RTMP_LF_FTCU, origin::Origin, outgoing::take_unfinished,
+    RTMP, RTMP_FEATURE_WRITE,
+    options::{APP, TC_URL, forget_stream_name},
+    origin::Origin,
+    outgoing::take_unfinished,
 };
 use crate::{
-    amf::AVal,
     boundary::{Kind, boundary},
     calls::CallArray,
+    fields::release_text,
     log::Deferred,
-    memory::{self, release},
+    memory::release,
     progress::Leaving,
     state::{self, Core, Handle},
     tcp_info,
@@ -212,23 +215,10 @@ const LONGEST_CLOSE: Duration = Duration::from_secs(30);
 fn reset(r: Rtmp<'_>) {
     reset_connection(r);
     let link = field!(r, Link);
-    // A stream name from the URL must not be used after it was freed.
-    if field!(link, playpath.av_val).get() == field!(link, playpath0.av_val).get() {
-        field!(link, playpath).put(AVal::EMPTY);
-    }
-    let flags = field!(link, lFlags).get();
-    // SAFETY: `playpath0` belongs to the library. So do the other two if their flags are set, or the program allocated them
-    // with malloc and set the flag. Other calls do not use them: the core is locked, or there is none.
-    unsafe {
-        memory::release_string(field!(link, playpath0).as_ptr());
-        if flags & RTMP_LF_FTCU != 0 {
-            memory::release_string(field!(link, tcUrl).as_ptr());
-        }
-        if flags & RTMP_LF_FAPU != 0 {
-            memory::release_string(field!(link, app).as_ptr());
-        }
-    }
-    field!(link, lFlags).set(flags & !(RTMP_LF_FTCU | RTMP_LF_FAPU));
+    // Other calls do not use these strings: the core is locked, or there is none.
+    forget_stream_name(link);
+    TC_URL.release(link);
+    APP.release(link);
 }
 
 /// Resets the connection's fields. There is no socket any more.
@@ -266,7 +256,7 @@ fn reset_connection(r: Rtmp<'_>) {
     // (`Handle::show_tunnel`); other calls do not use them, as in `reset`.
     unsafe {
         release(timestamps.get());
-        memory::release_string(field!(r, m_clientID).as_ptr());
+        release_text(field!(r, m_clientID));
     }
     timestamps.set(ptr::null_mut());
     field!(r, m_channelsAllocatedIn).set(0);

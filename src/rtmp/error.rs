@@ -4,7 +4,6 @@ use std::cell::UnsafeCell;
 
 use libc::{c_char, c_int};
 
-use super::RTMP;
 use crate::{
     Errno,
     reason::{self, TEXT_LEN, Text},
@@ -25,9 +24,8 @@ use crate::{
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetLastError(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    reason::last_code(unsafe { Rtmp::new(r) }) as c_int
+pub unsafe extern "C" fn RTMP_GetLastError(r: Option<Rtmp<'_>>) -> c_int {
+    reason::last_code(r) as c_int
 }
 
 /// Returns the reason for the last failure as one line of text. It is never NULL, contains no newline, and is empty if
@@ -47,14 +45,13 @@ pub unsafe extern "C" fn RTMP_GetLastError(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetErrorString(r: *mut RTMP) -> *const c_char {
+pub unsafe extern "C" fn RTMP_GetErrorString(r: Option<Rtmp<'_>>) -> *const c_char {
     thread_local! {
         static LINE: UnsafeCell<Text> = const { UnsafeCell::new([0; TEXT_LEN]) };
     }
     // Another thread may have to be waited for.
     let _errno = Errno::keep();
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let text = reason::last_text(unsafe { Rtmp::new(r) });
+    let text = reason::last_text(r);
     LINE.with(|line| {
         // SAFETY: no reference to what is inside exists: callers have pointers, and know that this changes it.
         unsafe { *line.get() = text };

@@ -14,6 +14,7 @@ use crate::{
         AMF_BOOLEAN, AMF_NULL, AMF_NUMBER, AMF_OBJECT, AMF_STRING, AMFDataType, AMFObject, AMFObjectProperty,
         AMFPropertyValue, AVal, append_item,
     },
+    ptr::given,
     valid::{Valid, field},
 };
 
@@ -32,38 +33,28 @@ pub(super) fn append(link: Valid<'_, RTMP_LNK>, item: Item<'_>) -> Result<()> {
         Item::Scalar { name, value } => (depth, Some(scalar(name, value)?)),
     };
     if let Some(property) = property {
-        // SAFETY: the arrays of an initialised list hold as many properties as their counts say, and have room up to the next
-        // multiple of 16, rules of `amf.h`.
+        let mut list = field!(link, extras);
+        for _ in 0..depth {
+            // A program may have emptied the list, or stored other values in it.
+            list = given(last_object(list), NOT_OPEN)?;
+        }
+        // SAFETY: only this call uses the list; its array has room up to the next multiple of 16, a rule of `amf.h`.
         unsafe {
-            let list = innermost(field!(link, extras).as_ptr(), depth)?;
-            append_item(&mut (*list).o_props, &mut (*list).o_num, property)?;
+            let list = &mut *list.as_ptr();
+            append_item(&mut list.o_props, &mut list.o_num, property)?;
         }
     }
     field!(link, edepth).set(new_depth);
     Ok(())
 }
 
-/// The innermost open object: the last property of the last property, `depth` times. A program may have emptied the list, or
-/// stored other values in it.
-///
-/// # Safety
-/// `object` points to a list whose arrays hold as many properties as their counts say.
-unsafe fn innermost(mut object: *mut AMFObject, depth: c_int) -> Result<*mut AMFObject> {
-    for _ in 0..depth {
-        // SAFETY: `object` points to a list whose arrays hold as many properties as their counts say, by the Safety
-        // section; the index is that of the last property, if there is one.
-        unsafe {
-            let last = match usize::try_from((*object).o_num) {
-                Ok(count) if count > 0 && !(*object).o_props.is_null() => (*object).o_props.add(count - 1),
-                _ => return Err(NOT_OPEN),
-            };
-            if (*last).p_type != AMF_OBJECT {
-                return Err(NOT_OPEN);
-            }
-            object = &raw mut (*last).p_vu.p_object;
-        }
-    }
-    Ok(object)
+/// The object that is the last value of `Link.extras`, or of an object in it.
+pub(super) fn last_object(list: Valid<'_, AMFObject>) -> Option<Valid<'_, AMFObject>> {
+    let index = usize::try_from(field!(list, o_num).get()).ok()?.checked_sub(1)?;
+    let array = Some(field!(list, o_props).get()).filter(|array| !array.is_null())?;
+    // SAFETY: the array has as many properties as its count says, a rule of `amf.h`.
+    let last = unsafe { Valid::new(array.add(index)) }?;
+    (field!(last, p_type).get() == AMF_OBJECT).then(|| field!(last, p_vu.p_object))
 }
 
 fn scalar(name: Option<&[u8]>, value: Scalar<'_>) -> Result<AMFObjectProperty> {
@@ -87,5 +78,4 @@ fn borrowed(text: &[u8]) -> Result<AVal> {
     Ok(AVal { av_val: ptr::from_ref(text).cast_mut().cast(), av_len })
 }
 
-const NOT_OPEN: Error =
-    Error::Invalid("the AMF data does not end with the object that the conn option left open");
+const NOT_OPEN: &str = "the AMF data does not end with the object that the conn option left open";

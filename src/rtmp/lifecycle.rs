@@ -60,7 +60,7 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
         }
         if reason::is_told(|told| told == r) {
             // SAFETY: a session with a running call is initialised.
-            unsafe { reason::about(r) }?;
+            reason::use_session(unsafe { Rtmp::new(r) })?;
         }
         // SAFETY: `r` points to writable memory of the size of an `RTMP`, by the Safety section; all-zero bytes are a valid
         // `RTMP`, so the fields may be used afterwards.
@@ -82,9 +82,8 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_EnableWrite(r: *mut RTMP) {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    if let Some(r) = unsafe { Rtmp::new(r) } {
+pub unsafe extern "C" fn RTMP_EnableWrite(r: Option<Rtmp<'_>>) {
+    if let Some(r) = r {
         let protocol = field!(r, Link.protocol);
         protocol.set(protocol.get() | RTMP_FEATURE_WRITE);
     }
@@ -95,9 +94,8 @@ pub unsafe extern "C" fn RTMP_EnableWrite(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetDuration(r: *mut RTMP) -> c_double {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { Rtmp::new(r) }.map_or(0.0, |r| field!(r, m_fDuration).get())
+pub unsafe extern "C" fn RTMP_GetDuration(r: Option<Rtmp<'_>>) -> c_double {
+    r.map_or(0.0, |r| field!(r, m_fDuration).get())
 }
 
 /// Returns TRUE while the session has a socket, and FALSE if it never connected or was closed. An error can close it,
@@ -106,9 +104,8 @@ pub unsafe extern "C" fn RTMP_GetDuration(r: *mut RTMP) -> c_double {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_IsConnected(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    c_int::from(unsafe { RTMP_Socket(r) } != NO_SOCKET)
+pub unsafe extern "C" fn RTMP_IsConnected(r: Option<Rtmp<'_>>) -> c_int {
+    c_int::from(r.map_or(NO_SOCKET, socket) != NO_SOCKET)
 }
 
 /// Returns the socket of the session, or -1 if there is none. The socket belongs to the library: do not close it.
@@ -116,11 +113,8 @@ pub unsafe extern "C" fn RTMP_IsConnected(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let Some(r) = (unsafe { Rtmp::new(r) }) else { return NO_SOCKET };
-    initialise_zeroed(r);
-    field!(r, m_sb.sb_socket).get()
+pub unsafe extern "C" fn RTMP_Socket(r: Option<Rtmp<'_>>) -> c_int {
+    r.map_or(NO_SOCKET, socket)
 }
 
 /// Returns TRUE if the last read ended because nothing arrived in time, else FALSE.
@@ -128,9 +122,8 @@ pub unsafe extern "C" fn RTMP_Socket(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { Rtmp::new(r) }.map_or(FALSE, |r| field!(r, m_sb.sb_timedout).get())
+pub unsafe extern "C" fn RTMP_IsTimedout(r: Option<Rtmp<'_>>) -> c_int {
+    r.map_or(FALSE, |r| field!(r, m_sb.sb_timedout).get())
 }
 
 /// Sets how many milliseconds of media the server should send ahead. It sends nothing: `RTMP_UpdateBufferMS` tells a
@@ -139,9 +132,14 @@ pub unsafe extern "C" fn RTMP_IsTimedout(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SetBufferMS(r: *mut RTMP, size: c_int) {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    if let Some(r) = unsafe { Rtmp::new(r) } {
+pub unsafe extern "C" fn RTMP_SetBufferMS(r: Option<Rtmp<'_>>, size: c_int) {
+    if let Some(r) = r {
         field!(r, m_nBufferMS).set(size);
     }
+}
+
+/// The socket of a session, which may consist of zeros.
+fn socket(r: Rtmp<'_>) -> c_int {
+    initialise_zeroed(r);
+    field!(r, m_sb.sb_socket).get()
 }

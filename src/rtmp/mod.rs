@@ -29,5 +29,6 @@ pub mod streams;
 pub mod swf;
 pub mod types;
 pub mod url;
+pub(crate) mod view;
 
 pub use types::*;

@@ -31,16 +31,17 @@ use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd};
 use socket2::{SockRef, Socket};
 
 use super::{
-    RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL, RTMPPacket,
+    RTMP_FEATURE_ENC, RTMP_FEATURE_HTTP, RTMP_FEATURE_SSL,
     defaults::DEFAULT_CHUNK_SIZE,
     misc::RTMP_GetTime,
-    outgoing::{command_of, message_of, send_message},
+    outgoing::{command_of, send_message},
+    view::Packet,
 };
 use crate::{
     amf::encode::encode_extras,
     carrier::{Carrier, Shown, into_descriptor, reach},
+    fields,
     progress::{FirstMessage, Opening, Stage, What},
-    ptr::aval_bytes,
     reason::{During, Failure, Phase},
     socket,
     state::Handle,
@@ -109,7 +110,6 @@ impl Opening {
                         return Ok(());
                     }
                     handle.set_dialled(true);
-                    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
                     field!(handle.rtmp(), m_bSendCounter).set(1);
                     Stage::Connected
                 }
@@ -163,7 +163,6 @@ impl Opening {
                         }
                         log::debug!("RTMP_Connect1, ... connected, handshaking");
                         handle.forget_session();
-                        // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
                         let encrypted = field!(handle.rtmp(), Link.protocol).get() & RTMP_FEATURE_ENC != 0;
                         let options = ClientOptions { time: RTMP_GetTime(), encrypted, swf: handle.swf() };
                         // The handle decides how long its phases may take.
@@ -182,8 +181,6 @@ impl Opening {
                     if self.what == What::Serve {
                         handle.flush().map_err(|error| self.unshaken(handle, error))?;
                         if encrypted {
-                            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists
-                            // (`Handle::from_raw`).
                             let protocol = field!(handle.rtmp(), Link.protocol);
                             protocol.set(protocol.get() | RTMP_FEATURE_ENC);
                         }
@@ -217,8 +214,6 @@ impl Opening {
         handle.core().phases.tls = carrier.phases().tls;
         // The peer's first bytes may have arrived together with the end of its handshake.
         if !handle.is_carried() {
-            // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); nothing else uses the
-            // socket before the handshake.
             handle.inbox().refill_from_pending();
         }
         Ok(())
@@ -243,9 +238,7 @@ impl Opening {
             self.sent_format = Some(sent.inspect_err(|_| handle.give_up()).map_err(unsent)?);
             return Ok(());
         }
-        // SAFETY: the handle's `RTMP` stays valid while the handle exists (`Handle::from_raw`); `extras` is a list
-        // of properties as `RTMP_SetOpt` builds it.
-        let extras = unsafe { encode_extras(&(*handle.raw()).Link.extras) };
+        let extras = encode_extras(fields::extras(field!(handle.rtmp(), Link)));
         let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
         let enhanced = handle.settings().enhanced;
         handle
@@ -282,7 +275,6 @@ impl Opening {
     /// one has failed.
     fn restore_chunk_size(&mut self, handle: &Handle) {
         if let Some(size) = self.chunk_size.take() {
-            // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
             field!(handle.rtmp(), m_outChunkSize).set(size);
         }
     }
@@ -385,13 +377,8 @@ impl Handle {
 
 impl FirstMessage {
     /// A copy of a program's packet.
-    ///
-    /// # Safety
-    /// The body of `packet` is null or readable for `m_nBodySize` bytes.
-    pub(super) unsafe fn copy_of(packet: &RTMPPacket) -> Result<Self> {
-        // SAFETY: the body is null or readable for its size, by the Safety section.
-        let message = unsafe { message_of(packet) }?;
-        let Outgoing { chunk_stream, format, kind, timestamp, stream_id, body } = message;
+    pub(super) fn copy_of(packet: Packet<'_>) -> Result<Self> {
+        let Outgoing { chunk_stream, format, kind, timestamp, stream_id, body } = packet.message()?;
         Ok(Self { chunk_stream, format, kind, timestamp, stream_id, body: body.to_vec() })
     }
 
@@ -405,7 +392,6 @@ impl FirstMessage {
 
 /// The chunk size that a program set before the handshake, if it is not the default.
 fn requested_chunk_size(handle: &Handle) -> Option<c_int> {
-    // SAFETY: the handle stands for an `RTMP` that stays valid while it exists (`Handle::from_raw`).
     match field!(handle.rtmp(), m_outChunkSize).get() {
         // A program that cleared the struct leaves 0 here.
         0 | DEFAULT_CHUNK_SIZE => None,
@@ -421,9 +407,7 @@ fn requested_chunk_size(handle: &Handle) -> Option<c_int> {
 fn target(handle: &Handle) -> Result<Target> {
     let link = field!(handle.rtmp(), Link);
     let (port, protocol) = (field!(link, port).get(), field!(link, protocol).get());
-    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and stay valid during the call.
-    let [host, proxy] =
-        unsafe { [field!(link, hostname), field!(link, sockshost)].map(|text| aval_bytes(&text.copy())) };
+    let [host, proxy] = [field!(link, hostname), field!(link, sockshost)].map(fields::text);
     let proxy = match field!(link, socksport).get() {
         0 => None,
         port => Some(Proxy::new(proxy, port)?),

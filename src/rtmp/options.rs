@@ -3,28 +3,24 @@
 use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
-    options::{self, OPTIONS, Seconds, Setting, conn},
+    options::{self, OPTIONS, Seconds, Setting},
 };
 
 use super::{RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK, extras};
 use crate::{
-    amf::AVal,
-    memory,
-    ptr::aval_bytes,
-    state::{Handle, Settings},
-    valid::{Rtmp, field},
+    amf::{AVal, view::Text},
+    fields::release_text,
+    state::Handle,
+    valid::{Rtmp, Valid, field},
 };
 
 /// Sets one option.
-///
-/// # Safety
-/// `arg` is readable for its length.
-pub(super) unsafe fn set(r: Rtmp<'_>, name: &[u8], arg: AVal) -> Result<()> {
-    // SAFETY: `arg` is readable for its length, by the Safety section.
-    match options::read(name, unsafe { aval_bytes(&arg) }) {
+pub(super) fn set(r: Rtmp<'_>, name: &[u8], arg: Text<'_>) -> Result<()> {
+    match options::read(name, arg.bytes()) {
         // The log lists the known options.
         Err(error @ Error::UnknownOption(_)) => Err(error.reported()),
-        setting => setting?.map_or(Ok(()), |setting| Target { r, arg }.apply(setting)),
+        // The argument may be the field that it is for, so it is copied.
+        setting => setting?.map_or(Ok(()), |setting| apply(r, *arg, setting)),
     }
 }
 
@@ -34,101 +30,107 @@ pub(super) fn bit(name: &[u8]) -> u64 {
     options::position(name).map_or(0, |position| 1 << position)
 }
 
-/// Stores a string. If `flag` marks the old value as the library's, frees it and clears the flag.
-///
-/// # Safety
-/// A string marked by the flag came from the C allocator, and is no longer used.
-pub(super) unsafe fn replace(link: &mut RTMP_LNK, field: Field, flag: c_int, value: AVal) {
-    // A caller may pass the field's own value: it stays, and still belongs to the library.
-    if link.lFlags & flag != 0 && field(link).av_val != value.av_val {
-        // SAFETY: what the flag marks came from the C allocator, and nobody uses it any more, by the Safety section.
-        unsafe { memory::release_string(field(link)) };
-        link.lFlags &= !flag;
-    }
-    *field(link) = value;
-}
-
 /// One of the strings of the settings.
-pub(crate) type Field = fn(&mut RTMP_LNK) -> &mut AVal;
+pub(crate) type Field = for<'a> fn(Valid<'a, RTMP_LNK>) -> Valid<'a, AVal>;
 
-/// The session, and the value, of an option.
-struct Target<'a> {
-    r: Rtmp<'a>,
-    arg: AVal,
+/// A string that belongs to the library while a flag is set.
+pub(super) struct Marked {
+    field: Field,
+    flag: c_int,
 }
 
-impl Target<'_> {
-    fn apply(&mut self, setting: Setting<'_>) -> Result<()> {
-        match setting {
-            Setting::Socks(_) => self.put(|link| &mut link.sockshost),
-            Setting::App(_) => self.put_over(|link| &mut link.app, RTMP_LF_FAPU),
-            Setting::TcUrl(_) => self.put_over(|link| &mut link.tcUrl, RTMP_LF_FTCU),
-            Setting::PageUrl(_) => self.put(|link| &mut link.pageUrl),
-            Setting::SwfUrl(_) => self.put(|link| &mut link.swfUrl),
-            Setting::FlashVersion(_) => self.put(|link| &mut link.flashVer),
-            Setting::Conn(item) => self.append(item)?,
-            Setting::PlayPath(_) => self.put(|link| &mut link.playpath),
-            Setting::Playlist(yes) => self.raise(RTMP_LF_PLST, yes),
-            Setting::Live(yes) => self.raise(RTMP_LF_LIVE, yes),
-            Setting::Subscribe(_) => self.put(|link| &mut link.subscribepath),
-            Setting::UsherToken(_) => self.put(|link| &mut link.usherToken),
-            Setting::SecureToken(_) => self.put(|link| &mut link.token),
-            Setting::VerifySwf(yes) => self.raise(RTMP_LF_SWFV, yes),
-            Setting::SwfAge(days) => self.link().swfAge = days,
-            Setting::Start(milliseconds) => self.link().seekTime = milliseconds,
-            Setting::Stop(milliseconds) => self.link().stopTime = milliseconds,
-            Setting::Buffer(milliseconds) => self.buffer(milliseconds),
-            Setting::Timeout(Seconds(seconds)) => self.link().timeout = seconds,
-            Setting::PublishUser(_) => self.put(|link| &mut link.pubUser),
-            Setting::PublishPassword(_) => self.put(|link| &mut link.pubPasswd),
-            other => self.settings(|settings| match settings.common().apply(&other)? {
+pub(super) const APP: Marked = Marked { field: |link| field!(link, app), flag: RTMP_LF_FAPU };
+pub(super) const TC_URL: Marked = Marked { field: |link| field!(link, tcUrl), flag: RTMP_LF_FTCU };
+
+impl Marked {
+    pub(super) fn get<'a>(&self, link: Valid<'a, RTMP_LNK>) -> Valid<'a, AVal> {
+        (self.field)(link)
+    }
+
+    pub(super) fn is_set(&self, link: Valid<'_, RTMP_LNK>) -> bool {
+        field!(link, lFlags).get() & self.flag != 0
+    }
+
+    /// Frees the string if it belongs to the library, and leaves an empty one.
+    pub(super) fn release(&self, link: Valid<'_, RTMP_LNK>) {
+        if self.is_set(link) {
+            // SAFETY: the flag is set only for strings that this library allocated (`own`), and by programs that used malloc,
+            // a rule of `rtmp.h`; nothing else uses them while a call sets up or closes the session.
+            unsafe { release_text(self.get(link)) };
+            let flags = field!(link, lFlags);
+            flags.set(flags.get() & !self.flag);
+        }
+    }
+
+    /// Stores a string that does not belong to the library.
+    pub(super) fn replace(&self, link: Valid<'_, RTMP_LNK>, value: AVal) {
+        // A caller may pass the field's own value: it stays, and still belongs to the library.
+        if self.get(link).copy().av_val != value.av_val {
+            self.release(link);
+        }
+        self.get(link).put(value);
+    }
+
+    /// Stores a string from `malloc`, which then belongs to the library.
+    pub(super) fn own(&self, link: Valid<'_, RTMP_LNK>, value: AVal) {
+        self.replace(link, value);
+        let flags = field!(link, lFlags);
+        flags.set(flags.get() | self.flag);
+    }
+}
+
+/// Removes the stream name that came from a URL, and frees it: it must not be used afterwards.
+pub(super) fn forget_stream_name(link: Valid<'_, RTMP_LNK>) {
+    if field!(link, playpath.av_val).get() == field!(link, playpath0.av_val).get() {
+        field!(link, playpath).put(AVal::EMPTY);
+    }
+    // SAFETY: `playpath0` always belongs to the library (`rtmp.h`), and its only other use has ended; nothing else uses it while
+    // a call sets up or closes the session.
+    unsafe { release_text(field!(link, playpath0)) };
+}
+
+/// Stores a setting: a text with the program's pointer, which is `arg`.
+fn apply(r: Rtmp<'_>, arg: AVal, setting: Setting<'_>) -> Result<()> {
+    let link = field!(r, Link);
+    // As in librtmp, no option clears a flag.
+    let raise = |flag, yes| {
+        if yes {
+            let flags = field!(link, lFlags);
+            flags.set(flags.get() | flag);
+        }
+    };
+    match setting {
+        Setting::Socks(_) => field!(link, sockshost).put(arg),
+        Setting::App(_) => APP.replace(link, arg),
+        Setting::TcUrl(_) => TC_URL.replace(link, arg),
+        Setting::PageUrl(_) => field!(link, pageUrl).put(arg),
+        Setting::SwfUrl(_) => field!(link, swfUrl).put(arg),
+        Setting::FlashVersion(_) => field!(link, flashVer).put(arg),
+        // The text of an option stays as long as the session uses it, a rule of `rtmp.h` for `RTMP_SetOpt` and `RTMP_SetupURL`.
+        Setting::Conn(item) => extras::append(link, item)?,
+        Setting::PlayPath(_) => field!(link, playpath).put(arg),
+        Setting::Playlist(yes) => raise(RTMP_LF_PLST, yes),
+        Setting::Live(yes) => raise(RTMP_LF_LIVE, yes),
+        Setting::Subscribe(_) => field!(link, subscribepath).put(arg),
+        Setting::UsherToken(_) => field!(link, usherToken).put(arg),
+        Setting::SecureToken(_) => field!(link, token).put(arg),
+        Setting::VerifySwf(yes) => raise(RTMP_LF_SWFV, yes),
+        Setting::SwfAge(days) => field!(link, swfAge).set(days),
+        Setting::Start(milliseconds) => field!(link, seekTime).set(milliseconds),
+        Setting::Stop(milliseconds) => field!(link, stopTime).set(milliseconds),
+        Setting::Buffer(milliseconds) => field!(r, m_nBufferMS).set(milliseconds),
+        Setting::Timeout(Seconds(seconds)) => field!(link, timeout).set(seconds),
+        Setting::PublishUser(_) => field!(link, pubUser).put(arg),
+        Setting::PublishPassword(_) => field!(link, pubPasswd).put(arg),
+        // The others have no field.
+        other => {
+            Handle::made_for(r)?.change_settings(|settings| match settings.common().apply(&other)? {
                 true => Ok(()),
                 false => Err(Error::Unsupported("this option")),
-            })?,
-        }
-        Ok(())
-    }
-
-    /// The settings, for one assignment: nothing is logged or called meanwhile.
-    fn link(&mut self) -> &mut RTMP_LNK {
-        // SAFETY: programs do not use `Link` in other threads while they set options, a rule of `rtmp.h`, and the reference ends
-        // with the assignment.
-        unsafe { &mut *field!(self.r, Link).as_ptr() }
-    }
-
-    /// Stores the text unchanged, with the caller's pointer.
-    fn put(&mut self, field: Field) {
-        let arg = self.arg;
-        *field(self.link()) = arg;
-    }
-
-    /// As `put`, for a field whose old value may belong to the library.
-    fn put_over(&mut self, field: Field, flag: c_int) {
-        let arg = self.arg;
-        // SAFETY: the flag is set only for strings that this library allocated, and by callers that used malloc.
-        unsafe { replace(self.link(), field, flag, arg) };
-    }
-
-    /// Sets a bit of `lFlags`; as in librtmp, no option clears one.
-    fn raise(&mut self, flag: c_int, yes: bool) {
-        if yes {
-            self.link().lFlags |= flag;
+            })?
         }
     }
-
-    fn buffer(&mut self, milliseconds: i32) {
-        field!(self.r, m_nBufferMS).set(milliseconds);
-    }
-
-    /// Changes settings that have no field visible to callers.
-    fn settings(&mut self, change: impl FnOnce(&mut Settings) -> Result<()>) -> Result<()> {
-        Handle::made_for(self.r)?.change_settings(change)
-    }
-
-    fn append(&mut self, item: conn::Item<'_>) -> Result<()> {
-        // The text of an option stays as long as the session uses it, a rule of `rtmp.h` for `RTMP_SetOpt` and `RTMP_SetupURL`.
-        extras::append(field!(self.r, Link), item)
-    }
+    Ok(())
 }
 
 #[cfg(test)]

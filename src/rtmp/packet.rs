@@ -5,23 +5,24 @@ use std::ptr;
 use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::Chunk,
-    error::Error,
+    error::{Error, Result},
     message::{Message, MessageType},
     session::{Outcome, packet_log},
 };
 
 use super::{
-    RTMP, RTMPChunk, RTMPPacket, fast_read, fast_receive, fast_write,
-    outgoing::{body_of, log_unsent, message_of, send_packet},
+    RTMPChunk, RTMPPacket, fast_read, fast_receive, fast_write,
+    outgoing::{log_unsent, message_of, send_packet},
+    view::Packet,
 };
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, attempt, attempt_once, boundary},
     cancel, globals,
     memory::{Body, RTMP_MAX_HEADER_SIZE, release},
-    ptr::{bytes, required, required_mut},
+    ptr::{bytes, given, required, required_mut},
     pump::Reading,
-    reason::{During, Failure, Phase},
+    reason::{self, During, Failure, Phase},
     state::Handle,
     valid::{Rtmp, Valid, field},
 };
@@ -31,11 +32,11 @@ use crate::{
 /// # Safety
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
-    // SAFETY: `p` is null or points to a packet that this call has for itself, by the Safety section.
-    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
+pub unsafe extern "C" fn RTMPPacket_Reset(p: Option<Valid<'_, RTMPPacket>>) {
+    let Some(p) = p else { return refuse("p") };
     // Every message needs this call, and nothing in it can fail.
-    *p = RTMPPacket { m_chunk: p.m_chunk, m_body: p.m_body, ..RTMPPacket::EMPTY };
+    let (m_chunk, m_body) = (field!(p, m_chunk).get(), field!(p, m_body).get());
+    p.put(RTMPPacket { m_chunk, m_body, ..RTMPPacket::EMPTY });
 }
 
 /// Writes one log line about a packet at level DEBUG.
@@ -43,19 +44,12 @@ pub unsafe extern "C" fn RTMPPacket_Reset(p: *mut RTMPPacket) {
 /// # Safety
 /// `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
+pub unsafe extern "C" fn RTMPPacket_Dump(p: Option<Packet<'_>>) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes, by
-        // the Safety section.
-        let packet = unsafe { required(p, "p") }?;
+        let packet = given(p, "p")?;
         // RTMPPacket_Free leaves the size unchanged.
-        let first = if packet.m_body.is_null() {
-            0
-        } else {
-            // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
-            // by the Safety section.
-            unsafe { body_of(packet) }?.first().copied().unwrap_or(0)
-        };
+        let body = if packet.m_body.is_null() { &[] } else { packet.body()? };
+        let first = body.first().unwrap_or(&0);
         log::debug!(
             "RTMP PACKET: packet type: 0x{:02x}. channel: 0x{:02x}. info 1: {} info 2: {}. Body size: {}. body: 0x{:02x}",
             packet.m_packetType,
@@ -77,9 +71,8 @@ pub unsafe extern "C" fn RTMPPacket_Dump(p: *mut RTMPPacket) {
 /// # Safety
 /// `p` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_int {
-    // SAFETY: `p` is null or points to a packet that this call has for itself, by the Safety section.
-    let Some(p) = (unsafe { p.as_mut() }) else {
+pub unsafe extern "C" fn RTMPPacket_Alloc(p: Option<Valid<'_, RTMPPacket>>, nSize: u32) -> c_int {
+    let Some(p) = p else {
         refuse("p");
         return FALSE;
     };
@@ -89,9 +82,8 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
     if block.is_null() {
         return boundary(Kind::Session, FALSE, |_| Err(Error::OutOfMemory.into()));
     }
-    // SAFETY: the block is larger than the headroom.
-    p.m_body = unsafe { block.add(RTMP_MAX_HEADER_SIZE) };
-    p.m_nBytesRead = 0;
+    field!(p, m_body).set(block.wrapping_add(RTMP_MAX_HEADER_SIZE));
+    field!(p, m_nBytesRead).set(0);
     TRUE
 }
 
@@ -101,15 +93,14 @@ pub unsafe extern "C" fn RTMPPacket_Alloc(p: *mut RTMPPacket, nSize: u32) -> c_i
 /// `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind the start of
 /// a block from `malloc`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
-    // SAFETY: `p` is null or points to an `RTMPPacket` whose body is null or lies `RTMP_MAX_HEADER_SIZE` bytes behind
-    // the start of a block from `malloc`, by the Safety section.
-    let Some(p) = (unsafe { p.as_mut() }) else { return refuse("p") };
+pub unsafe extern "C" fn RTMPPacket_Free(p: Option<Valid<'_, RTMPPacket>>) {
+    let Some(p) = p else { return refuse("p") };
     // Every message needs this call, and nothing in it can fail.
-    if !p.m_body.is_null() {
-        // SAFETY: bodies lie that far into their blocks, by the Safety section.
-        unsafe { release(p.m_body.sub(RTMP_MAX_HEADER_SIZE)) };
-        p.m_body = ptr::null_mut();
+    let body = field!(p, m_body);
+    if !body.get().is_null() {
+        // SAFETY: the body lies `RTMP_MAX_HEADER_SIZE` bytes behind the start of a block from `malloc`, by the Safety section.
+        unsafe { release(body.get().sub(RTMP_MAX_HEADER_SIZE)) };
+        body.set(ptr::null_mut());
     }
 }
 
@@ -129,12 +120,11 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: *mut RTMPPacket) {
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null
 /// or points to an `RTMPChunk`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket) -> c_int {
     // Here, because a cancellation later would leak a body that the call returns.
     cancel::act();
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the Safety
-    // section.
-    let result = attempt_once(FALSE, || unsafe { fast_receive::read(r, packet, FALSE) });
+    // SAFETY: `r` is null or initialised, `packet` null or an `RTMPPacket` that only this call uses, by the Safety section.
+    let result = attempt_once(FALSE, || unsafe { fast_receive::read(Rtmp::or_null(r), packet, FALSE) });
     // SAFETY: as above; the packet's `m_chunk` is null or points to an `RTMPChunk`.
     let result = result.unwrap_or_else(|| unsafe { read_in_general(r, packet) });
     if result == FALSE {
@@ -148,14 +138,17 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: *mut RTMP, packet: *mut RTMPP
 /// # Safety
 /// As for [`RTMP_ReadPacket`].
 #[inline(never)]
-unsafe fn read_in_general(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+unsafe fn read_in_general(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
-        // by the Safety section.
-        let packet = unsafe { required_mut(packet, "packet") }?;
+        // SAFETY: `packet` is null or an `RTMPPacket` that only this call uses, whose `m_chunk` is null or an `RTMPChunk`, by the
+        // Safety section.
+        let (packet, shown) = unsafe {
+            let packet = required_mut(packet, "packet")?;
+            let shown = packet.m_chunk.as_mut();
+            (packet, shown)
+        };
         packet.m_body = ptr::null_mut();
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::connected(r) }
+        let handle = Handle::connected_to(r)
             .inspect_err(|error| {
                 if !matches!(error, Error::Again) {
                     packet_log::log_reading(None);
@@ -166,9 +159,7 @@ unsafe fn read_in_general(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
         let chunk =
             handle.receive_chunk().map_err(|error| handle.failure(error.reported(), Phase::Reading))?;
         handle.update_readiness();
-        // SAFETY: `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null or points to an `RTMPChunk`,
-        // by the Safety section.
-        if let Some(shown) = unsafe { packet.m_chunk.as_mut() } {
+        if let Some(shown) = shown {
             show_chunk(shown, &handle, &chunk);
         }
         fast_receive::show(packet, chunk);
@@ -190,8 +181,7 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
     };
     let offset = (chunk.received - chunk.payload) as usize;
     shown.c_chunk = match body {
-        // SAFETY: the chunk's payload is the last part of the received bytes.
-        Some(body) if chunk.payload > 0 => unsafe { body.as_ptr().add(offset) }.cast(),
+        Some(body) if chunk.payload > 0 => body.as_ptr().wrapping_add(offset).cast(),
         _ => ptr::null_mut(),
     };
     shown.c_chunkSize = chunk.payload as c_int;
@@ -213,14 +203,17 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPacket(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     packet: *mut RTMPPacket,
     queue: c_int,
 ) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body
-    // is null or readable for `m_nBodySize` bytes, by the Safety section.
-    let sent = attempt_once(FALSE, || unsafe { fast_write::send(r, packet, queue != 0, FALSE) });
-    // SAFETY: `r` and `packet` are null or valid, and the body is readable for its size, by the Safety section.
+    let fast = || {
+        // SAFETY: `r` is null or initialised, `packet` null or an `RTMPPacket` that only this call uses, whose body is readable
+        // for its size, by the Safety section.
+        unsafe { fast_write::send(Rtmp::or_null(r), packet, queue != 0, FALSE) }
+    };
+    let sent = attempt_once(FALSE, fast);
+    // SAFETY: as above.
     let sent = sent.unwrap_or_else(|| unsafe { send_in_general(r, packet, queue != 0) });
     cancel::act();
     sent
@@ -231,32 +224,29 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
 /// # Safety
 /// As for [`RTMP_SendPacket`].
 #[inline(never)]
-unsafe fn send_in_general(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) -> c_int {
+unsafe fn send_in_general(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket, queue: bool) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
-        // by the Safety section.
-        let packet = unsafe { required_mut(packet, "packet") }?;
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        let handle = match unsafe { Handle::connected(r) } {
+        // SAFETY: `packet` is null or an `RTMPPacket` that only this call uses, whose body is null or readable for `m_nBodySize`
+        // bytes, by the Safety section.
+        let (packet, message) = unsafe {
+            let packet = required_mut(packet, "packet")?;
+            let message = message_of(packet);
+            (packet, message)
+        };
+        let handle = match Handle::connected_to(r) {
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, and the packet's body is readable for its size, by the Safety
-                // section.
-                let (r, message) = unsafe { (Rtmp::new(r), message_of(packet)?) };
+                let message = message?;
                 let first_chunk = r.map_or(0, |r| log_unsent(r, &message));
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
-        // SAFETY: `packet` is null or points to an `RTMPPacket` whose body is null or readable for `m_nBodySize` bytes,
-        // by the Safety section.
-        unsafe {
-            let len = message_of(packet).map_or(0, |message| message.body.len());
-            handle
-                .reserve_queue(len)
-                .and_then(|()| send_packet(&handle, packet, queue))
-                .during(Phase::SENDING)?;
-        }
+        handle
+            .reserve_queue(message.map_or(0, |message| message.body.len()))
+            // SAFETY: the body is null or readable for its size, as above.
+            .and_then(|()| unsafe { send_packet(&handle, packet, queue) })
+            .during(Phase::SENDING)?;
         Ok(TRUE)
     })
 }
@@ -270,11 +260,11 @@ unsafe fn send_in_general(r: *mut RTMP, packet: *mut RTMPPacket, queue: bool) ->
 /// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
 /// readable for `c_chunkSize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is
-    // null or readable for `c_chunkSize` bytes, by the Safety section.
-    let sent = attempt_once(FALSE, || unsafe { fast_write::send_chunk(r, chunk, FALSE) });
-    // SAFETY: `r` and `chunk` are null or valid, and the payload is readable for its size, by the Safety section.
+pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: Option<Rtmp<'_>>, chunk: *mut RTMPChunk) -> c_int {
+    // SAFETY: `r` is null or initialised, `chunk` null or an `RTMPChunk` whose payload is readable for its size, by the Safety
+    // section.
+    let sent = attempt_once(FALSE, || unsafe { fast_write::send_chunk(Rtmp::or_null(r), chunk, FALSE) });
+    // SAFETY: as above.
     let sent = sent.unwrap_or_else(|| unsafe { send_chunk_in_general(r, chunk) });
     cancel::act();
     sent
@@ -285,7 +275,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: *mut RTMP, chunk: *mut RTMPChu
 /// # Safety
 /// As for [`RTMP_SendChunk`].
 #[inline(never)]
-unsafe fn send_chunk_in_general(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
+unsafe fn send_chunk_in_general(r: Option<Rtmp<'_>>, chunk: *mut RTMPChunk) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         // SAFETY: `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or readable for `c_chunkSize`
         // bytes, by the Safety section.
@@ -297,8 +287,7 @@ unsafe fn send_chunk_in_general(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
         let header = header.ok_or(Error::Invalid("c_headerSize"))?;
         let len = header.len();
         let header = &chunk.c_header.map(|byte| byte as u8)[..len];
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        let handle = unsafe { Handle::connected(r) };
+        let handle = Handle::connected_to(r);
         if globals::dumps() {
             packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), header, payload);
         }
@@ -319,21 +308,17 @@ unsafe fn send_chunk_in_general(r: *mut RTMP, chunk: *mut RTMPChunk) -> c_int {
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
 /// readable for `m_nBodySize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: Option<Rtmp<'_>>, packet: Option<Packet<'_>>) -> c_int {
     boundary(Kind::Waits, 0, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose
-        // body is null or readable for `m_nBodySize` bytes, by the Safety section.
-        let (handle, packet, body) = unsafe {
-            let packet = required(packet, "packet")?;
-            (Handle::from_raw(r)?, packet, body_of(packet).unwrap_or_default())
-        };
+        let packet = given(packet, "packet")?;
+        let handle = Handle::made_for(reason::use_session(r)?)?;
         let message = Message {
             chunk_stream: packet.m_nChannel as u32,
             format: packet.m_headerType,
             kind: MessageType(packet.m_packetType),
             timestamp: packet.m_nTimeStamp,
             stream_id: packet.m_nInfoField2 as u32,
-            body,
+            body: packet.body().unwrap_or_default(),
         };
         // Messages that the server refuses, and those that could not be answered, are not for the caller.
         let outcome = handle.dispatch(&message);
@@ -349,15 +334,16 @@ pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: *mut RTMP, packet: *mut RTM
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *mut RTMPPacket) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(
+    r: Option<Rtmp<'_>>,
+    packet: Option<Valid<'_, RTMPPacket>>,
+) -> c_int {
     // Here, because a cancellation later would leak a body that the call returns.
     cancel::act();
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, by the
-    // Safety section.
-    let outcome = match attempt(|| unsafe { fast_read::next(r, packet) }) {
+    // SAFETY: both are null or valid.
+    let outcome = match attempt(|| unsafe { fast_read::next(Rtmp::or_null(r), Valid::or_null(packet)) }) {
         Some(Ok(())) => number(Outcome::Media),
-        // SAFETY: as above.
-        other => unsafe { next_media(r, packet, other.and_then(Result::err)) },
+        other => next_media(r, packet, other.and_then(Result::err)),
     };
     if outcome == 0 {
         cancel::act();
@@ -366,23 +352,17 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(r: *mut RTMP, packet: *m
 }
 
 /// The general path. `failure` is a failure that is already known.
-///
-/// # Safety
-/// As for [`RTMP_GetNextMediaPacket`].
 #[inline(never)]
-unsafe fn next_media(
-    r: *mut RTMP,
-    packet: *mut RTMPPacket,
+fn next_media(
+    r: Option<Rtmp<'_>>,
+    packet: Option<Valid<'_, RTMPPacket>>,
     failure: Option<Box<fast_read::Failure>>,
 ) -> c_int {
     boundary(Kind::Session, 0, |errno| {
-        // SAFETY: `packet` is null or points to an `RTMPPacket`, by the Safety section.
-        let packet = unsafe { Valid::new(packet) }.ok_or(Error::Invalid("packet"))?;
+        let packet = given(packet, "packet")?;
         field!(packet, m_body).set(ptr::null_mut());
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::connected(r) }
-            .inspect_err(|_| errno.leave_unchanged())
-            .during(Phase::Reading)?;
+        let handle =
+            Handle::connected_to(r).inspect_err(|_| errno.leave_unchanged()).during(Phase::Reading)?;
         let next = match failure {
             None => Reading::new(&handle).next_media(),
             Some(failure) => Err(failure.handle(&handle)),

@@ -15,7 +15,7 @@ use rtmp_core::{
 
 use rustix::fd::{AsFd, OwnedFd};
 
-use super::{RTMP, RTMP_FEATURE_HTTP2};
+use super::RTMP_FEATURE_HTTP2;
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
@@ -24,7 +24,7 @@ use crate::{
     reason::{self, Code, During, Failure, Phase},
     socket,
     state::Handle,
-    valid::field,
+    valid::{Rtmp, field},
 };
 
 /// The result for a connection that joins a session.
@@ -52,13 +52,9 @@ const JOINED: &str = "the connection belongs to a session that is served already
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_Serve(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_Serve(r: Option<Rtmp<'_>>) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe {
-            reason::start_afresh(r)?;
-            Handle::connected(r)
-        }?;
+        let handle = Handle::connected_to(Some(reason::start_afresh(r)?))?;
         features::SERVER.check()?;
         let unshaken = |error| handle.failure(error, Phase::Handshake);
         let begin = || {

@@ -2,13 +2,14 @@
 
 use libc::c_int;
 
-use super::{RTMP, options::set, origin::Origin};
+use super::{options::set, origin::Origin};
 use crate::{
     FALSE, TRUE,
     amf::{AVal, view::Text},
     boundary::{Kind, boundary},
+    ptr::{Parameter, given},
     reason::{self, During, Phase},
-    valid::field,
+    valid::{Rtmp, field},
 };
 
 /// Sets the option `opt` to the value `arg`. Option names are case-insensitive.
@@ -29,19 +30,15 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are readable for
 /// their lengths.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SetOpt(r: *mut RTMP, opt: *const AVal, arg: *mut AVal) -> c_int {
+pub unsafe extern "C" fn RTMP_SetOpt(r: Option<Rtmp<'_>>, opt: Option<Text<'_>>, arg: *mut AVal) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `opt` and `arg` are null or point to strings that are
-        // readable for their lengths, by the Safety section.
-        let (rtmp, name, arg) = unsafe {
-            let rtmp = reason::about(r)?;
-            let name = Text::new(opt, "opt is NULL").during(Phase::Option)?;
-            (rtmp, name.bytes(), *Text::new(arg, "arg is NULL").during(Phase::Option)?)
-        };
-        let extras = field!(rtmp, Link.extras.o_props).get().addr();
-        // SAFETY: `arg` is readable for its length, by the Safety section.
-        unsafe { set(rtmp, name, arg) }.during(Phase::Option)?;
-        Origin::note_replaced(rtmp, name, extras);
+        let r = reason::use_session(r)?;
+        let name = given(opt, "opt is NULL").during(Phase::Option)?.bytes();
+        // SAFETY: `arg` is null or points to a string that is readable for its length, by the Safety section.
+        let arg = given(unsafe { Text::from_c(arg) }, "arg is NULL").during(Phase::Option)?;
+        let extras = field!(r, Link.extras.o_props).get().addr();
+        set(r, name, arg).during(Phase::Option)?;
+        Origin::note_replaced(r, name, extras);
         Ok(TRUE)
     })
 }

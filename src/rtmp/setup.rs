@@ -6,25 +6,25 @@ use libc::{c_char, c_int, c_long, c_uint};
 use rtmp_core::{
     error::{Error, Result},
     features,
-    options::{next_pair, number, unescape},
+    options::{Pair, next_pair, number, unescape},
     text::{self, NOT_SHOWN, Text},
     transport::proxy::{self, Proxy},
     url::{self, Protocol},
 };
 
 use super::{
-    RTMP, RTMP_LF_AUTH, RTMP_LF_FAPU, RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_SWFV, RTMP_LNK, RTMP_SWF_HASHLEN,
-    options::{self, Field, replace},
+    RTMP_LF_AUTH, RTMP_LF_LIVE, RTMP_LF_SWFV, RTMP_LNK, RTMP_SWF_HASHLEN,
+    options::{self, APP, TC_URL, forget_stream_name},
     origin::{Origin, forget_login},
     swf::hash_swf,
     url::{borrowed, owned, parse, part},
 };
 use crate::{
     FALSE, TRUE,
-    amf::AVal,
+    amf::{AVal, view},
     boundary::{Kind, boundary},
-    globals, memory,
-    ptr::{aval_bytes, c_string},
+    fields, globals, memory,
+    ptr::{Parameter, aval_bytes, c_string, given},
     reason::{self, During, Failure, Phase},
     state::{Handle, Hidden, Login},
     valid::{Rtmp, Valid, field},
@@ -52,48 +52,74 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `url` is null or a NUL-terminated string, which is writable from its
 /// first space on or not at all.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: *mut RTMP, url: *mut c_char) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_SetupURL(r: Option<Rtmp<'_>>, url: *mut c_char) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let r = unsafe { reason::about(r) }?;
-        // SAFETY: `url` is null or NUL-terminated, by the Safety section.
-        let text = unsafe { c_string(url, "url is NULL") }.during(Phase::Url)?;
-        let len = text.len();
-        let head = text.iter().position(|&byte| byte == b' ').unwrap_or(len);
-        let (mut origin, is_new) = Origin::begin(r, text, head);
-        // SAFETY: `url` is the string that was measured, writable from its first space on or not at all, by the Safety section.
-        let result = unsafe { set_up(r, url, len, head, is_new, &mut origin) };
+        let r = reason::use_session(r)?;
+        // SAFETY: `url` is null or a NUL-terminated string, which is writable from its first space on or not at all, by the
+        // Safety section.
+        let mut text = unsafe { Divided::new(url) }.during(Phase::Url)?;
+        let (mut origin, is_new) = Origin::begin(r, text.bytes(), text.head);
+        let result = set_up(r, &mut text, is_new, &mut origin);
         // Also what an invalid text has set.
         origin.keep(r);
         result
     })
 }
 
-/// Fills the settings from a text of `len` bytes, which begins with a URL of `head` bytes, and notes in `origin` which settings
-/// the text has set, if it is new.
-///
-/// # Safety
-/// `url` is such a text, writable from its first space on or not at all.
-unsafe fn set_up(
-    r: Rtmp<'_>,
-    url: *mut c_char,
+/// A URL and its options, which are divided in place. Only the running call uses the text.
+struct Divided {
+    base: *mut c_char,
     len: usize,
+    /// The length of the URL.
     head: usize,
-    is_new: bool,
-    origin: &mut Origin,
-) -> Result<c_int, Failure> {
-    // SAFETY: the text has `head` bytes at least, by the Safety section; what follows does not touch those.
-    let head_text = unsafe { slice::from_raw_parts(url.cast::<u8>().cast_const(), head) };
+}
+
+impl Divided {
+    /// # Safety
+    /// `base` is null or a NUL-terminated string, which is writable from its first space on or not at all, and which nothing else
+    /// uses.
+    unsafe fn new(base: *mut c_char) -> Result<Self> {
+        // SAFETY: `base` is null or NUL-terminated, by the Safety section.
+        let text = unsafe { c_string(base, "url is NULL") }?;
+        let head = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
+        Ok(Self { base, len: text.len(), head })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the string has that many bytes, and nothing else uses it (`new`).
+        unsafe { slice::from_raw_parts(self.base.cast(), self.len) }
+    }
+
+    fn url(&self) -> &[u8] {
+        &self.bytes()[..self.head]
+    }
+
+    /// Writes a NUL behind the URL, in place of the first space; returns whether the text is writable.
+    fn end_url(&mut self) -> bool {
+        // SAFETY: the byte belongs to the string, or is its NUL, and nothing else uses it (`new`).
+        unsafe { memory::try_end_text(self.base.add(self.head)) }
+    }
+
+    /// The text behind the URL, with its NUL, once [`Self::end_url`] has found that it is writable.
+    fn options(&mut self) -> &mut [u8] {
+        // SAFETY: these bytes are writable, because the first one is, and nothing else uses them (`new`).
+        unsafe { slice::from_raw_parts_mut(self.base.add(self.head).cast(), self.len + 1 - self.head) }
+    }
+
+    /// A part of the text, for the settings.
+    fn part(&self, start: usize, len: usize) -> Result<AVal> {
+        borrowed(self.base.wrapping_add(start), len)
+    }
+}
+
+/// Fills the settings from a text, and notes in `origin` which of them the text has set, if it is new.
+fn set_up(r: Rtmp<'_>, text: &mut Divided, is_new: bool, origin: &mut Origin) -> Result<c_int, Failure> {
     forget_login(r);
     let before = hidden_options(r);
-    let has_login = apply_url(r, url, head_text).during(Phase::Url)?;
+    let has_login = apply_url(r, text).during(Phase::Url)?;
     features::check_protocol(Protocol::from_bits(field!(r, Link.protocol).get())).during(Phase::Call)?;
-    if head < len {
-        // SAFETY: the text has `len` bytes, by the Safety section, and a program leaves it alone during the call.
-        let applied = unsafe {
-            let writable = memory::try_end_text(url.add(head));
-            apply_options(r, url, len, head + 1, writable)
-        };
+    if text.head < text.len {
+        let applied = apply_options(r, text);
         if is_new {
             origin.note_options(r);
             keep_hidden_options(r, before);
@@ -101,15 +127,15 @@ unsafe fn set_up(
         applied.during(Phase::Option)?;
     }
     let link = field!(r, Link);
-    complete_tc_url(link, url, head_text, has_login).during(Phase::Url)?;
-    let swf_url = field!(link, swfUrl).copy();
-    if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.av_len > 0 {
+    complete_tc_url(link, text, has_login).during(Phase::Url)?;
+    let swf_url = field!(link, swfUrl);
+    if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.copy().av_len > 0 {
         features::SWF.check().during(Phase::Call)?;
         let handle = Handle::made_for(r).during(Phase::Url)?;
-        // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nothing else uses it during the call.
-        let (url, tls) = (unsafe { aval_bytes(&swf_url) }, handle.settings().tls);
+        let tls = handle.settings().tls;
         // The reason why there is no hash was logged; the session continues without one.
-        if let Ok(swf) = hash_swf(url, field!(link, swfAge).get(), &tls, &handle.patience()) {
+        if let Ok(swf) = hash_swf(fields::text(swf_url), field!(link, swfAge).get(), &tls, &handle.patience())
+        {
             field!(link, SWFSize).set(swf.size);
             field!(link, SWFHash).put(swf.hash);
             origin.note_swf(swf.size);
@@ -117,8 +143,7 @@ unsafe fn set_up(
     }
     let proxy = field!(link, sockshost);
     if !origin.has_divided(proxy.copy()) {
-        // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`, and nothing else uses it during the call.
-        let result = unsafe { set_proxy(link, proxy.copy()) };
+        let result = set_proxy(link, fields::text(proxy));
         origin.note_proxy(proxy.copy(), result.is_ok());
         result.during(Phase::Option)?;
     }
@@ -154,7 +179,7 @@ fn keep_hidden_options(r: Rtmp<'_>, before: Hidden) {
 /// lengths.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetupStream(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     protocol: c_int,
     hostname: *mut AVal,
     port: c_uint,
@@ -176,28 +201,49 @@ pub unsafe extern "C" fn RTMP_SetupStream(
     timeout: c_long,
 ) {
     boundary(Kind::Session, (), |_| {
-        let first = [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app];
-        let others = [auth, swfSHA256Hash, flashVer, subscribepath, usherToken];
-        // SAFETY: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
-        // readable for their lengths, by the Safety section. They are copied at once, because they may be fields of `r`.
-        let (rtmp, first, others) = unsafe {
-            let copy = |value: *mut AVal| value.as_ref().copied().unwrap_or(AVal::EMPTY);
-            (reason::about(r)?, first.map(copy), others.map(copy))
-        };
-        let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app] = first;
-        let [auth, hash, flashVer, subscribepath, usherToken] = others;
+        let r = reason::use_session(r)?;
+        let strings = [
+            hostname,
+            sockshost,
+            playpath,
+            tcUrl,
+            swfUrl,
+            pageUrl,
+            app,
+            auth,
+            swfSHA256Hash,
+            flashVer,
+            subscribepath,
+            usherToken,
+        ];
+        // SAFETY: each is null or points to an `AVal`, by the Safety section. They are copied at once, because they may be fields
+        // of `r`.
+        let strings = strings.map(|string| unsafe { string.as_ref() }.copied().unwrap_or(AVal::EMPTY));
+        let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app, ..] = strings;
+        let [.., auth, hash, flashVer, subscribepath, usherToken] = strings;
+        // SAFETY: the strings are readable for their lengths, by the Safety section.
+        let text = |string: &AVal| unsafe { aval_bytes(string) };
 
         ::log::debug!("Protocol : {}", globals::protocol_name(protocol).to_string_lossy());
-        log_text("Hostname", hostname);
+        log_text("Hostname", text(&hostname));
         ::log::debug!("Port     : {port}");
-        log_text("Playpath", playpath);
-        for (name, value) in [("tcUrl", tcUrl), ("swfUrl", swfUrl), ("pageUrl", pageUrl), ("app", app)] {
-            log_given(name, value);
+        log_text("Playpath", text(&playpath));
+        for (name, value, is_secret) in [
+            ("tcUrl", tcUrl, false),
+            ("swfUrl", swfUrl, false),
+            ("pageUrl", pageUrl, false),
+            ("app", app, false),
+            ("auth", auth, true),
+            ("subscribepath ", subscribepath, false),
+            ("NetStream.Authenticate.UsherToken ", usherToken, true),
+            ("flashVer", flashVer, false),
+        ] {
+            match (value.is_given(), is_secret) {
+                (false, _) => {}
+                (true, false) => log_text(name, text(&value)),
+                (true, true) => ::log::debug!("{name:<9}: {NOT_SHOWN}"),
+            }
         }
-        log_secret("auth", auth);
-        log_given("subscribepath ", subscribepath);
-        log_secret("NetStream.Authenticate.UsherToken ", usherToken);
-        log_given("flashVer", flashVer);
         for (name, milliseconds) in [("StartTime", dStart), ("StopTime", dStop)] {
             if milliseconds > 0 {
                 ::log::debug!("{name:<14}: {milliseconds} msec");
@@ -206,193 +252,151 @@ pub unsafe extern "C" fn RTMP_SetupStream(
         ::log::debug!("live     : {}", if bLiveStream != 0 { "yes" } else { "no" });
         ::log::debug!("timeout  : {timeout} sec");
 
-        // SAFETY: `r` is null or points to an initialised `RTMP`; the others are null or point to strings that are
-        // readable for their lengths, by the Safety section; one assignment at a time, nothing is logged or called
-        // meanwhile.
-        unsafe {
-            Origin::forget_closed(rtmp);
-            set_swf(&mut (*r).Link, aval_bytes(&hash), swfSize);
-            log_swf(&(*r).Link);
-            let proxy = set_proxy(field!(rtmp, Link), sockshost);
-            let link = &mut (*r).Link;
-            let optional: [(Field, c_int, AVal); 6] = [
-                (|link| &mut link.tcUrl, RTMP_LF_FTCU, tcUrl),
-                (|link| &mut link.swfUrl, 0, swfUrl),
-                (|link| &mut link.pageUrl, 0, pageUrl),
-                (|link| &mut link.app, RTMP_LF_FAPU, app),
-                (|link| &mut link.subscribepath, 0, subscribepath),
-                (|link| &mut link.usherToken, 0, usherToken),
-            ];
-            for (field, flag, value) in optional.into_iter().filter(|&(_, _, value)| is_given(value)) {
-                replace(link, field, flag, value);
+        Origin::forget_closed(r);
+        let link = field!(r, Link);
+        set_swf(link, text(&hash), swfSize);
+        let proxy = set_proxy(link, text(&sockshost));
+        for (marked, value) in [(TC_URL, tcUrl), (APP, app)] {
+            if value.is_given() {
+                marked.replace(link, value);
             }
-            if is_given(auth) {
-                link.auth = auth;
-                link.lFlags |= RTMP_LF_AUTH;
-            }
-            link.flashVer = if is_given(flashVer) { flashVer } else { globals::default_flash_version() };
-            if bLiveStream != 0 {
-                link.lFlags |= RTMP_LF_LIVE;
-            }
-            link.seekTime = dStart;
-            link.stopTime = dStop;
-            // Cut to C's smaller types, as librtmp does.
-            link.timeout = timeout as c_int;
-            link.protocol = protocol;
-            link.hostname = hostname;
-            link.playpath = playpath;
-            link.port = port as u16;
-            if c_uint::from(link.port) != port {
-                ::log::warn!("{port} is not a port number, {} is used", link.port);
-            }
-            default_port(field!(rtmp, Link));
-            proxy.during(Phase::Option)
         }
+        for (field, value) in [
+            (field!(link, swfUrl), swfUrl),
+            (field!(link, pageUrl), pageUrl),
+            (field!(link, subscribepath), subscribepath),
+            (field!(link, usherToken), usherToken),
+            (field!(link, auth), auth),
+        ] {
+            if value.is_given() {
+                field.put(value);
+            }
+        }
+        let flags = field!(link, lFlags);
+        for (flag, is_set) in [(RTMP_LF_AUTH, auth.is_given()), (RTMP_LF_LIVE, bLiveStream != 0)] {
+            if is_set {
+                flags.set(flags.get() | flag);
+            }
+        }
+        let flash_version = if flashVer.is_given() { flashVer } else { globals::default_flash_version() };
+        field!(link, flashVer).put(flash_version);
+        field!(link, seekTime).set(dStart);
+        field!(link, stopTime).set(dStop);
+        // Cut to C's smaller types, as librtmp does.
+        field!(link, timeout).set(timeout as c_int);
+        field!(link, protocol).set(protocol);
+        field!(link, hostname).put(hostname);
+        field!(link, playpath).put(playpath);
+        field!(link, port).set(port as u16);
+        if u16::try_from(port).is_err() {
+            ::log::warn!("{port} is not a port number, {} is used", port as u16);
+        }
+        default_port(link);
+        proxy.during(Phase::Option)
     })
 }
 
-/// Stores the parts of a URL, and returns whether it has user information. `head` is a view of the memory at `base`.
-fn apply_url(r: Rtmp<'_>, base: *mut c_char, head: &[u8]) -> Result<bool> {
-    // SAFETY: nothing else uses `Link` while a session is set up, a rule of `rtmp.h`; nothing is logged or called meanwhile.
-    forget_stream(unsafe { &mut *field!(r, Link).as_ptr() });
-    field!(r, Link.protocol).set(Protocol::RTMP.bits());
-    let parsed = parse(head)?;
-    let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(base, head, bytes));
+/// Stores the parts of a URL, and returns whether it has user information.
+fn apply_url(r: Rtmp<'_>, text: &Divided) -> Result<bool> {
+    let link = field!(r, Link);
+    forget_stream_name(link);
+    APP.replace(link, AVal::EMPTY);
+    field!(link, protocol).set(Protocol::RTMP.bits());
+    let url = text.url();
+    let parsed = parse(url)?;
+    let place = |bytes: Option<&[u8]>| bytes.map_or(Ok(AVal::EMPTY), |bytes| part(text.base, url, bytes));
     let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;
-    // SAFETY: as above; `change_settings` does not read it.
-    let link = unsafe { &mut *field!(r, Link).as_ptr() };
-    link.playpath0 = name;
-    link.playpath = name;
-    link.protocol = parsed.protocol.bits();
-    link.hostname = place(parsed.host)?;
-    link.port = parsed.port;
-    link.app = place(parsed.app)?;
+    field!(link, playpath0).put(name);
+    field!(link, playpath).put(name);
+    field!(link, protocol).set(parsed.protocol.bits());
+    field!(link, hostname).put(place(parsed.host)?);
+    field!(link, port).set(parsed.port);
+    field!(link, app).put(place(parsed.app)?);
     let Some(info) = parsed.userinfo else { return Ok(false) };
     let (mut user, mut password) = (place(Some(info.user))?, place(info.password)?);
-    if head.contains(&b'%') && (info.decoded_user() != info.user || info.has_escaped_password()) {
+    if url.contains(&b'%') && (info.decoded_user() != info.user || info.has_escaped_password()) {
         let login = Login::new(&info.decoded_user(), &info.decoded_password());
         // Without the NUL.
         user = borrowed(login.user.as_ptr().cast_mut().cast(), login.user.len() - 1)?;
         password = borrowed(login.password.as_ptr().cast_mut().cast(), login.password.len() - 1)?;
         Handle::made_for(r)?.change_settings(|settings| settings.login = Some(Arc::new(login)));
     }
-    if !is_given(link.pubUser) {
-        link.pubUser = user;
-    }
-    if !is_given(link.pubPasswd) {
-        link.pubPasswd = password;
+    for (field, value) in [(field!(link, pubUser), user), (field!(link, pubPasswd), password)] {
+        if !field.copy().is_given() {
+            field.put(value);
+        }
     }
     Ok(true)
 }
 
-/// Removes the stream and the application of an earlier URL.
-fn forget_stream(link: &mut RTMP_LNK) {
-    if link.playpath.av_val == link.playpath0.av_val {
-        link.playpath = AVal::EMPTY;
-    }
-    // SAFETY: the stream name of a URL always belongs to the library, and its only other use has ended. The flag is set only
-    // for strings that this library allocated, and by callers that used malloc.
-    unsafe {
-        memory::release_string(&mut link.playpath0);
-        replace(link, |link| &mut link.app, RTMP_LF_FAPU, AVal::EMPTY);
-    }
-}
-
-/// Splits the text from `start` on into options and sets them. In a text that is not writable, names and values get no NUL at
+/// Splits the text behind a URL into options and sets them. In a text that is not writable, names and values get no NUL at
 /// their ends.
-///
-/// # Safety
-/// `base` is a string of `len` bytes and a NUL, from `start` on writable if that is said, and nothing else reads that part
-/// meanwhile.
-unsafe fn apply_options(
-    r: Rtmp<'_>,
-    base: *mut c_char,
-    len: usize,
-    mut start: usize,
-    writable: bool,
-) -> Result<()> {
+fn apply_options(r: Rtmp<'_>, text: &mut Divided) -> Result<()> {
+    let (head, writable) = (text.head, text.end_url());
+    let mut start = head + 1;
     loop {
-        // SAFETY: `base` is a string of `len` bytes and a NUL, and nothing else writes to it meanwhile, by the Safety section;
-        // the view is gone before anything is written.
-        let text = unsafe { slice::from_raw_parts(base.cast::<u8>(), len) };
-        let Some(pair) = next_pair(text, start) else {
-            if text.get(start..).is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
+        let Some(Pair { name, value }) = next_pair(text.bytes(), start) else {
+            if text.bytes().get(start..).is_some_and(|rest| rest.iter().any(|&byte| byte != b' ')) {
                 // It may be the rest of a secret that contains a space.
                 ::log::warn!("the text behind the last option has no equals sign and is ignored");
             }
             return Ok(());
         };
-        // SAFETY: the pair lies between `start` and `len`, and the bytes after its two parts are a separator or the NUL at the
-        // end, so writing a NUL there changes nothing else.
-        unsafe {
-            let value = base.add(pair.value.start);
-            let mut value_len = pair.value.len();
-            if writable {
-                *base.add(pair.name.end) = 0;
-                *value.add(value_len) = 0;
-                value_len = unescape(slice::from_raw_parts_mut(value.cast(), value_len))?;
-                *value.add(value_len) = 0;
-            } else if slice::from_raw_parts(value.cast::<u8>(), value_len).contains(&b'\\') {
-                return Err(Error::Invalid(
-                    "an option's value has an escape, and the URL cannot be written to",
-                ));
-            }
-            let name = slice::from_raw_parts(base.add(pair.name.start).cast(), pair.name.len());
-            options::set(r, name, borrowed(value, value_len)?)?;
+        let mut len = value.len();
+        if writable {
+            let options = text.options();
+            // The bytes behind both are separators, or the NUL at the end.
+            (options[name.end - head], options[value.end - head]) = (0, 0);
+            let value = &mut options[value.start - head..=value.end - head];
+            len = unescape(&mut value[..len])?;
+            value[len] = 0;
+        } else if text.bytes()[value.clone()].contains(&b'\\') {
+            return Err(Error::Invalid("an option's value has an escape, and the URL cannot be written to"));
         }
-        start = pair.value.end + 1;
+        let argument = text.part(value.start, len)?;
+        // SAFETY: the program keeps the text unchanged as long as the session uses it, a rule of `rtmp.h`.
+        let argument = unsafe { view::Text::from_c(&argument) };
+        options::set(r, &text.bytes()[name], given(argument, "value")?)?;
+        start = value.end + 1;
     }
 }
 
-/// Makes `tcUrl` from the URL and the application, unless an option set it. `head` is a view of the memory at `base`.
-fn complete_tc_url(link: Valid<'_, RTMP_LNK>, base: *mut c_char, head: &[u8], has_login: bool) -> Result<()> {
-    // SAFETY: it belongs to an initialised `RTMP`, and nothing else uses it while a session is set up, a rule of `rtmp.h`.
-    let link = unsafe { &mut *link.as_ptr() };
-    if is_given(link.tcUrl) {
+/// Makes `tcUrl` from the URL and the application, unless an option set it.
+fn complete_tc_url(link: Valid<'_, RTMP_LNK>, text: &Divided, has_login: bool) -> Result<()> {
+    if TC_URL.get(link).copy().is_given() {
         return Ok(());
     }
-    let tc_url = match (end_of_app(link.app, base, head.len()), has_login) {
-        (Some(end), false) => borrowed(base, end)?,
-        (Some(end), true) => owned(&url::without_login(&head[..end]))?,
-        (None, _) => owned(&compose_tc_url(link))?,
-    };
-    let is_borrowed = tc_url.av_val == base;
-    // SAFETY: the flag is set only for strings that this library allocated, and by callers that used malloc.
-    unsafe { replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, tc_url) };
-    if !is_borrowed {
-        link.lFlags |= RTMP_LF_FTCU;
+    match (end_of_app(field!(link, app).copy(), text), has_login) {
+        (Some(end), false) => TC_URL.replace(link, text.part(0, end)?),
+        (Some(end), true) => TC_URL.own(link, owned(&url::without_login(&text.url()[..end]))?),
+        (None, _) => TC_URL.own(link, owned(&compose_tc_url(link))?),
     }
     Ok(())
 }
 
 /// The position in the URL where the application ends: the end of the URL if there is none, no position if an option named it.
-fn end_of_app(app: AVal, base: *mut c_char, head_len: usize) -> Option<usize> {
+fn end_of_app(app: AVal, text: &Divided) -> Option<usize> {
     let len = usize::try_from(app.av_len).ok().filter(|&len| len > 0);
-    let Some(len) = len else { return Some(head_len) };
-    let end = app.av_val.addr().checked_sub(base.addr())?.checked_add(len)?;
-    Some(end).filter(|&end| end <= head_len)
+    let Some(len) = len else { return Some(text.head) };
+    let end = app.av_val.addr().checked_sub(text.base.addr())?.checked_add(len)?;
+    Some(end).filter(|&end| end <= text.head)
 }
 
 /// `scheme://host:port/app`. For a URL without a port, librtmp writes port 0; this library writes the port that it connects to.
-fn compose_tc_url(link: &RTMP_LNK) -> Vec<u8> {
-    // SAFETY: strings of `Link` are readable for their lengths, a rule of `rtmp.h`.
-    let (host, app) = unsafe { (aval_bytes(&link.hostname), aval_bytes(&link.app)) };
-    let port = match link.port {
-        0 => Protocol::from_bits(link.protocol).default_port(),
+fn compose_tc_url(link: Valid<'_, RTMP_LNK>) -> Vec<u8> {
+    let protocol = field!(link, protocol).get();
+    let port = match field!(link, port).get() {
+        0 => Protocol::from_bits(protocol).default_port(),
         port => port,
     };
-    let authority = url::authority(host, port);
-    [globals::protocol_scheme(link.protocol).to_bytes(), b"://", &authority, b"/", app].concat()
+    let authority = url::authority(fields::text(field!(link, hostname)), port);
+    let app = fields::text(field!(link, app));
+    [globals::protocol_scheme(protocol).to_bytes(), b"://", &authority, b"/", app].concat()
 }
 
 /// Splits the text of a proxy into its port and the rest, which is parsed when a connection is made. The text is a copy; as
 /// with librtmp, it is never freed.
-///
-/// # Safety
-/// `proxy` is readable for its length.
-unsafe fn set_proxy(link: Valid<'_, RTMP_LNK>, proxy: AVal) -> Result<()> {
-    // SAFETY: `proxy` is readable for its length, by the Safety section.
-    let text = unsafe { aval_bytes(&proxy) };
+fn set_proxy(link: Valid<'_, RTMP_LNK>, text: &[u8]) -> Result<()> {
     let parts = proxy::split(text);
     let default_port = proxy::default_port(text);
     // Cut to C's smaller type, as librtmp does.
@@ -426,21 +430,14 @@ unsafe fn set_proxy(link: Valid<'_, RTMP_LNK>, proxy: AVal) -> Result<()> {
     Ok(())
 }
 
-fn set_swf(link: &mut RTMP_LNK, hash: &[u8], size: u32) {
-    link.SWFSize = 0;
-    if let Some(hash) = hash.first_chunk::<RTMP_SWF_HASHLEN>().filter(|_| size > 0) {
-        link.SWFHash = *hash;
-        link.SWFSize = size;
-    }
-}
-
-fn log_swf(link: &RTMP_LNK) {
-    if link.SWFSize == 0 {
-        return;
-    }
+fn set_swf(link: Valid<'_, RTMP_LNK>, hash: &[u8], size: u32) {
+    let hash = hash.first_chunk::<RTMP_SWF_HASHLEN>().filter(|_| size > 0);
+    field!(link, SWFSize).set(hash.map_or(0, |_| size));
+    let Some(hash) = hash else { return };
+    field!(link, SWFHash).put(*hash);
     ::log::debug!("SWFSHA256:");
-    text::hex_rows(&link.SWFHash).for_each(|row| ::log::debug!("{row}"));
-    ::log::debug!("SWFSize  : {}", link.SWFSize);
+    text::hex_rows(hash).for_each(|row| ::log::debug!("{row}"));
+    ::log::debug!("SWFSize  : {size}");
 }
 
 fn default_port(link: Valid<'_, RTMP_LNK>) {
@@ -450,24 +447,6 @@ fn default_port(link: Valid<'_, RTMP_LNK>) {
     }
 }
 
-fn is_given(value: AVal) -> bool {
-    value.av_len > 0 && !value.av_val.is_null()
-}
-
-fn log_given(name: &str, value: AVal) {
-    if is_given(value) {
-        log_text(name, value);
-    }
-}
-
-fn log_secret(name: &str, value: AVal) {
-    if is_given(value) {
-        ::log::debug!("{name:<9}: {NOT_SHOWN}");
-    }
-}
-
-fn log_text(name: &str, value: AVal) {
-    // SAFETY: an argument of `RTMP_SetupStream`, readable for its length.
-    let text = unsafe { aval_bytes(&value) };
+fn log_text(name: &str, text: &[u8]) {
     ::log::debug!("{name:<9}: {}", Text(&url::without_login(text)));
 }

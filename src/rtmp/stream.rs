@@ -13,13 +13,13 @@ use rtmp_core::{
     transport::wait,
 };
 
-use super::{RTMP, outgoing::without_session};
+use super::outgoing::without_session;
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     calls::CallArray,
     fields::{load, profile},
-    memory::{Body, release},
+    memory::Body,
     reason::{self, During, Failure, Phase},
     state::Handle,
     valid::{Rtmp, field},
@@ -41,12 +41,10 @@ const TOGGLE_PAUSE: Duration = Duration::from_secs(1);
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: Option<Rtmp<'_>>, seekTime: c_int) -> c_int {
     boundary(Kind::Waits, FALSE, |errno| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::connected(r) }
-            .inspect_err(|_| errno.leave_unchanged())
-            .during(Phase::Reading)?;
+        let handle =
+            Handle::connected_to(r).inspect_err(|_| errno.leave_unchanged()).during(Phase::Reading)?;
         if seekTime > 0 {
             field!(handle.rtmp(), Link.seekTime).set(seekTime);
         }
@@ -65,30 +63,26 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: *mut RTMP, seekTime: c_int
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: Option<Rtmp<'_>>, seekTime: c_int) -> c_int {
     boundary(Kind::Waits, FALSE, |errno| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section; the same for all of these.
-        // Without a connection the others would say so again.
+        let build: &mut Build<'_> = &mut |_, session| command::create_stream(&mut session.state);
+        let handle = match Handle::connected_to(r) {
+            Ok(handle) => handle,
+            Err(Error::Again) => return Err(Error::Again.into()),
+            // The calls below would say so again.
+            Err(error) => return Err(Failure::unsent(error, r.map_or(0, |r| log_unsent(r, build)))),
+        };
+        let mut has_begun = false;
+        handle.progress_if_any(|progress| has_begun = mem::take(&mut progress.reconnecting));
+        // SAFETY: `r` is an initialised `RTMP`, which the program passed for calls like these.
         let connected = unsafe {
-            let handle = match Handle::connected(r) {
-                Ok(handle) => handle,
-                Err(Error::Again) => return Err(Error::Again.into()),
-                Err(error) => {
-                    let log = |r| log_unsent(r, &mut |_, session| command::create_stream(&mut session.state));
-                    let first_chunk = Rtmp::new(r).map_or(0, log);
-                    return Err(Failure::unsent(error, first_chunk));
-                }
-            };
-            let mut has_begun = false;
-            handle.progress_if_any(|progress| has_begun = mem::take(&mut progress.reconnecting));
             if !has_begun {
                 RTMP_DeleteStream(r);
                 RTMP_SendCreateStream(r);
             }
-            let connected = RTMP_ConnectStream(r, seekTime);
-            handle.progress_if_any(|progress| progress.reconnecting = progress.starting.is_some());
-            connected
+            RTMP_ConnectStream(r, seekTime)
         };
+        handle.progress_if_any(|progress| progress.reconnecting = progress.starting.is_some());
         if connected == FALSE {
             errno.take_current();
         }
@@ -101,16 +95,13 @@ pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: *mut RTMP, seekTime: c_i
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
+pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: Option<Rtmp<'_>>) {
     boundary(Kind::Waits, (), |errno| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe {
-            if Rtmp::new(r).is_some_and(|r| field!(r, m_stream_id).get() < 0) {
-                // Without anything to send, the system can refuse nothing.
-                errno.leave_unchanged();
-            }
-            Handle::connected(r).during(Phase::SENDING)?
-        };
+        if r.is_some_and(|r| field!(r, m_stream_id).get() < 0) {
+            // Without anything to send, the system can refuse nothing.
+            errno.leave_unchanged();
+        }
+        let handle = Handle::connected_to(r).during(Phase::SENDING)?;
         let stream_id = handle.step(|session, _| {
             let state = &mut session.state;
             if state.stream_id < 0 {
@@ -133,9 +124,8 @@ pub unsafe extern "C-unwind" fn RTMP_DeleteStream(r: *mut RTMP) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |_, session| command::create_stream(&mut session.state)) }
+pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: Option<Rtmp<'_>>) -> c_int {
+    send(r, &mut |_, session| command::create_stream(&mut session.state))
 }
 
 /// Sends the length of the play buffer, `m_nBufferMS`, to the server.
@@ -143,13 +133,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendCreateStream(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        send(r, &mut |_, session| {
-            command::set_buffer_length(session.state.stream_id, session.state.buffer_ms)
-        })
-    };
+pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: Option<Rtmp<'_>>) {
+    send(r, &mut |_, session| command::set_buffer_length(session.state.stream_id, session.state.buffer_ms));
 }
 
 /// Sends a user control message. `nType` is the event (RTMP 1.0, section 7.1.7), `nObject` is its stream id or other
@@ -161,7 +146,7 @@ pub unsafe extern "C-unwind" fn RTMP_UpdateBufferMS(r: *mut RTMP) {
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     nType: c_short,
     nObject: c_uint,
     nTime: c_uint,
@@ -176,8 +161,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
         };
         command::user_control(event, &data)
     };
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut build) }
+    send(r, &mut build)
 }
 
 /// Asks the server to pause (`DoPause` not 0) or to continue at `dTime` milliseconds.
@@ -187,9 +171,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendCtrl(
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTime: c_int) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |_, session| command::pause(&mut session.state, DoPause != 0, dTime)) }
+pub unsafe extern "C-unwind" fn RTMP_SendPause(r: Option<Rtmp<'_>>, DoPause: c_int, dTime: c_int) -> c_int {
+    send(r, &mut |_, session| command::pause(&mut session.state, DoPause != 0, dTime))
 }
 
 /// Pauses the stream at its current position (`DoPause` not 0), or continues from there. The position is the timestamp
@@ -200,17 +183,14 @@ pub unsafe extern "C-unwind" fn RTMP_SendPause(r: *mut RTMP, DoPause: c_int, dTi
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        send(r, &mut |_, session| {
-            if DoPause != 0 {
-                session.state.pause_timestamp = session.media_clock();
-            }
-            let time = session.state.pause_timestamp as i32;
-            command::pause(&mut session.state, DoPause != 0, time)
-        })
-    }
+pub unsafe extern "C-unwind" fn RTMP_Pause(r: Option<Rtmp<'_>>, DoPause: c_int) -> c_int {
+    send(r, &mut |_, session| {
+        if DoPause != 0 {
+            session.state.pause_timestamp = session.media_clock();
+        }
+        let time = session.state.pause_timestamp as i32;
+        command::pause(&mut session.state, DoPause != 0, time)
+    })
 }
 
 /// Asks the server to seek to `dTime` milliseconds. `RTMP_Read` drops what arrives until the server confirms.
@@ -220,15 +200,12 @@ pub unsafe extern "C-unwind" fn RTMP_Pause(r: *mut RTMP, DoPause: c_int) -> c_in
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe {
-        send(r, &mut |r, session| {
-            field!(r, m_read.nResumeTS).set(0);
-            session.state.seeking = true;
-            command::seek(&mut session.state, dTime)
-        })
-    }
+pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: Option<Rtmp<'_>>, dTime: c_int) -> c_int {
+    send(r, &mut |r, session| {
+        field!(r, m_read.nResumeTS).set(0);
+        session.state.seeking = true;
+        command::seek(&mut session.state, dTime)
+    })
 }
 
 /// Sends the window acknowledgement size, `m_nServerBW`.
@@ -238,9 +215,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendSeek(r: *mut RTMP, dTime: c_int) -> c_i
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |_, session| command::window_acknowledgement_size(&session.state)) }
+pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: Option<Rtmp<'_>>) -> c_int {
+    send(r, &mut |_, session| command::window_acknowledgement_size(&session.state))
 }
 
 /// Limits the peer's bandwidth to `m_nClientBW` bytes; `m_nClientBW2` is the kind of limit.
@@ -250,9 +226,8 @@ pub unsafe extern "C-unwind" fn RTMP_SendServerBW(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { send(r, &mut |_, session| command::set_peer_bandwidth(&session.state)) }
+pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: Option<Rtmp<'_>>) -> c_int {
+    send(r, &mut |_, session| command::set_peer_bandwidth(&session.state))
 }
 
 /// Pauses the stream for a second and continues, so that a server that has stopped sending starts again. If the stream
@@ -263,10 +238,9 @@ pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: *mut RTMP) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: Option<Rtmp<'_>>) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::connected(r) }.during(Phase::SENDING)?;
+        let handle = Handle::connected_to(r).during(Phase::SENDING)?;
         if handle.never_waits() {
             return toggle_later(&handle);
         }
@@ -323,22 +297,18 @@ fn toggle(handle: &Handle, paused: bool) -> Result<(), Failure> {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_DropRequest(r: *mut RTMP, i: c_int, freeit: c_int) {
+pub unsafe extern "C" fn RTMP_DropRequest(r: Option<Rtmp<'_>>, i: c_int, freeit: c_int) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let r = unsafe { reason::about(r) }?;
-        let index = usize::try_from(i).map_err(|_| Error::Invalid("RTMP_DropRequest, no such request"))?;
+        let r = reason::use_session(r)?;
+        let missing = || Error::Invalid("RTMP_DropRequest, no such request");
+        let index = usize::try_from(i).map_err(|_| missing())?;
         // Other threads may be sending.
         let handle = Handle::of(r);
         let core = handle.as_ref().map(Handle::core);
-        let name = CallArray::new(r).remove(index);
+        let mut calls = CallArray::new(r);
+        let was_there = if freeit != 0 { calls.discard(index) } else { calls.remove(index).is_some() };
         drop(core);
-        let name = name.ok_or(Error::Invalid("RTMP_DropRequest, no such request"))?;
-        if freeit != 0 {
-            // SAFETY: names of entries come from malloc: from the library, or from a program that stored them.
-            unsafe { release(name.av_val) };
-        }
-        Ok(())
+        if was_there { Ok(()) } else { Err(missing().into()) }
     })
 }
 
@@ -360,14 +330,9 @@ fn log_unsent(r: Rtmp<'_>, build: &mut Build<'_>) -> usize {
 }
 
 /// Builds a message in a step and sends it.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-unsafe fn send(r: *mut RTMP, build: &mut Build<'_>) -> c_int {
+fn send(r: Option<Rtmp<'_>>, build: &mut Build<'_>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let (r, handle) = unsafe { (Rtmp::new(r), Handle::connected(r)) };
-        let handle = match handle {
+        let handle = match Handle::connected_to(r) {
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => return Err(Failure::unsent(error, r.map_or(0, |r| log_unsent(r, build)))),

@@ -8,14 +8,15 @@ use rtmp_core::{
     session::{self, further_chunk_stream},
 };
 
-use super::{RTMP, outgoing::send_message};
+use super::outgoing::send_message;
 use crate::{
     FALSE, TRUE,
-    amf::{AVal, view::Text},
+    amf::view::Text,
     boundary::{Kind, boundary},
-    ptr::bytes,
+    ptr::{bytes, given},
     reason::{self, During, Failure, Phase},
     state::Handle,
+    valid::Rtmp,
 };
 
 /// Publishes another stream on the connection of a session that publishes.
@@ -37,16 +38,12 @@ use crate::{
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `name` is null or points to a string that is readable for its length.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_OpenStream(r: *mut RTMP, name: *const AVal) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_OpenStream(r: Option<Rtmp<'_>>, name: Option<Text<'_>>) -> c_int {
     boundary(Kind::Waits, 0, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `name` is null or points to a readable string, by the Safety
-        // section.
-        let (handle, name) = unsafe {
-            reason::about(r)?;
-            let name = Text::new(name, "name is NULL")?;
-            (Handle::connected(r).during(Phase::SENDING)?, name.bytes())
-        };
-        let stream = handle.open_stream(name).map_err(|error| handle.failure(error, PUBLISH))?;
+        reason::use_session(r)?;
+        let name = given(name, "name is NULL")?;
+        let handle = Handle::connected_to(r).during(Phase::SENDING)?;
+        let stream = handle.open_stream(name.bytes()).map_err(|error| handle.failure(error, PUBLISH))?;
         Ok(stream as c_int)
     })
 }
@@ -62,19 +59,16 @@ pub unsafe extern "C-unwind" fn RTMP_OpenStream(r: *mut RTMP, name: *const AVal)
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_WriteStream(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     stream: c_int,
     buf: *const c_char,
     size: c_int,
 ) -> c_int {
     boundary(Kind::Waits, -1, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes, by the Safety
-        // section.
-        let (handle, input) = unsafe {
-            reason::about(r)?;
-            let input = bytes(buf, size, "buf")?;
-            (Handle::connected(r).during(Phase::SENDING)?, input)
-        };
+        reason::use_session(r)?;
+        // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
+        let input = unsafe { bytes(buf, size, "buf") }?;
+        let handle = Handle::connected_to(r).during(Phase::SENDING)?;
         let stream_id = open(&handle, stream)?;
         let mut writer = handle.core().further.remove(&stream_id).unwrap_or_default();
         let mut phase = Phase::Flv;
@@ -106,13 +100,10 @@ pub unsafe extern "C-unwind" fn RTMP_WriteStream(
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_CloseStream(r: *mut RTMP, stream: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_CloseStream(r: Option<Rtmp<'_>>, stream: c_int) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe {
-            reason::about(r)?;
-            Handle::connected(r).during(Phase::SENDING)?
-        };
+        reason::use_session(r)?;
+        let handle = Handle::connected_to(r).during(Phase::SENDING)?;
         let stream_id = open(&handle, stream)?;
         handle.core().further.remove(&stream_id);
         handle.step(|session, wishes| session.close_stream(wishes, stream_id)).during(Phase::SENDING)?;

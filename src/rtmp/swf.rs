@@ -11,7 +11,7 @@ use super::RTMP_SWF_HASHLEN;
 use crate::{
     boundary::{Kind, boundary},
     globals,
-    ptr::{Out, c_string},
+    ptr::{Out, Parameter, c_string, given},
     tls::trust,
 };
 
@@ -31,17 +31,16 @@ use crate::{
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_HashSWF(
     url: *const c_char,
-    size: *mut c_uint,
+    size: Option<Out<c_uint>>,
     hash: *mut c_uchar,
     age: c_int,
 ) -> c_int {
     boundary(Kind::Waits, -1, |errno| {
         const MISSING: &str = "a null pointer for RTMP_HashSWF";
-        // SAFETY: `url` is null or a NUL-terminated string, and the places are null or writable, by the Safety section.
-        let (url, size, hash) = unsafe {
-            let hash = hash.cast::<[u8; RTMP_SWF_HASHLEN]>();
-            (c_string(url, MISSING)?, Out::new(size, MISSING)?, Out::new(hash, MISSING)?)
-        };
+        // SAFETY: `url` is null or a NUL-terminated string, and `hash` null or writable for a hash, by the Safety section.
+        let (url, hash) =
+            unsafe { (c_string(url, MISSING)?, Out::from_c(hash.cast::<[u8; RTMP_SWF_HASHLEN]>())) };
+        let (size, hash) = (given(size, MISSING)?, given(hash, MISSING)?);
         let result = look_up(url, age, &TlsOptions::default(), &globals::USER);
         if let Some(swf) = result.swf {
             size.write(swf.size);
@@ -71,6 +70,7 @@ mod tests {
     use std::ptr;
 
     use super::*;
+    use crate::ptr::from_c as c;
 
     #[test]
     fn null_is_a_failure() {
@@ -78,9 +78,9 @@ mod tests {
         let url = c"http://127.0.0.1:1/".as_ptr();
         // SAFETY: each argument is null or valid.
         unsafe {
-            assert_eq!(RTMP_HashSWF(ptr::null(), &mut size, hash.as_mut_ptr(), 0), -1);
-            assert_eq!(RTMP_HashSWF(url, ptr::null_mut(), hash.as_mut_ptr(), 0), -1);
-            assert_eq!(RTMP_HashSWF(url, &mut size, ptr::null_mut(), 0), -1);
+            assert_eq!(RTMP_HashSWF(ptr::null(), c(&mut size), hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, None, hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(url, c(&mut size), ptr::null_mut(), 0), -1);
         }
         assert_eq!((size, hash), (7, [7; RTMP_SWF_HASHLEN]));
     }

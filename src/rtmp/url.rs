@@ -12,7 +12,7 @@ use crate::{
     amf::{AVal, view::Text},
     boundary::{Kind, boundary},
     memory,
-    ptr::{Out, c_string},
+    ptr::{Out, Parameter, c_string, given},
 };
 
 /// Splits a URL into its parts; the log says in librtmp's words why that is not possible.
@@ -46,26 +46,24 @@ pub(super) fn parse(text: &[u8]) -> Result<url::Url<'_>> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ParseURL(
     url: *const c_char,
-    protocol: *mut c_int,
-    host: *mut AVal,
-    port: *mut c_uint,
-    playpath: *mut AVal,
-    app: *mut AVal,
+    protocol: Option<Out<c_int>>,
+    host: Option<Out<AVal>>,
+    port: Option<Out<c_uint>>,
+    playpath: Option<Out<AVal>>,
+    app: Option<Out<AVal>>,
 ) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        const MISSING: &str = "a pointer to a part of the URL is NULL";
-        // SAFETY: `url` is null or a NUL-terminated string; the others are null or writable, by the Safety section.
-        let (protocol, host, port, playpath, app, text) = unsafe {
-            let (protocol, host, port) =
-                (Out::new(protocol, MISSING)?, Out::new(host, MISSING)?, Out::new(port, MISSING)?);
-            let (playpath, app) = (Out::new(playpath, MISSING)?, Out::new(app, MISSING)?);
-            (protocol, host, port, playpath, app, c_string(url, "url is NULL"))
+        let (Some(protocol), Some(host), Some(port), Some(playpath), Some(app)) =
+            (protocol, host, port, playpath, app)
+        else {
+            return Err(Error::Invalid("a pointer to a part of the URL is NULL").into());
         };
         protocol.write(0);
         port.write(0);
         playpath.write(AVal::EMPTY);
         app.write(AVal::EMPTY);
-        let text = text?;
+        // SAFETY: `url` is null or a NUL-terminated string, by the Safety section.
+        let text = unsafe { c_string(url, "url is NULL") }?;
         let parsed = parse(text)?;
         let base = url.cast_mut();
         let app_part = parsed.app.map_or(Ok(AVal::EMPTY), |app| part(base, text, app))?;
@@ -90,11 +88,12 @@ pub unsafe extern "C" fn RTMP_ParseURL(
 /// # Safety
 /// `in` is null or points to a string that is readable for its length; `out` is null or writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: *mut AVal) {
+pub unsafe extern "C" fn RTMP_ParsePlaypath(r#in: *mut AVal, out: Option<Out<AVal>>) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `in` is null or points to a string that is readable for its length, and `out` is null or writable, by the
-        // Safety section. `in` is no longer used when `out` is written, which may be the same.
-        let (out, name) = unsafe { (Out::new(out, "out is NULL")?, Text::new(r#in, "in is NULL")) };
+        let out = given(out, "out is NULL")?;
+        // SAFETY: `in` is null or points to a string that is readable for its length, by the Safety section. It is no longer used
+        // when `out` is written, which may be the same.
+        let name = given(unsafe { Text::from_c(r#in) }, "in is NULL");
         let name = name.and_then(|text| owned(&url::stream_name(text.bytes())));
         out.write(*name.as_ref().unwrap_or(&AVal::EMPTY));
         name?;

@@ -252,11 +252,6 @@ impl Handle {
         Ok(handle)
     }
 
-    /// The struct, for code that calls the program.
-    pub(crate) fn raw(&self) -> *mut RTMP {
-        self.raw.as_ptr()
-    }
-
     /// The struct.
     #[inline(always)]
     pub(crate) fn rtmp(&self) -> Rtmp<'_> {

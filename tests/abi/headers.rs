@@ -171,6 +171,7 @@ fn generate(name: &str) -> String {
             .flat_map(|line| [line, "\n"])
             .collect();
         let path = dir.join(format!("{number}.rs"));
+        let alone = with_pointers(&alone);
         fs::write(&path, &alone).unwrap();
         builder = builder.with_src(&path);
         text.push_str(&alone);
@@ -184,6 +185,39 @@ fn generate(name: &str) -> String {
     let (before, after) = template.split_once(MARKER).unwrap_or_else(|| panic!("{name}.h has no {MARKER}"));
     let (license, before) = before.split_once('\n').unwrap();
     format!("{license}\n{BANNER}{before}{}\n{after}", declarations.trim())
+}
+
+/// The types of parameters that are pointers in C.
+const POINTERS: [(&str, &str); 5] = [
+    ("Option<Rtmp<'_>>", "*mut RTMP"),
+    ("Option<Text<'_>>", "*const AVal"),
+    ("Option<Object<'_>>", "*mut AMFObject"),
+    ("Option<Property<'_>>", "*mut AMFObjectProperty"),
+    ("Option<Packet<'_>>", "*mut RTMPPacket"),
+];
+
+/// The beginnings of such types with a parameter of their own, and the pointers, whose target it is, or `char` for a number.
+const GENERIC_POINTERS: [(&str, &str); 4] = [
+    ("Option<Out<", "*mut "),
+    ("Option<Valid<'_, ", "*mut "),
+    ("Option<In<'_, ", "*const "),
+    ("Option<Bytes<'_, ", "*const "),
+];
+
+/// Replaces the types of parameters by the pointers that C passes.
+fn with_pointers(source: &str) -> String {
+    let mut source = source.to_owned();
+    for (parameter, pointer) in POINTERS {
+        source = source.replace(parameter, pointer);
+    }
+    for (start, pointer) in GENERIC_POINTERS {
+        while let Some((before, rest)) = source.split_once(start) {
+            let (target, after) = rest.split_once(">>").expect("the type ends");
+            let target = if target.parse::<usize>().is_ok() { "c_char" } else { target };
+            source = format!("{before}{pointer}{target}{after}");
+        }
+    }
+    source
 }
 
 fn is_module_declaration(line: &str) -> bool {

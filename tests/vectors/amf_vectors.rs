@@ -12,9 +12,12 @@ use std::{collections::BTreeMap, ptr, slice};
 
 use crate::guarded::Guarded;
 use libc::c_int;
-use rtmp::amf::{
-    AMF_INVALID, AMF_NULL, AMF3ClassDef, AMFObject, AMFObjectProperty, AVal, access::*, decode::*, encode::*,
-    plain::*,
+use rtmp::{
+    amf::{
+        AMF_INVALID, AMF_NULL, AMF3ClassDef, AMFObject, AMFObjectProperty, AVal, access::*, decode::*,
+        encode::*, plain::*,
+    },
+    ptr::from_c as c,
 };
 use serde_json::{Value, json};
 
@@ -212,28 +215,31 @@ fn encoded(vector: &Value, room: usize) -> (Option<usize>, Vec<u8>) {
             "AMF_EncodeInt32" => AMF_EncodeInt32(start, end, integer()),
             "AMF_EncodeBoolean" => AMF_EncodeBoolean(start, end, integer()),
             "AMF_EncodeNumber" => AMF_EncodeNumber(start, end, number()),
-            "AMF_EncodeString" => AMF_EncodeString(start, end, &texts.aval(&args["value"])),
-            "AMF_EncodeNamedString" => {
-                AMF_EncodeNamedString(start, end, &texts.aval(&args["name"]), &texts.aval(&args["value"]))
-            }
+            "AMF_EncodeString" => AMF_EncodeString(start, end, c(&texts.aval(&args["value"]))),
+            "AMF_EncodeNamedString" => AMF_EncodeNamedString(
+                start,
+                end,
+                c(&texts.aval(&args["name"])),
+                c(&texts.aval(&args["value"])),
+            ),
             "AMF_EncodeNamedNumber" => {
-                AMF_EncodeNamedNumber(start, end, &texts.aval(&args["name"]), number())
+                AMF_EncodeNamedNumber(start, end, c(&texts.aval(&args["name"])), number())
             }
             "AMF_EncodeNamedBoolean" => {
-                AMF_EncodeNamedBoolean(start, end, &texts.aval(&args["name"]), integer())
+                AMF_EncodeNamedBoolean(start, end, c(&texts.aval(&args["name"])), integer())
             }
             "AMFProp_Encode" => {
                 let mut property = texts.property(&args["prop"]);
-                let after = AMFProp_Encode(&mut property, start, end);
+                let after = AMFProp_Encode(c(&mut property), start, end);
                 AMFProp_Reset(&mut property);
                 after
             }
             "AMF_Encode" | "AMF_EncodeEcmaArray" | "AMF_EncodeArray" => {
                 let mut object = texts.object(&args["props"]);
                 let after = match function {
-                    "AMF_Encode" => AMF_Encode(&mut object, start, end),
-                    "AMF_EncodeEcmaArray" => AMF_EncodeEcmaArray(&mut object, start, end),
-                    _ => AMF_EncodeArray(&mut object, start, end),
+                    "AMF_Encode" => AMF_Encode(c(&mut object), start, end),
+                    "AMF_EncodeEcmaArray" => AMF_EncodeEcmaArray(c(&mut object), start, end),
+                    _ => AMF_EncodeArray(c(&mut object), start, end),
                 };
                 AMF_Reset(&mut object);
                 after
@@ -324,18 +330,18 @@ fn misuse_has_the_required_results() {
                 "AMF_DecodeArray(obj, NULL, 5, 1, 0)" => AMF_DecodeArray(&mut object, nothing, 5, 1, 0),
                 "AMF_GetProp(obj, NULL, -1) on a non-empty object" => {
                     AMF_AddProp(&mut object, &property);
-                    let found = AMF_GetProp(&mut object, nothing.cast(), -1);
-                    assert_eq!(found, AMF_GetProp(&mut object, nothing.cast(), 1), "{call}");
-                    assert_eq!(AMFProp_GetType(found), AMF_INVALID, "{call}");
+                    let found = AMF_GetProp(c(&mut object), c(nothing.cast()), -1);
+                    assert_eq!(found, AMF_GetProp(c(&mut object), c(nothing.cast()), 1), "{call}");
+                    assert_eq!(AMFProp_GetType(c(found)), AMF_INVALID, "{call}");
                     AMF_Reset(&mut object);
                     continue;
                 }
                 "AMFProp_Reset on the shared invalid property" => {
-                    let shared = AMF_GetProp(&mut object, nothing.cast(), 0);
+                    let shared = AMF_GetProp(c(&mut object), c(nothing.cast()), 0);
                     AMFProp_Reset(shared);
                     let mut name = aval(b"name");
-                    AMFProp_SetName(shared, &mut name);
-                    AMFProp_SetNumber(shared, 1.0);
+                    AMFProp_SetName(c(shared), c(&mut name));
+                    AMFProp_SetNumber(c(shared), 1.0);
                     assert_eq!(AMFProp_Decode(shared, data, 4, 0), -1, "{call}");
                     assert_eq!((*shared).p_type, AMF_INVALID, "{call}");
                     assert_eq!((*shared).p_name.av_len, 0, "{call}");
@@ -350,9 +356,9 @@ fn misuse_has_the_required_results() {
                         cd_props: ptr::null_mut(),
                     };
                     AMF3CD_AddProp(&mut class, &mut aval(b"member"));
-                    assert_eq!((*AMF3CD_GetProp(&mut class, -1)).av_len, 0, "{call}");
-                    assert_eq!((*AMF3CD_GetProp(&mut class, 1)).av_len, 0, "{call}");
-                    assert_eq!((*AMF3CD_GetProp(&mut class, 0)).av_len, 6, "{call}");
+                    assert_eq!((*AMF3CD_GetProp(c(&mut class), -1)).av_len, 0, "{call}");
+                    assert_eq!((*AMF3CD_GetProp(c(&mut class), 1)).av_len, 0, "{call}");
+                    assert_eq!((*AMF3CD_GetProp(c(&mut class), 0)).av_len, 6, "{call}");
                     libc::free(class.cd_props.cast());
                     continue;
                 }
@@ -422,22 +428,22 @@ fn observe(vector: &Value, input: &Guarded) -> Value {
     let mut integer = 0;
     unsafe {
         match text(&vector["fn"]) {
-            "AMF_DecodeInt16" => json!({"ret": AMF_DecodeInt16(data)}),
-            "AMF_DecodeInt24" => json!({"ret": AMF_DecodeInt24(data)}),
-            "AMF_DecodeInt32" => json!({"ret": AMF_DecodeInt32(data)}),
-            "AMF_DecodeBoolean" => json!({"ret": AMF_DecodeBoolean(data)}),
-            "AMF_DecodeNumber" => json!({"ret": number(AMF_DecodeNumber(data))}),
+            "AMF_DecodeInt16" => json!({"ret": AMF_DecodeInt16(c(data.cast()))}),
+            "AMF_DecodeInt24" => json!({"ret": AMF_DecodeInt24(c(data.cast()))}),
+            "AMF_DecodeInt32" => json!({"ret": AMF_DecodeInt32(c(data.cast()))}),
+            "AMF_DecodeBoolean" => json!({"ret": AMF_DecodeBoolean(c(data.cast()))}),
+            "AMF_DecodeNumber" => json!({"ret": number(AMF_DecodeNumber(c(data.cast())))}),
             "AMF_DecodeString" => {
-                AMF_DecodeString(data, &mut string);
+                AMF_DecodeString(c(data.cast()), c(&mut string));
                 json!({"string": describe(input, &string)})
             }
             "AMF_DecodeLongString" => {
-                AMF_DecodeLongString(data, &mut string);
+                AMF_DecodeLongString(c(data.cast()), c(&mut string));
                 json!({"string": describe(input, &string)})
             }
-            "AMF3ReadInteger" => json!({"ret": AMF3ReadInteger(data, &mut integer), "value": integer}),
+            "AMF3ReadInteger" => json!({"ret": AMF3ReadInteger(data, c(&mut integer)), "value": integer}),
             "AMF3ReadString" => {
-                let ret = AMF3ReadString(data, &mut string);
+                let ret = AMF3ReadString(data, c(&mut string));
                 json!({"ret": ret, "string": describe(input, &string)})
             }
             "AMF_Decode" => {

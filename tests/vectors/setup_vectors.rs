@@ -14,6 +14,7 @@ use crate::support::{
 use rtmp::{
     amf::{AVal, access::AMF_Reset},
     log::{RTMP_LOGCRIT, RTMP_LogSetLevel},
+    ptr::from_c as c,
     rtmp::{
         RTMP, RTMP_LF_FAPU, RTMP_LF_FTCU, close::RTMP_Close, lifecycle::*, set_option::RTMP_SetOpt, setup::*,
         url::*,
@@ -185,13 +186,13 @@ impl Session {
     fn setup(&self, text: &mut [u8]) -> i32 {
         assert_eq!(text.last(), Some(&0));
         // SAFETY: an initialised session and a NUL-terminated text.
-        unsafe { RTMP_SetupURL(self.0, text.as_mut_ptr().cast()) }
+        unsafe { RTMP_SetupURL(c(self.0), text.as_mut_ptr().cast()) }
     }
 
     fn set(&self, name: &'static str, value: AVal) -> i32 {
         let mut value = value;
         // SAFETY: an initialised session and readable strings.
-        unsafe { RTMP_SetOpt(self.0, &aval(name), &mut value) }
+        unsafe { RTMP_SetOpt(c(self.0), c(&aval(name)), &mut value) }
     }
 
     fn tc_url(&self) -> AVal {
@@ -293,16 +294,23 @@ fn a_null_pointer_is_a_failure_and_never_a_crash() {
     // SAFETY: null is allowed everywhere, and the other pointers are valid.
     unsafe {
         assert_eq!(
-            RTMP_ParseURL(ptr::null(), &mut protocol, &mut host, &mut port, &mut playpath, &mut app),
+            RTMP_ParseURL(
+                ptr::null(),
+                c(&mut protocol),
+                c(&mut host),
+                c(&mut port),
+                c(&mut playpath),
+                c(&mut app)
+            ),
             0
         );
         assert_eq!((protocol, port, host.av_len, playpath.av_len, app.av_len), (0, 0, 1, 0, 0));
 
         let mut out = aval("-");
-        RTMP_ParsePlaypath(null, &mut out);
+        RTMP_ParsePlaypath(null, c(&mut out));
         assert!(out.av_val.is_null() && out.av_len == 0);
-        RTMP_ParsePlaypath(&mut out, null);
-        RTMP_ParsePlaypath(&raw mut out, &raw mut out);
+        RTMP_ParsePlaypath(&mut out, c(null));
+        RTMP_ParsePlaypath(&raw mut out, c(&raw mut out));
         assert!(!out.av_val.is_null() && out.av_len == 0);
         libc::free(out.av_val.cast());
 
@@ -310,9 +318,27 @@ fn a_null_pointer_is_a_failure_and_never_a_crash() {
             session.set(name, AVal { av_val: ptr::null_mut(), av_len: 3 });
         }
 
-        let setup = |r| {
+        let setup = |r: *mut RTMP| {
             RTMP_SetupStream(
-                r, 0, null, 0, null, null, null, null, null, null, null, null, 5, null, null, null, 0, 0, 0,
+                c(r),
+                0,
+                null,
+                0,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                null,
+                5,
+                null,
+                null,
+                null,
+                0,
+                0,
+                0,
                 9,
             );
         };
@@ -320,7 +346,7 @@ fn a_null_pointer_is_a_failure_and_never_a_crash() {
         assert_eq!((*session.0).Link.timeout, 9);
         assert!((*session.0).Link.hostname.av_val.is_null());
 
-        assert_eq!(RTMP_GetDuration(ptr::null_mut()), 0.0);
+        assert_eq!(RTMP_GetDuration(c(ptr::null_mut())), 0.0);
     }
 }
 
@@ -394,5 +420,5 @@ fn mutated_text_is_read_within_its_bounds() {
 fn a_literal_without_options_is_not_written_to() {
     let session = Session::new();
     // SAFETY: an initialised session; the literal is in read-only memory, so a write would end this process.
-    assert_eq!(unsafe { RTMP_SetupURL(session.0, c"rtmp://h:1/a/s".as_ptr().cast_mut()) }, 1);
+    assert_eq!(unsafe { RTMP_SetupURL(c(session.0), c"rtmp://h:1/a/s".as_ptr().cast_mut()) }, 1);
 }

@@ -7,12 +7,13 @@ use libc::c_int;
 use super::{Extras, Origin, sum};
 use crate::{
     amf::{
-        AMF_OBJECT, AVal,
+        AVal,
         access::{AMF_Reset, AMFProp_Reset},
     },
     rtmp::{
-        RTMP_LF_FTCU, RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
-        options::{self, Field, replace},
+        RTMP_LF_LIVE, RTMP_LF_PLST, RTMP_LF_SWFV, RTMP_LNK,
+        extras::last_object,
+        options::{self, Field, TC_URL},
     },
     state::{Handle, Hidden, Settings},
     valid::{Rtmp, Valid, field},
@@ -46,22 +47,40 @@ const ENHANCED: [&str; 9] = [
     "objectEncoding",
 ];
 
+type Restore = fn(&mut Settings, &Hidden);
+
+/// Options without a field, and how their values from before the text are restored.
+const HIDDEN: [(&str, Restore); 12] = [
+    ("nodelay", |now, before| now.local.delays = before.local.delays),
+    ("keepalive", |now, before| now.local.keep_alive = before.local.keep_alive),
+    ("bind", |now, before| now.local.bind.clone_from(&before.local.bind)),
+    ("ipv", |now, before| now.local.family = before.local.family),
+    ("tlsCert", |now, before| now.tls.certificate.clone_from(&before.tls.certificate)),
+    ("tlsKey", |now, before| now.tls.key.clone_from(&before.tls.key)),
+    ("tlsPin", |now, before| now.tls.pins.clone_from(&before.tls.pins)),
+    ("tlsVerify", |now, before| now.tls.verify = before.tls.verify),
+    ("tlsCA", |now, before| now.tls.ca_file.clone_from(&before.tls.ca_file)),
+    ("sendQueue", |now, before| now.tuning.queue_limit = before.tuning.queue_limit),
+    ("closeReset", |now, before| now.tuning.resets = before.tuning.resets),
+    ("data", |now, before| now.tuning.all_data = before.tuning.all_data),
+];
+
 /// Strings that can point into the text.
 pub(crate) const STRINGS: [(&str, Field); 14] = [
-    ("", |link| &mut link.hostname),
-    ("socks", |link| &mut link.sockshost),
-    ("app", |link| &mut link.app),
-    ("tcUrl", |link| &mut link.tcUrl),
-    ("pageUrl", |link| &mut link.pageUrl),
-    ("swfUrl", |link| &mut link.swfUrl),
-    ("flashver", |link| &mut link.flashVer),
-    ("playpath", |link| &mut link.playpath),
-    ("subscribe", |link| &mut link.subscribepath),
-    ("jtv", |link| &mut link.usherToken),
-    ("token", |link| &mut link.token),
-    ("pubUser", |link| &mut link.pubUser),
-    ("pubPasswd", |link| &mut link.pubPasswd),
-    ("", |link| &mut link.auth),
+    ("", |link| field!(link, hostname)),
+    ("socks", |link| field!(link, sockshost)),
+    ("app", |link| field!(link, app)),
+    ("tcUrl", |link| field!(link, tcUrl)),
+    ("pageUrl", |link| field!(link, pageUrl)),
+    ("swfUrl", |link| field!(link, swfUrl)),
+    ("flashver", |link| field!(link, flashVer)),
+    ("playpath", |link| field!(link, playpath)),
+    ("subscribe", |link| field!(link, subscribepath)),
+    ("jtv", |link| field!(link, usherToken)),
+    ("token", |link| field!(link, token)),
+    ("pubUser", |link| field!(link, pubUser)),
+    ("pubPasswd", |link| field!(link, pubPasswd)),
+    ("", |link| field!(link, auth)),
 ];
 
 impl Origin {
@@ -119,83 +138,50 @@ impl Origin {
         if self.start == 0 {
             return self.proxy;
         }
-        // SAFETY: programs do not use `Link` in other threads while a session is set up, a rule of `rtmp.h`, and no function
-        // called while the reference exists reads it.
-        let link = unsafe { &mut *field!(r, Link).as_ptr() };
-        {
-            let proxy = link.sockshost.av_val.addr();
-            let is_texts_proxy = self.has_proxy != 0 && self.proxy == proxy && proxy != 0;
-            if is_texts_proxy && !self.is_replaced("socks") {
-                link.sockshost = AVal::EMPTY;
-                link.socksport = 0;
-            }
-            for (option, field) in STRINGS {
-                if self.contains(*field(link)) && !self.is_replaced(option) {
-                    *field(link) = AVal::EMPTY;
-                }
-            }
-            if link.lFlags & RTMP_LF_FTCU != 0 && !self.is_replaced("tcUrl") {
-                // SAFETY: the flag is set only for strings that this library allocated, or that the program got from malloc.
-                unsafe { replace(link, |link| &mut link.tcUrl, RTMP_LF_FTCU, AVal::EMPTY) };
-            }
-            for (option, flag) in FLAGS {
-                if self.raised & flag != 0 && !self.is_replaced(option) {
-                    link.lFlags &= !flag;
-                }
-            }
-            if self.swf_size != 0 && self.swf_size == link.SWFSize {
-                link.SWFSize = 0;
-            }
-            self.extras.remove(link);
-            for (change, (option, number)) in self.numbers.iter().zip(NUMBERS) {
-                let number = number(r);
-                if change.before != change.after && number.get() == change.after && !self.is_replaced(option)
-                {
-                    number.set(change.before);
-                }
-            }
-            forget_login(r);
-            if let Some(handle) = Handle::of(r) {
-                handle.change_settings(|settings| {
-                    let Some(before) = settings.before_url.take() else { return };
-                    let Hidden { local, tls, tuning, enhanced } = *before;
-                    let keeps = |option| self.is_replaced(option);
-                    if !ENHANCED.into_iter().any(keeps) {
-                        settings.enhanced = enhanced;
-                    }
-                    if !keeps("nodelay") {
-                        settings.local.delays = local.delays;
-                    }
-                    if !keeps("keepalive") {
-                        settings.local.keep_alive = local.keep_alive;
-                    }
-                    if !keeps("tlsCert") {
-                        settings.tls.certificate = tls.certificate;
-                    }
-                    if !keeps("tlsKey") {
-                        settings.tls.key = tls.key;
-                    }
-                    if !keeps("tlsPin") {
-                        settings.tls.pins = tls.pins;
-                    }
-                    if !keeps("sendQueue") {
-                        settings.tuning.queue_limit = tuning.queue_limit;
-                    }
-                    if !keeps("closeReset") {
-                        settings.tuning.resets = tuning.resets;
-                    }
-                    if !keeps("data") {
-                        settings.tuning.all_data = tuning.all_data;
-                    }
-                    settings.local.bind = if keeps("bind") { settings.local.bind.take() } else { local.bind };
-                    settings.local.family = if keeps("ipv") { settings.local.family } else { local.family };
-                    settings.tls.verify = if keeps("tlsVerify") { settings.tls.verify } else { tls.verify };
-                    settings.tls.ca_file =
-                        if keeps("tlsCA") { settings.tls.ca_file.take() } else { tls.ca_file };
-                });
-            }
-            if is_texts_proxy { 0 } else { self.proxy }
+        let link = field!(r, Link);
+        let proxy = field!(link, sockshost.av_val).get().addr();
+        let is_texts_proxy = self.has_proxy != 0 && self.proxy == proxy && proxy != 0;
+        if is_texts_proxy && !self.is_replaced("socks") {
+            field!(link, sockshost).put(AVal::EMPTY);
+            field!(link, socksport).set(0);
         }
+        for (option, field) in STRINGS {
+            if self.contains(field(link).copy()) && !self.is_replaced(option) {
+                field(link).put(AVal::EMPTY);
+            }
+        }
+        if TC_URL.is_set(link) && !self.is_replaced("tcUrl") {
+            TC_URL.replace(link, AVal::EMPTY);
+        }
+        for (option, flag) in FLAGS {
+            if self.raised & flag != 0 && !self.is_replaced(option) {
+                let flags = field!(link, lFlags);
+                flags.set(flags.get() & !flag);
+            }
+        }
+        if self.swf_size != 0 && self.swf_size == field!(link, SWFSize).get() {
+            field!(link, SWFSize).set(0);
+        }
+        self.extras.remove(link);
+        for (change, (option, number)) in self.numbers.iter().zip(NUMBERS) {
+            let number = number(r);
+            if change.before != change.after && number.get() == change.after && !self.is_replaced(option) {
+                number.set(change.before);
+            }
+        }
+        forget_login(r);
+        if let Some(handle) = Handle::of(r) {
+            handle.change_settings(|settings| {
+                let Some(before) = settings.before_url.take() else { return };
+                if !ENHANCED.into_iter().any(|option| self.is_replaced(option)) {
+                    settings.enhanced = before.enhanced.clone();
+                }
+                for (_, restore) in HIDDEN.iter().filter(|(option, _)| !self.is_replaced(option)) {
+                    restore(settings, &before);
+                }
+            });
+        }
+        if is_texts_proxy { 0 } else { self.proxy }
     }
 
     /// Resets what came from a text that may have been freed, before the session is set up without another.
@@ -255,20 +241,17 @@ pub(crate) fn forget_login(r: Rtmp<'_>) {
 fn forget_texts(r: Rtmp<'_>) {
     let Some(handle) = Handle::of(r) else { return };
     let Some(texts) = handle.change_settings(|settings| settings.texts.take()) else { return };
-    let owns = |string: &AVal| texts.as_ptr_range().contains(&string.av_val.cast_const().cast());
-    // SAFETY: no other call uses the session (`Origin::close`), so nothing else uses `Link`; the properties in `extras` come
-    // from the option `conn`, or from the program, which allocates them in the same way.
-    unsafe {
-        let link = &mut *field!(r, Link).as_ptr();
-        for (_, field) in STRINGS {
-            if owns(field(link)) {
-                *field(link) = AVal::EMPTY;
-            }
+    let link = field!(r, Link);
+    for (_, field) in STRINGS {
+        if texts.as_ptr_range().contains(&field(link).copy().av_val.cast_const().cast()) {
+            field(link).put(AVal::EMPTY);
         }
-        // The values of the option `conn` point into the text, too.
-        AMF_Reset(&raw mut link.extras);
-        link.edepth = 0;
     }
+    // The values of the option `conn` point into the text, too.
+    // SAFETY: no other call uses the session (`Origin::close`); the properties come from the option `conn`, or from the program,
+    // which allocates them in the same way.
+    unsafe { AMF_Reset(field!(link, extras).as_ptr()) };
+    field!(link, edepth).set(0);
 }
 
 impl Extras {
@@ -289,27 +272,27 @@ impl Extras {
     }
 
     /// Removes the values, if they are still the appended ones.
-    fn remove(self, link: &mut RTMP_LNK) {
-        let extras = &mut link.extras;
-        let (Ok(first), Ok(end), Ok(count)) =
-            (usize::try_from(self.first), usize::try_from(self.end), usize::try_from(extras.o_num))
+    fn remove(self, link: Valid<'_, RTMP_LNK>) {
+        let (array, count) = (field!(link, extras.o_props).get(), field!(link, extras.o_num));
+        let (Ok(first), Ok(end), Ok(all)) =
+            (usize::try_from(self.first), usize::try_from(self.end), usize::try_from(count.get()))
         else {
             return;
         };
-        if self.array == 0 || self.array != extras.o_props.addr() || first >= end || count < end {
+        if self.array == 0 || self.array != array.addr() || first >= end || all < end {
             return;
         }
         // SAFETY: `o_props` has `o_num` entries, as `amf.h` says of the two fields; both ends are in the array.
         unsafe {
             for at in first..end {
-                AMFProp_Reset(extras.o_props.add(at));
+                AMFProp_Reset(array.add(at));
             }
-            ptr::copy(extras.o_props.add(end), extras.o_props.add(first), count - end);
+            ptr::copy(array.add(end), array.add(first), all - end);
         }
-        extras.o_num -= self.end - self.first;
-        if count == end {
+        count.set(count.get() - (self.end - self.first));
+        if all == end {
             // The open object was removed.
-            link.edepth = 0;
+            field!(link, edepth).set(0);
         }
     }
 }
@@ -317,21 +300,11 @@ impl Extras {
 /// The number of values on the way to the innermost open object, and in it.
 fn count(link: Valid<'_, RTMP_LNK>) -> c_int {
     let mut sum = 0_i32;
-    let mut object = field!(link, extras).as_ptr().cast_const();
-    // SAFETY: arrays of properties hold as many entries as their counts say, a rule of `amf.h`; the index is that of the last
-    // property, if there is one.
-    unsafe {
-        for _ in 0..=field!(link, edepth).get().max(0) {
-            sum = sum.wrapping_add((*object).o_num);
-            let last = match usize::try_from((*object).o_num) {
-                Ok(count) if count > 0 && !(*object).o_props.is_null() => (*object).o_props.add(count - 1),
-                _ => break,
-            };
-            if (*last).p_type != AMF_OBJECT {
-                break;
-            }
-            object = &raw const (*last).p_vu.p_object;
-        }
+    let mut object = field!(link, extras);
+    for _ in 0..=field!(link, edepth).get().max(0) {
+        sum = sum.wrapping_add(field!(object, o_num).get());
+        let Some(last) = last_object(object) else { break };
+        object = last;
     }
     sum
 }
@@ -345,7 +318,8 @@ mod tests {
         *,
     };
     use crate::{
-        ptr::aval_bytes,
+        fields,
+        ptr::{aval_bytes, from_c as c},
         rtmp::{
             RTMP, RTMP_BUFFER_CACHE_SIZE,
             close::RTMP_Close,
@@ -378,7 +352,7 @@ mod tests {
 
         fn again(&self, text: *mut c_char) -> c_int {
             // SAFETY: an initialised session and a text that stays allocated.
-            unsafe { RTMP_SetupURL(self.0, text) }
+            unsafe { RTMP_SetupURL(Some(self.rtmp()), text) }
         }
 
         fn set(&self, option: &'static str, value: &'static str) {
@@ -387,7 +361,8 @@ mod tests {
                 av_len: text.len() as c_int,
             };
             // SAFETY: an initialised session and strings that stay allocated.
-            assert_eq!(unsafe { RTMP_SetOpt(self.0, &string(option), &mut string(value)) }, 1);
+            let result = unsafe { RTMP_SetOpt(Some(self.rtmp()), c(&string(option)), &mut string(value)) };
+            assert_eq!(result, 1);
         }
 
         fn close(&self) {
@@ -406,13 +381,13 @@ mod tests {
 
         /// All settings of a connection.
         fn settings(&self) -> String {
-            let link = self.link();
             let mut all = String::new();
             for (name, field) in STRINGS {
-                // SAFETY: the strings are readable: none points into a freed text.
-                let text = String::from_utf8_lossy(unsafe { aval_bytes(field(link)) }).into_owned();
-                all += &format!("{name}={text} ");
+                // None points into a freed text.
+                let text = fields::text(field(field!(self.rtmp(), Link)));
+                all += &format!("{name}={} ", String::from_utf8_lossy(text));
             }
+            let link = self.link();
             for (name, number) in NUMBERS {
                 all += &format!("{name}={} ", number(self.rtmp()).get());
             }
@@ -601,7 +576,7 @@ mod tests {
         // SAFETY: an initialised session; null is allowed, and the strings stay allocated.
         unsafe {
             RTMP_SetupStream(
-                session.0,
+                Some(session.rtmp()),
                 0,
                 &raw mut host,
                 0,
