@@ -67,7 +67,8 @@ pub(crate) const STRINGS: [(&str, Field); 14] = [
 impl Origin {
     /// The origin that a session keeps of its last URL.
     fn of(r: Rtmp<'_>) -> Self {
-        Handle::of(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin)
+        Handle::of(r)
+            .map_or_else(|| Self::in_struct(r), |handle| handle.with_settings(|settings| settings.origin))
     }
 
     /// Stores it: with the session, or in the struct if there is none.
@@ -156,7 +157,7 @@ impl Origin {
             }
             forget_login(r);
             if let Some(handle) = Handle::of(r) {
-                handle.change_settings(|settings| {
+                handle.change_settings_if_any(|settings| {
                     let Some(before) = settings.before_url.take() else { return };
                     let Hidden { local, tls, tuning, enhanced } = *before;
                     let keeps = |option| self.is_replaced(option);
@@ -229,7 +230,7 @@ impl Origin {
         forget_login(r);
         forget_texts(r);
         if let Some(handle) = Handle::of(r) {
-            handle.change_settings(|settings| *settings = Settings::default());
+            handle.change_settings_if_any(|settings| *settings = Settings::default());
         }
         let closed = u32::from(origin != Self::default());
         Self { closed, ..origin }.keep(r);
@@ -243,7 +244,7 @@ impl Origin {
 /// Frees the decoded user name and password.
 pub(crate) fn forget_login(r: Rtmp<'_>) {
     let Some(handle) = Handle::of(r) else { return };
-    let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
+    let Some(login) = handle.change_settings_if_any(|settings| settings.login.take()) else { return };
     for field in [field!(r, Link.pubUser), field!(r, Link.pubPasswd)] {
         if login.owns(field.copy().av_val) {
             field.put(AVal::EMPTY);
@@ -254,7 +255,7 @@ pub(crate) fn forget_login(r: Rtmp<'_>) {
 /// Frees the strings that were copied for a reconnect request.
 fn forget_texts(r: Rtmp<'_>) {
     let Some(handle) = Handle::of(r) else { return };
-    let Some(texts) = handle.change_settings(|settings| settings.texts.take()) else { return };
+    let Some(texts) = handle.change_settings_if_any(|settings| settings.texts.take()) else { return };
     let owns = |string: &AVal| texts.as_ptr_range().contains(&string.av_val.cast_const().cast());
     // SAFETY: no other call uses the session (`Origin::close`), so nothing else uses `Link`; the properties in `extras` come
     // from the option `conn`, or from the program, which allocates them in the same way.
