@@ -54,7 +54,7 @@ pub(crate) enum What {
 /// The stage of a connection.
 pub(crate) enum Stage {
     /// Connecting to the server or to its proxy.
-    Reaching(Box<Link>),
+    Reaching(Link),
     /// The socket exists.
     Connected,
     /// TLS and the tunnel are being opened.
