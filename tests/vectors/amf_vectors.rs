@@ -215,18 +215,18 @@ fn encoded(vector: &Value, room: usize) -> (Option<usize>, Vec<u8>) {
             "AMF_EncodeInt32" => AMF_EncodeInt32(start, end, integer()),
             "AMF_EncodeBoolean" => AMF_EncodeBoolean(start, end, integer()),
             "AMF_EncodeNumber" => AMF_EncodeNumber(start, end, number()),
-            "AMF_EncodeString" => AMF_EncodeString(start, end, c(&texts.aval(&args["value"]))),
+            "AMF_EncodeString" => AMF_EncodeString(start, end, c(&mut texts.aval(&args["value"]))),
             "AMF_EncodeNamedString" => AMF_EncodeNamedString(
                 start,
                 end,
-                c(&texts.aval(&args["name"])),
-                c(&texts.aval(&args["value"])),
+                c(&mut texts.aval(&args["name"])),
+                c(&mut texts.aval(&args["value"])),
             ),
             "AMF_EncodeNamedNumber" => {
-                AMF_EncodeNamedNumber(start, end, c(&texts.aval(&args["name"])), number())
+                AMF_EncodeNamedNumber(start, end, c(&mut texts.aval(&args["name"])), number())
             }
             "AMF_EncodeNamedBoolean" => {
-                AMF_EncodeNamedBoolean(start, end, c(&texts.aval(&args["name"])), integer())
+                AMF_EncodeNamedBoolean(start, end, c(&mut texts.aval(&args["name"])), integer())
             }
             "AMFProp_Encode" => {
                 let mut property = texts.property(&args["prop"]);
@@ -330,14 +330,14 @@ fn misuse_has_the_required_results() {
                 "AMF_DecodeArray(obj, NULL, 5, 1, 0)" => AMF_DecodeArray(&mut object, nothing, 5, 1, 0),
                 "AMF_GetProp(obj, NULL, -1) on a non-empty object" => {
                     AMF_AddProp(&mut object, &property);
-                    let found = AMF_GetProp(c(&mut object), c(nothing.cast()), -1);
-                    assert_eq!(found, AMF_GetProp(c(&mut object), c(nothing.cast()), 1), "{call}");
+                    let found = AMF_GetProp(c(&mut object), c(nothing.cast_mut().cast()), -1);
+                    assert_eq!(found, AMF_GetProp(c(&mut object), c(nothing.cast_mut().cast()), 1), "{call}");
                     assert_eq!(AMFProp_GetType(c(found)), AMF_INVALID, "{call}");
                     AMF_Reset(&mut object);
                     continue;
                 }
                 "AMFProp_Reset on the shared invalid property" => {
-                    let shared = AMF_GetProp(c(&mut object), c(nothing.cast()), 0);
+                    let shared = AMF_GetProp(c(&mut object), c(nothing.cast_mut().cast()), 0);
                     AMFProp_Reset(shared);
                     let mut name = aval(b"name");
                     AMFProp_SetName(c(shared), c(&mut name));
@@ -428,17 +428,17 @@ fn observe(vector: &Value, input: &Guarded) -> Value {
     let mut integer = 0;
     unsafe {
         match text(&vector["fn"]) {
-            "AMF_DecodeInt16" => json!({"ret": AMF_DecodeInt16(c(data.cast()))}),
-            "AMF_DecodeInt24" => json!({"ret": AMF_DecodeInt24(c(data.cast()))}),
-            "AMF_DecodeInt32" => json!({"ret": AMF_DecodeInt32(c(data.cast()))}),
-            "AMF_DecodeBoolean" => json!({"ret": AMF_DecodeBoolean(c(data.cast()))}),
-            "AMF_DecodeNumber" => json!({"ret": number(AMF_DecodeNumber(c(data.cast())))}),
+            "AMF_DecodeInt16" => json!({"ret": AMF_DecodeInt16(c(data.cast_mut().cast()))}),
+            "AMF_DecodeInt24" => json!({"ret": AMF_DecodeInt24(c(data.cast_mut().cast()))}),
+            "AMF_DecodeInt32" => json!({"ret": AMF_DecodeInt32(c(data.cast_mut().cast()))}),
+            "AMF_DecodeBoolean" => json!({"ret": AMF_DecodeBoolean(c(data.cast_mut().cast()))}),
+            "AMF_DecodeNumber" => json!({"ret": number(AMF_DecodeNumber(c(data.cast_mut().cast())))}),
             "AMF_DecodeString" => {
-                AMF_DecodeString(c(data.cast()), c(&mut string));
+                AMF_DecodeString(c(data.cast_mut().cast()), c(&mut string));
                 json!({"string": describe(input, &string)})
             }
             "AMF_DecodeLongString" => {
-                AMF_DecodeLongString(c(data.cast()), c(&mut string));
+                AMF_DecodeLongString(c(data.cast_mut().cast()), c(&mut string));
                 json!({"string": describe(input, &string)})
             }
             "AMF3ReadInteger" => json!({"ret": AMF3ReadInteger(data, c(&mut integer)), "value": integer}),
