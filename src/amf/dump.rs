@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::{
         amf::{access::AMF_Reset, decode::AMF_Decode},
-        ptr::Parameter,
+        ptr::{Parameter, from_c as c},
     };
 
     /// The lines that librtmp logs for this data.
@@ -145,7 +145,7 @@ mod tests {
         // SAFETY: the input and the object live until the end of the test.
         unsafe {
             let ret =
-                AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
+                AMF_Decode(c(&mut object), input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
             assert_eq!(usize::try_from(ret), Ok(input.len()));
             dump(Object::from_c(&mut object).unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
             AMF_Reset(&mut object);

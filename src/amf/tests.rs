@@ -212,7 +212,7 @@ fn decoded_messages_encode_to_the_same_bytes() {
     let mut output = vec![0_u8; input.len() + 2];
     let range = output.as_mut_ptr_range();
     unsafe {
-        let ret = AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
+        let ret = AMF_Decode(c(&mut object), input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
         assert_eq!(usize::try_from(ret), Ok(input.len()));
         let mut next = range.start.cast();
         for index in 0..AMF_CountProp(c(&mut object)) {
@@ -271,12 +271,12 @@ fn null_pointers_give_the_failure_value() {
         assert_eq!(AMF3ReadString(nothing, c(&mut text)), 0);
         assert_eq!(AMF3ReadString(start, c(no_text)), 0);
 
-        assert_eq!(AMF_Decode(no_object, start, 4, 0), -1);
-        assert_eq!(AMF_DecodeArray(no_object, start, 4, 1, 0), -1);
-        assert_eq!(AMF3_Decode(no_object, start, 4, 0), -1);
-        assert_eq!(AMF3_Decode(&mut object, nothing, 4, 0), -1);
-        assert_eq!(AMFProp_Decode(no_member, start, 4, 0), -1);
-        assert_eq!(AMF3Prop_Decode(no_member, start, 4, 0), -1);
+        assert_eq!(AMF_Decode(c(no_object), start, 4, 0), -1);
+        assert_eq!(AMF_DecodeArray(c(no_object), start, 4, 1, 0), -1);
+        assert_eq!(AMF3_Decode(c(no_object), start, 4, 0), -1);
+        assert_eq!(AMF3_Decode(c(&mut object), nothing, 4, 0), -1);
+        assert_eq!(AMFProp_Decode(c(no_member), start, 4, 0), -1);
+        assert_eq!(AMF3Prop_Decode(c(no_member), start, 4, 0), -1);
 
         AMF_Dump(c(no_object));
         AMFProp_Dump(c(no_member));
