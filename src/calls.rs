@@ -97,11 +97,14 @@ impl Calls for CallArray<'_> {
         self.set_count(count + 1);
     }
 
-    fn take(&mut self, transaction: i32) -> Option<Vec<u8>> {
-        let index = self.calls().iter().position(|call| call.num == transaction)?;
-        let copy = name(self.calls().get(index)?).to_vec();
-        self.discard(index);
-        Some(copy)
+    fn name_of(&self, transaction: i32) -> Option<&[u8]> {
+        self.calls().iter().find(|call| call.num == transaction).map(name)
+    }
+
+    fn end(&mut self, transaction: i32) {
+        if let Some(index) = self.calls().iter().position(|call| call.num == transaction) {
+            self.discard(index);
+        }
     }
 
     fn forget(&mut self, name: &[u8]) {
@@ -145,8 +148,11 @@ mod tests {
         }
         assert_eq!((rtmp.m_numCalls as usize, others.len()), (MAX_CALLS, MAX_CALLS));
         for (transaction, is_known) in [(0, false), (2, false), (3, true), (MAX_CALLS as i32 + 2, true)] {
-            assert_eq!(calls.take(transaction).is_some(), is_known, "{transaction}");
-            assert_eq!(others.take(transaction).is_some(), is_known, "{transaction}");
+            for calls in [&mut calls as &mut dyn Calls, &mut others] {
+                assert_eq!(calls.name_of(transaction).is_some(), is_known, "{transaction}");
+                calls.end(transaction);
+                assert_eq!(calls.name_of(transaction), None, "{transaction}");
+            }
         }
         calls.clear();
     }

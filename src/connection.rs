@@ -48,6 +48,10 @@ impl Application for Wishes<'_> {
         mirror_timestamp(self.rtmp, chunk_stream as usize, timestamp);
     }
 
+    fn wants_notices(&self) -> bool {
+        self.notices.is_some()
+    }
+
     fn notified(&mut self, notice: Notice) {
         if let Some(notices) = &mut self.notices {
             notices.push(notice);

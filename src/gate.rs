@@ -45,11 +45,20 @@ const ABORTED: u32 = 0xDA00_0000;
 
 /// A session finds its lock by its address: callers clear, copy and move the struct, so it cannot contain one. Sessions that
 /// share a lock hardly wait for each other, because it is held for a few instructions, or to receive available bytes.
-static LOCKS: [Lock; 1 << LOCK_BITS] = [const { Lock(Mutex::new(())) }; 1 << LOCK_BITS];
+static LOCKS: [Lock; 1 << LOCK_BITS] = [const { Lock::new() }; 1 << LOCK_BITS];
 
 /// A lock with a cache line of its own.
+///
+/// A thread that reads from a fast peer releases it only for an instant between two calls, so another thread, which has to wake up
+/// first, would hardly ever get it. Threads that have to wait therefore queue at a turnstile, and no thread passes the queue.
 #[repr(align(64))]
-struct Lock(Mutex<()>);
+struct Lock {
+    mutex: Mutex<()>,
+    /// The number of threads in the queue.
+    queued: AtomicU32,
+    /// Held by the thread at the head of the queue, which waits for `mutex`.
+    turnstile: Mutex<()>,
+}
 
 const LOCK_BITS: u32 = 6;
 
@@ -79,10 +88,10 @@ impl<'a> Gate<'a> {
         unsafe { AtomicU32::from_ptr(field!(self.0, m_channelsAllocatedOut).as_ptr().cast()) }
     }
 
-    fn lock(self) -> &'static Mutex<()> {
+    fn lock(self) -> &'static Lock {
         const SPREAD: usize = 0x9E37_79B9_7F4A_7C15_u64 as usize;
         let hash = self.session().addr().wrapping_mul(SPREAD);
-        &LOCKS[hash >> (usize::BITS - LOCK_BITS)].0
+        &LOCKS[hash >> (usize::BITS - LOCK_BITS)]
     }
 
     /// Whether the program has aborted its calls.
@@ -108,7 +117,7 @@ impl<'a> Gate<'a> {
         let _errno = Errno::keep();
         let end = Instant::now() + RETRIES;
         let _lock = loop {
-            match try_lock(self.lock()) {
+            match self.lock().try_take() {
                 Some(lock) => break lock,
                 None if Instant::now() < end => thread::yield_now(),
                 None => return,
@@ -128,13 +137,13 @@ impl<'a> Gate<'a> {
     /// Waits for the thread that holds the gate, which is never long.
     #[inline]
     pub(crate) fn hold(self) -> Keeper<'a> {
-        self.enter(self.lock().lock().unwrap_or_else(PoisonError::into_inner))
+        self.enter(self.lock().take())
     }
 
     /// Holds the gate unless another thread does.
     #[inline]
     pub(crate) fn try_hold(self) -> Option<Keeper<'a>> {
-        try_lock(self.lock()).map(|lock| self.enter(lock))
+        self.lock().try_take().map(|lock| self.enter(lock))
     }
 
     #[inline]
@@ -155,12 +164,37 @@ impl<'a> Gate<'a> {
     }
 }
 
-/// Takes a lock unless another thread, or the code that a signal handler has interrupted, has it.
-fn try_lock(mutex: &'static Mutex<()>) -> Option<MutexGuard<'static, ()>> {
-    match mutex.try_lock() {
-        Ok(lock) => Some(lock),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
+impl Lock {
+    const fn new() -> Self {
+        Self { mutex: Mutex::new(()), queued: AtomicU32::new(0), turnstile: Mutex::new(()) }
+    }
+
+    /// Waits for the lock.
+    #[inline]
+    fn take(&'static self) -> MutexGuard<'static, ()> {
+        let is_free = self.queued.load(Ordering::Relaxed) == 0;
+        is_free.then(|| self.try_take()).flatten().unwrap_or_else(|| self.queue())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn queue(&'static self) -> MutexGuard<'static, ()> {
+        self.queued.fetch_add(1, Ordering::Relaxed);
+        let turn = self.turnstile.lock().unwrap_or_else(PoisonError::into_inner);
+        let lock = self.mutex.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(turn);
+        self.queued.fetch_sub(1, Ordering::Relaxed);
+        lock
+    }
+
+    /// Takes the lock unless another thread, or the code that a signal handler has interrupted, has it.
+    #[inline]
+    fn try_take(&'static self) -> Option<MutexGuard<'static, ()>> {
+        match self.mutex.try_lock() {
+            Ok(lock) => Some(lock),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
@@ -274,6 +308,37 @@ mod tests {
             far.read(&mut [0]).is_ok_and(|count| count == 0)
         });
         assert!(is_immediate);
+    }
+
+    #[test]
+    fn a_thread_that_always_returns_lets_others_pass() {
+        use std::sync::atomic::AtomicBool;
+        const PASSES: u32 = 200;
+        let (word, turns, done) = (word(0), AtomicU32::new(0), AtomicBool::new(false));
+        let others = |before: u32| turns.load(Ordering::SeqCst) - before;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let keeper = gate(&word).hold();
+                    turns.fetch_add(1, Ordering::SeqCst);
+                    // Long enough for the other thread to come.
+                    thread::sleep(Duration::from_micros(50));
+                    drop(keeper);
+                }
+            });
+            while turns.load(Ordering::SeqCst) == 0 {
+                thread::yield_now();
+            }
+            let mut passed_by = 0;
+            for _ in 0..PASSES {
+                let before = turns.load(Ordering::SeqCst);
+                drop(gate(&word).hold());
+                passed_by += others(before);
+            }
+            done.store(true, Ordering::Relaxed);
+            // One that had the lock, and one before this thread was in the queue.
+            assert!(passed_by <= 3 * PASSES, "{passed_by}");
+        });
     }
 
     #[test]

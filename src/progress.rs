@@ -54,7 +54,7 @@ pub(crate) enum What {
 /// The stage of a connection.
 pub(crate) enum Stage {
     /// Connecting to the server or to its proxy.
-    Reaching(Box<Link>),
+    Reaching(Link),
     /// The socket exists.
     Connected,
     /// TLS and the tunnel are being opened.
@@ -155,6 +155,11 @@ impl Progress {
         if !self.is_opening() {
             self.opening = None;
         }
+    }
+
+    /// Whether a call that reads has nothing to report, and no call waits for the stream.
+    pub(crate) fn lets_read(&self) -> bool {
+        self.receive_error.is_none() && self.starting.is_none()
     }
 
     /// A call reads, and so processes what a step has reported.

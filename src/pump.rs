@@ -106,6 +106,7 @@ impl Handle {
             let (state, is_starting) = (current.state, current.is_starting());
             *current = session;
             current.set_starting(is_starting);
+            current.mark_ends(self.is_carried());
             // A new connection starts with the default chunk size both ways.
             let fresh = current.state;
             current.state = state;

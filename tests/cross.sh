@@ -1,9 +1,9 @@
 #!/bin/sh
 # Builds the library for other systems and runs what this one can: unit tests, vectors, layouts and sessions under qemu and
-# Wine, and type checks where nothing can be linked. Arguments: some of the names below; without any, all of them. Says at the
-# end what could not be done, and why. Needs the packages named below (Debian), and rustup for the targets' standard libraries;
-# it builds the one of a target for which rustup has none from the component rust-src. What a target has built is removed
-# afterwards, unless KEEP=1.
+# Wine, and type checks where nothing can be linked. Arguments: some of the names below, or `types` for all type checks, which
+# `make test` does; without any, all of them. Says at the end what could not be done, and why. Needs the packages named below
+# (Debian), and rustup for the targets' standard libraries; it builds the one of a target for which rustup has none from the
+# component rust-src. What a target has built is removed afterwards, unless KEEP=1.
 #
 # Two targets at a time (LANES): while one waits for its emulator, cargo builds for the other. What a target has printed is shown
 # when it has ended, and is in target/cross/NAME.out.
@@ -19,7 +19,7 @@ export CARGO_PROFILE_DEV_DEBUG=0 CARGO_INCREMENTAL=0
 
 # name | target of Rust | C compiler | runner | packages
 targets="windows|x86_64-pc-windows-gnu|x86_64-w64-mingw32-gcc|wine|gcc-mingw-w64-x86-64-win32 mingw-w64-x86-64-dev wine64 wine
-windows32|i686-pc-windows-gnu|i686-w64-mingw32-gcc|wine32|gcc-mingw-w64-i686-win32 mingw-w64-i686-dev mmdebstrap
+windows32|i686-pc-windows-gnu|i686-w64-mingw32-gcc|wine32|gcc-mingw-w64-i686-win32 mingw-w64-i686-dev mmdebstrap arch-test
 i386|i686-unknown-linux-gnu|i686-linux-gnu-gcc|qemu-i386 -L /usr/i686-linux-gnu|gcc-i686-linux-gnu libc6-dev-i386-cross qemu-user
 arm64|aarch64-unknown-linux-gnu|aarch64-linux-gnu-gcc|qemu-aarch64 -L /usr/aarch64-linux-gnu|gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 armhf|armv7-unknown-linux-gnueabihf|arm-linux-gnueabihf-gcc|qemu-arm -L /usr/arm-linux-gnueabihf|gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user
@@ -28,7 +28,8 @@ armel|armv5te-unknown-linux-gnueabi|arm-linux-gnueabi-gcc|qemu-arm -L /usr/arm-l
 ppc64el|powerpc64le-unknown-linux-gnu|powerpc64le-linux-gnu-gcc|qemu-ppc64le -L /usr/powerpc64le-linux-gnu|gcc-powerpc64le-linux-gnu libc6-dev-ppc64el-cross qemu-user
 riscv64|riscv64gc-unknown-linux-gnu|riscv64-linux-gnu-gcc|qemu-riscv64 -L /usr/riscv64-linux-gnu|gcc-riscv64-linux-gnu libc6-dev-riscv64-cross qemu-user
 musl|x86_64-unknown-linux-musl|musl-gcc|-|musl-tools"
-checked="aarch64-apple-darwin aarch64-apple-ios aarch64-linux-android x86_64-unknown-freebsd x86_64-pc-windows-msvc"
+checked="aarch64-apple-darwin aarch64-apple-ios aarch64-linux-android armv7-linux-androideabi x86_64-unknown-freebsd
+	x86_64-pc-windows-msvc"
 
 leave_out() {
 	echo "    $1" >>"$target/left-out"
@@ -144,7 +145,7 @@ run_target() (
 		if [ "$runner" = wine32 ]; then
 			root=${WINE32_ROOT:-$target/wine32}
 			if [ "$(id -u)" != 0 ] || ! "$PWD/tests/cross/wine32.sh" "$root" >"$target/wine32.log" 2>&1; then
-				leave_out "$name: its tests, which need root and mmdebstrap"
+				leave_out "$name: its tests, which need root, mmdebstrap and arch-test"
 				return
 			fi
 			runner="$PWD/tests/cross/wine32.sh $root"
@@ -214,7 +215,7 @@ exec 8<&-
 
 stub_compiler
 for triple in $checked; do
-	case $wanted in "  " | *" $triple "*) ;; *) continue ;; esac
+	case $wanted in "  " | *" types "* | *" $triple "*) ;; *) continue ;; esac
 	has_target "$triple" || { leave_out "$triple: rustup target add $triple"; continue; }
 	under=$(echo "$triple" | tr - _)
 	export "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar"

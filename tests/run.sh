@@ -83,6 +83,7 @@ lint() {
 	licences
 	shell_scripts
 	fewest_features
+	other_systems
 	oldest_rust
 }
 
@@ -120,6 +121,13 @@ fewest_features() {
 builds_without_features() {
 	RUSTFLAGS='-D warnings' "$cargo" check --lib --no-default-features --target-dir "$target/no-features" &&
 		RUSTFLAGS='-D warnings' "$cargo" check --lib --package librtmp --no-default-features --target-dir "$target/no-features"
+}
+
+# Both packages compile for the systems that cannot be linked for here; `make cross` tests the others.
+other_systems() {
+	check "type checks for other systems" env KEEP=1 tests/cross.sh types
+	[ ! -s "$target/cross/left-out" ] || not_run="$not_run
+$(cat "$target/cross/left-out")"
 }
 
 # typos finds misspelt words; typos.toml says where it does not look.

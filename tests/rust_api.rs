@@ -669,6 +669,9 @@ fn example(name: &str) -> Command {
     let mut build = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     build.current_dir(library::package()).env("CARGO_TARGET_DIR", build_dir.with_file_name(""));
     build.args(["build", "--quiet", "--package", "librtmp", "--example", name]);
+    if name == "tokio" {
+        build.args(["--features", "tokio"]);
+    }
     build.args(["--profile", if profile == "debug" { "dev" } else { profile }]);
     process::leave_cargo(&mut build);
     program::run(&mut build, "", Duration::from_secs(600)).expect("cargo");
@@ -707,12 +710,14 @@ fn examples_reconnect_serve_and_use_an_event_loop() {
     assert!(printed.contains("duration") && printed.contains("videocodecid"), "{printed}");
 
     let bytes: usize = flv::media(&film).iter().filter(|tag| tag.kind != 18).map(|tag| tag.body.len()).sum();
-    let printed = program::run(example("event_loop").args([&url, &url]), "", LIMIT).expect("event_loop");
-    let numbers: Vec<usize> =
-        printed.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
-    assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= bytes), "{printed}, {bytes}");
     let nobody = format!("rtmp://127.0.0.1:{}/app/name", process::free_port());
-    assert_eq!(program::run(example("event_loop").arg(&nobody), "", LIMIT).code, Some(1));
+    for several in ["event_loop", "tokio"] {
+        let printed = program::run(example(several).args([&url, &url]), "", LIMIT).expect(several);
+        let numbers: Vec<usize> =
+            printed.lines().map(|line| line.split(' ').nth(1).unwrap().parse().unwrap()).collect();
+        assert!(numbers.len() == 2 && numbers.iter().all(|number| *number >= bytes), "{printed}, {bytes}");
+        assert_eq!(program::run(example(several).arg(&nobody), "", LIMIT).code, Some(1));
+    }
 
     // The first connection is lost, the second is not.
     let server = Server::listen(|listener| {

@@ -37,7 +37,7 @@ struct Cost {
     players: usize,
     /// Percent of a core: all work of the server.
     processor: f64,
-    /// Bytes for all players together: the difference from the server with a publisher alone.
+    /// Bytes for all players together: the difference from the server with a publisher alone, whose only player has left.
     memory: f64,
     lost: u64,
 }
@@ -151,6 +151,11 @@ fn measure(kind: Kind, example: &Path, directory: &Path, amount: &Amount) -> io:
     for players in amount.players {
         let Some(server) = Server::start(kind, example, directory)? else { return Ok(None) };
         let _publisher = Publisher::start(server.port, origin)?;
+        // The first player of a server also costs what all of them share, such as the server's own code.
+        let mut first = Audience::new(server.port, origin)?;
+        admit(kind, first.join(1)?)?;
+        first.play(amount.time / 4)?;
+        drop(first);
         let mut audience = Audience::new(server.port, origin)?;
         audience.play(amount.time / 4)?;
         let memory = server.memory()?;

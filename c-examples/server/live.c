@@ -122,13 +122,15 @@ static void queue_shrink(struct player *player)
     player->capacity = player->head = 0;
 }
 
+/* The limit of the bytes in a queue that has another message already. */
+static size_t most_bytes(void) { return message_memory_is_short() ? SHORT_QUEUE_BYTES : QUEUE_BYTES; }
+
 /* Returns 0 if the queue is full. */
 static int queue_add(struct player *player, struct message *message, uint32_t timestamp)
 {
-    size_t most = message_memory_is_short() ? SHORT_QUEUE_BYTES : QUEUE_BYTES;
     if ((message->type == FLV_AUDIO && player->no_audio) || (message->type == FLV_VIDEO && player->no_video))
         return 1;
-    if ((player->count > 0 && player->bytes + message_cost(message) > most)
+    if ((player->count > 0 && player->bytes + message_cost(message) > most_bytes())
         || (player->count == player->capacity && !queue_grow(player)))
         return 0;
     struct delivery *place = &player->queue[(player->head + player->count) & (player->capacity - 1)];

@@ -21,6 +21,7 @@ static struct message *make(uint8_t type, uint32_t timestamp, uint32_t size, siz
     message->type = type;
     message->timestamp = timestamp;
     message->size = size;
+    message->header_size = 0;
     message->packet_body = NULL;
     message->body = NULL;
     return message;

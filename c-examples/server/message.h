@@ -10,12 +10,21 @@
 
 enum { MOST_MEDIA = 512 << 20 }; /* bytes of all messages of the process */
 
+/* What the chunk header of a message has besides its type and size. */
+struct header {
+    uint8_t basic; /* format and chunk stream, the first byte */
+    int stream_id;
+    uint32_t time; /* absolute or relative, depending on the format */
+};
+
 struct message {
     int users;
     uint8_t type;
     uint32_t timestamp;
     uint32_t size;
     struct media media;
+    struct header header; /* of the player that was sent the message last, in front of the body */
+    int header_size;      /* 0: none was */
     char *packet_body; /* of the packet that the body came with; NULL for one that was copied */
     uint8_t *body;     /* after RTMP_MAX_HEADER_SIZE bytes for a chunk header, so that both are sent in one piece */
 };

@@ -80,43 +80,40 @@ int sender_is_behind(const struct sender *sender) { return sender->reply_bytes >
 
 /* ---- media ---- */
 
-/* As AMF_EncodeInt24, which costs a call: a header is written for each message and player. */
-static char *put24(char *at, uint32_t number)
+/* Returns the size of the header of the message's first chunk, or of another one. */
+static int put_header(char *at, const struct sender *sender, int first)
 {
-    for (int shift = 16; shift >= 0; shift -= 8)
-        *at++ = (char)(number >> shift);
-    return at;
-}
-
-static char *put_header(char *at, int format, int channel, uint32_t time, uint32_t size, uint8_t type, int stream_id)
-{
+    const char *start = at;
     char *end = at + RTMP_MAX_HEADER_SIZE;
-    *at++ = (char)(format << 6 | channel);
-    at = put24(at, time < EXTENDED ? time : EXTENDED);
-    at = put24(at, size);
-    *at++ = (char)type;
-    for (int shift = 0; format == 0 && shift < 32; shift += 8)
-        *at++ = (char)((uint32_t)stream_id >> shift); /* the only number with its lowest byte first */
-    return time < EXTENDED ? at : AMF_EncodeInt32(at, end, (int)time);
+    const struct header *header = &sender->media.header;
+    *at++ = (char)(first ? header->basic : 3 << 6 | header->basic);
+    if (first) {
+        at = AMF_EncodeInt24(at, end, (int)(header->time < EXTENDED ? header->time : EXTENDED));
+        at = AMF_EncodeInt24(at, end, (int)sender->media.size);
+        *at++ = (char)sender->media.type;
+        for (int shift = 0; header->basic >> 6 == 0 && shift < 32; shift += 8)
+            *at++ = (char)((uint32_t)header->stream_id >> shift); /* the only number with its lowest byte first */
+    }
+    if (header->time >= EXTENDED)
+        at = AMF_EncodeInt32(at, end, (int)header->time);
+    return (int)(at - start);
 }
 
 static void begin(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, uint32_t size)
 {
-    int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0, channel = CHANNEL_MEDIA + number;
-    RTMPChunk *chunk = &sender->media.chunk;
+    int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0;
     /* A short header has the time since the message before. For an equal or earlier time, receivers interpret it in different
      * ways, and a change of the stream needs the full one. */
     uint32_t later = timestamp - sender->chunk_streams[number].timestamp;
     int shorter = sender->chunk_streams[number].stream_id == stream_id && (int32_t)later > 0;
-    uint32_t time = shorter ? later : timestamp;
     sender->chunk_streams[number].stream_id = stream_id;
     sender->chunk_streams[number].timestamp = timestamp;
-    chunk->c_headerSize =
-        (int)(put_header(chunk->c_header, shorter, channel, time, size, type, stream_id) - chunk->c_header);
+    sender->media.header.basic = (uint8_t)(shorter << 6 | (CHANNEL_MEDIA + number));
+    sender->media.header.stream_id = stream_id;
+    sender->media.header.time = shorter ? later : timestamp;
+    sender->media.type = type;
     sender->media.size = size;
     sender->media.sent = 0;
-    sender->media.time = time;
-    sender->media.channel = channel;
     sender->media.loaded = 0;
     sender->media.active = 1;
 }
@@ -135,21 +132,21 @@ void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t ti
     begin(sender, stream_id, type, timestamp, size);
 }
 
-/* Points the chunk to its payload. Returns 0 if it cannot be read. */
+/* Finds the payload of the next chunk. Returns 0 if it cannot be read. */
 static int load(struct sender *sender, size_t size)
 {
     const uint8_t *body = sender->media.message ? sender->media.message->body + sender->media.sent : NULL;
     if (body && !library_waits()) {
-        sender->media.chunk.c_chunk = (char *)(uintptr_t)body; /* it is only read */
+        sender->media.payload = (char *)(uintptr_t)body; /* it is only read */
         return 1;
     }
     /* librtmp 2.4 writes into the bytes before the chunk, and a body is shared. */
     if (!sender->block && !(sender->block = malloc(RTMP_MAX_HEADER_SIZE + CHUNK_SIZE)))
         return 0;
-    sender->media.chunk.c_chunk = sender->block + RTMP_MAX_HEADER_SIZE;
+    sender->media.payload = sender->block + RTMP_MAX_HEADER_SIZE;
     if (body)
-        memcpy(sender->media.chunk.c_chunk, body, size);
-    return body || fread(sender->media.chunk.c_chunk, 1, size, sender->media.file) == size;
+        memcpy(sender->media.payload, body, size);
+    return body || fread(sender->media.payload, 1, size, sender->media.file) == size;
 }
 
 /* ---- sending ---- */
@@ -168,24 +165,36 @@ static int outcome(struct sender *sender, int sent)
     return 0;
 }
 
+/* Puts the header in front of a shared body: one piece is cheaper to send than two. Returns its size. The one of the player before
+ * is mostly the same. */
+static int put_in_front(struct sender *sender)
+{
+    struct message *message = sender->media.message;
+    const struct header *header = &sender->media.header, *before = &message->header;
+    if (message->header_size != 0 && header->basic == before->basic && header->time == before->time
+        && header->stream_id == before->stream_id)
+        return message->header_size;
+    char bytes[RTMP_MAX_HEADER_SIZE];
+    int size = put_header(bytes, sender, 1);
+    memcpy(message->body - size, bytes, (size_t)size);
+    message->header = *header;
+    message->header_size = size;
+    return size;
+}
+
 static int send_chunk(struct sender *sender)
 {
-    RTMPChunk *chunk = &sender->media.chunk;
+    RTMPChunk chunk;
     uint32_t left = sender->media.size - sender->media.sent, part = left < CHUNK_SIZE ? left : CHUNK_SIZE;
     if (!sender->media.loaded && !load(sender, part))
         return -1; /* the message cannot be ended in another way */
     sender->media.loaded = 1;
-    chunk->c_chunkSize = (int)part;
-    RTMPChunk whole = *chunk;
-    if (sender->media.message && sender->media.sent == 0 && !library_waits()) {
-        /* One piece is cheaper to send than two. The next player's header replaces this one. */
-        whole.c_chunk = (char *)sender->media.message->body - chunk->c_headerSize;
-        memcpy(whole.c_chunk, chunk->c_header, (size_t)chunk->c_headerSize);
-        whole.c_chunkSize += chunk->c_headerSize;
-        whole.c_headerSize = 0;
-    }
+    int first = sender->media.sent == 0, in_front = first && sender->media.message && !library_waits() ? put_in_front(sender) : 0;
+    chunk.c_chunk = sender->media.payload - in_front;
+    chunk.c_chunkSize = (int)part + in_front;
+    chunk.c_headerSize = in_front ? 0 : put_header(chunk.c_header, sender, first);
     threads_release();
-    int sent = RTMP_SendChunk(sender->r, &whole);
+    int sent = RTMP_SendChunk(sender->r, &chunk);
     threads_acquire();
     int result = outcome(sender, sent);
     if (result <= 0)
@@ -195,11 +204,7 @@ static int send_chunk(struct sender *sender)
     if (sender->media.sent == sender->media.size) {
         message_release(sender->media.message);
         sender->media.active = 0;
-        return 1;
     }
-    chunk->c_header[0] = (char)(3 << 6 | sender->media.channel);
-    AMF_EncodeInt32(chunk->c_header + 1, chunk->c_header + 5, (int)sender->media.time);
-    chunk->c_headerSize = sender->media.time < EXTENDED ? 1 : 5;
     return 1;
 }
 

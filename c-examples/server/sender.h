@@ -25,10 +25,11 @@ struct sender {
         struct message *message; /* a shared body … */
         FILE *file;              /* … or the next bytes of a file, if that is not NULL */
         uint32_t size, sent;
-        uint32_t time;           /* as in the header */
-        int active, channel;
-        int loaded;              /* the next chunk is in `block` */
-        RTMPChunk chunk;
+        struct header header;
+        uint8_t type;
+        int active;
+        int loaded;              /* `payload` is that of the next chunk */
+        char *payload;
     } media;
     char *block;                 /* memory for a chunk that cannot be sent without a copy */
 };

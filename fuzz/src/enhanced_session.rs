@@ -189,6 +189,10 @@ impl Application for Owner {
         };
         (profile, &mut self.calls)
     }
+
+    fn wants_notices(&self) -> bool {
+        true
+    }
 }
 
 impl End {

@@ -246,4 +246,8 @@ impl Application for Owner {
         }
         (profile, &mut self.calls)
     }
+
+    fn wants_notices(&self) -> bool {
+        true
+    }
 }

@@ -44,15 +44,18 @@ impl Handle {
             }
             return result;
         }
-        let sb = self.sb();
+        let (sb, mut is_full) = (self.sb(), false);
         let count = self.inbox().fill(|room| {
-            if self.is_watched() {
+            let count = if self.is_watched() {
                 sb.receive_leaving_one(room, self.left_byte(), &self.patience())
             } else {
                 sb.receive_into(room, &self.patience())
-            }
+            }?;
+            is_full = count == room.len();
+            Ok(count)
         })?;
-        if count >= AHEAD {
+        if is_full {
+            // The peer sends faster than this side reads.
             self.expect_bytes();
         }
         self.receive_newest(count);
@@ -325,9 +328,6 @@ impl Handle {
             || carrier.is_some_and(|carrier| carrier.holds_more())
     }
 }
-
-/// With this many bytes in one receive, the peer is probably sending faster than this side reads.
-const AHEAD: usize = sockbuf::CAPACITY / 2;
 
 /// The limit of receives of a call of a session that does not wait, so that others have their turn.
 const MAX_RECEIVES: u32 = 64;

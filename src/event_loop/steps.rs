@@ -95,15 +95,6 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c_int) -> c_int {
     let room = usize::try_from(size).unwrap_or(0);
-    let fill = |handle: &Handle| {
-        let interests = interests(handle);
-        for (index, interest) in interests.iter().enumerate().take(room) {
-            // SAFETY: `fds` is writable for `size` entries, by the Safety section, and was found not to be null if that is more
-            // than 0.
-            unsafe { *fds.add(index) = entry(interest) };
-        }
-        interests.len() as c_int
-    };
     if !fds.is_null() || room == 0 {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         if let Some((socket, waits)) = attempt(|| unsafe { fast_step::waits_for_input(r) }) {
@@ -113,10 +104,6 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
                 unsafe { *fds = pollfd { fd: raw(socket), events: POLLIN, revents: 0 } };
             }
             return waits.into();
-        }
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        if let Some(count) = unsafe { glance(r, fill) } {
-            return count;
         }
     }
     boundary(Kind::Session, -1, |_| {
@@ -128,23 +115,12 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
         if fds.is_null() && room > 0 {
             return Err(Error::Invalid("fds is NULL").into());
         }
-        Ok(handle.filter(Handle::never_waits).map_or(0, |handle| fill(&handle)))
-    })
-}
-
-/// Runs what only looks at a session that never waits: programs do that once or twice for each message. `None` leaves it to
-/// the general path.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-unsafe fn glance<T>(r: *mut RTMP, look: impl FnOnce(&Handle) -> T) -> Option<T> {
-    if reason::is_reporting() || reason::has_followers() {
-        return None;
-    }
-    attempt(|| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::existing(r) }?;
-        handle.never_waits().then(|| look(&handle))
+        let interests = handle.filter(Handle::never_waits).map_or_else(Vec::new, |handle| interests(&handle));
+        for (index, interest) in interests.iter().enumerate().take(room) {
+            // SAFETY: `fds` is writable for `size` entries, by the Safety section, and was found not to be null.
+            unsafe { *fds.add(index) = entry(interest) };
+        }
+        Ok(interests.len() as c_int)
     })
 }
 
@@ -167,18 +143,13 @@ pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
     if let Some(left) = attempt(|| unsafe { fast_step::left(r) }) {
         return rounded(left);
     }
-    let milliseconds = |handle: &Handle| rounded(left(handle));
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    if let Some(left) = unsafe { glance(r, milliseconds) } {
-        return left;
-    }
     boundary(Kind::Session, -1, |_| {
         // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
         let handle = unsafe {
             reason::about(r)?;
             Handle::existing(r)
         };
-        Ok(handle.filter(Handle::never_waits).map_or(-1, |handle| milliseconds(&handle)))
+        Ok(handle.filter(Handle::never_waits).map_or(-1, |handle| rounded(left(&handle))))
     })
 }
 

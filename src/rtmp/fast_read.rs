@@ -86,6 +86,9 @@ impl Failure {
                 // The thread that ends a wait may also shut the socket down.
                 let error = handle.check().err().unwrap_or(error);
                 handle.fail_receiving(&error);
+                if matches!(error, Error::TimedOut) {
+                    handle.step(|session, _| session.remember_pause());
+                }
                 error
             }
         }
@@ -99,8 +102,11 @@ trait Place {
     /// Copies a message that is completely in the buffer.
     fn copy(&mut self, ready: &Ready<'_>, flv: &flv::Stream<Body>, block: &mut Block) -> Option<Self::Made>;
 
-    /// Prepares for an incomplete message; returns whether this destination accepts it.
-    fn prepare(&mut self, decoder: &mut Decoder<Body>, flv: &flv::Stream<Body>) -> bool;
+    /// Whether the next message can be taken if it is audio or video.
+    fn is_open(&self, flv: &flv::Stream<Body>) -> bool;
+
+    /// Prepares for an incomplete message, if this destination is open.
+    fn prepare(&mut self, decoder: &mut Decoder<Body>);
 
     /// Whether a complete message is already in its place.
     fn fits(&self, kind: MessageType, body: &Body) -> bool;
@@ -124,9 +130,11 @@ impl Place for Packet<'_> {
         Some(())
     }
 
-    fn prepare(&mut self, _: &mut Decoder<Body>, _: &flv::Stream<Body>) -> bool {
+    fn is_open(&self, _: &flv::Stream<Body>) -> bool {
         true
     }
+
+    fn prepare(&mut self, _: &mut Decoder<Body>) {}
 
     fn fits(&self, _: MessageType, _: &Body) -> bool {
         true
@@ -210,16 +218,15 @@ impl Place for Tag<'_> {
         self.finish(&header, ready.len(), block)
     }
 
-    fn prepare(&mut self, decoder: &mut Decoder<Body>, flv: &flv::Stream<Body>) -> bool {
+    fn is_open(&self, flv: &flv::Stream<Body>) -> bool {
         let in_order = with_read_state(self.r, |state| flv::in_order(state));
-        if !in_order || !flv.pending().is_empty() || self.out.len() <= whole(0) {
-            return false;
-        }
+        in_order && flv.pending().is_empty() && self.out.len() > whole(0)
+    }
+
+    fn prepare(&mut self, decoder: &mut Decoder<Body>) {
         // SAFETY: the memory belongs to the caller until the call ends; `Offered` withdraws the offer before that, and the
         // memory has no other use until then.
-        // used in another way until then.
         decoder.offer(unsafe { self.body() });
-        true
     }
 
     fn fits(&self, kind: MessageType, body: &Body) -> bool {
@@ -244,15 +251,42 @@ impl Drop for Offered<'_> {
     }
 }
 
-/// Passes the next message to `place` if it is plain audio or video and completely available.
+/// Passes the next message to `place` if it is plain audio or video that is completely available, or arrives while this waits for
+/// bytes once.
 #[inline(always)]
 fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
     if field!(r, m_sb.sb_socket).get() == -1 || globals::dumps() || reason::is_reporting() {
         return None;
     }
-    let mut found = exclusive(r)?;
+    let mut found = match take_ready(r, exclusive(r)?, &mut place) {
+        Ok(made) => return Some(Ok(made)),
+        Err(found) => found,
+    };
+    if found.never_waits() {
+        return None;
+    }
+    if !found.expects_wait() {
+        return take_arriving(r, found, &mut place);
+    }
+    // A request for bytes that are not there yet would be useless.
+    match wait(r, found, &place)? {
+        Ok(found) => take_ready(r, found, &mut place).ok().map(Ok),
+        Err(failure) => Some(Err(failure)),
+    }
+}
+
+/// As [`take`], for a message that is completely in the buffer; otherwise returns the session.
+#[inline(always)]
+fn take_ready<'a, P: Place>(
+    r: Rtmp<'a>,
+    mut found: Exclusive<'a>,
+    place: &mut P,
+) -> Result<P::Made, Exclusive<'a>> {
     let (core, mut inbox) = found.core_and_inbox();
-    let Core { session, receive_buffer, stream, block, .. } = core;
+    let Core { session, receive_buffer, stream, block, progress, .. } = core;
+    if progress.as_deref().is_some_and(|progress| !progress.lets_read()) {
+        return Err(found);
+    }
     let before = load_for_media(r);
     let mut state = before;
     let mut seen = (0, 0);
@@ -261,21 +295,46 @@ fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
         seen = (ready.chunk_stream, ready.timestamp);
         place.copy(ready, stream, block)
     });
-    let Some((consumed, made)) = ready else {
-        // A request for bytes that are not there yet would be useless.
-        if found.expects_wait() {
-            return None;
-        }
-        return take_arriving(r, found, &mut place);
-    };
+    let Some((consumed, made)) = ready else { return Err(found) };
     inbox.consume(consumed);
     mirror_timestamp(r, seen.0 as usize, seen.1);
     store_for_media(r, &before, &state);
+    if let Some(progress) = progress {
+        progress.note_reading();
+        progress.note_found();
+    }
     if is_due(r, &state) {
         drop(found);
         finish_message(r);
     }
-    Some(Ok(made))
+    Ok(made)
+}
+
+/// Waits for bytes once, as the general path does, if nothing was received that a call has not read, nothing has to be sent, and
+/// `place` is open. Live players wait for each message.
+#[inline(never)]
+fn wait<'a, P: Place>(
+    r: Rtmp<'a>,
+    mut found: Exclusive<'a>,
+    place: &P,
+) -> Option<Result<Exclusive<'a>, Box<Failure>>> {
+    let (core, inbox) = found.core_and_inbox();
+    let Core { session, receive_buffer, stream, .. } = core;
+    let is_idle = receive_buffer::unread(&inbox, receive_buffer.as_deref()).is_empty()
+        && session.unsent().is_empty()
+        && session.wants_input()
+        && place.is_open(stream);
+    if !is_idle {
+        return None;
+    }
+    let _errno = Errno::keep();
+    let _shield = Shield::begin();
+    let handle = found.into_handle()?;
+    match handle.fill(true) {
+        Ok(()) => drop(handle),
+        Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
+    }
+    exclusive(r).map(Ok)
 }
 
 /// As [`take`], for a message whose rest may still be on the socket.
@@ -307,10 +366,11 @@ fn receive<P: Place>(
     }
     let (core, mut inbox) = found.core_and_inbox();
     let Core { session, receive_buffer, stream, block, .. } = core;
-    let decoder = session.decoder();
-    if !place.prepare(decoder, stream) {
+    if !place.is_open(stream) {
         return None;
     }
+    let decoder = session.decoder();
+    place.prepare(decoder);
     let offered = Offered(decoder);
     let mut receives = 0..MAX_RECEIVES;
     let message = loop {

@@ -75,8 +75,7 @@ fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Box<Unread>>> {
     let mut core = outbox.try_lock()?;
     let Core { session, receive_buffer, progress, .. } = &mut *core;
     let progress = progress.as_deref_mut()?;
-    let is_plain =
-        receive_buffer.is_none() && progress.receive_error.is_none() && progress.starting.is_none();
+    let is_plain = receive_buffer.is_none() && progress.lets_read();
     // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
     let mut inbox = unsafe { Inbox::of(held.sb()) };
     if !is_plain || inbox.extent().1 == 0 {

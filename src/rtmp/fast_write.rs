@@ -31,7 +31,7 @@ use crate::{
     ptr::bytes,
     reason::{self, Failure, Phase},
     state::{Core, Handle, Held},
-    valid::{Rtmp, field},
+    valid::{Rtmp, Valid, field},
 };
 
 /// Sends a packet; returns TRUE, or `failure` if the connection was lost.
@@ -96,12 +96,17 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
 /// readable for `c_chunkSize` bytes.
 #[inline(always)]
 pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_int) -> Option<c_int> {
-    // SAFETY: both are null or point to valid objects, and the payload is null or readable for its size, by the Safety section.
-    let (r, chunk, payload) = unsafe {
-        let (r, chunk) = (Rtmp::new(r)?, chunk.as_ref()?);
-        (r, chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk").ok()?)
+    // SAFETY: both are null or point to valid objects, and the payload is null or readable for its size, by the Safety section; the
+    // header is not longer than its field.
+    let (r, pieces) = unsafe {
+        let (r, chunk) = (Rtmp::new(r)?, Valid::new(chunk)?);
+        let (header, header_size) = (field!(chunk, c_header).as_ptr(), field!(chunk, c_headerSize).get());
+        let (payload, size) = (field!(chunk, c_chunk).get(), field!(chunk, c_chunkSize).get());
+        if header_size as usize > RTMP_MAX_HEADER_SIZE {
+            return None;
+        }
+        (r, [bytes(header.cast(), header_size, "c_header").ok()?, bytes(payload, size, "c_chunk").ok()?])
     };
-    let header = chunk.c_header.get(..usize::try_from(chunk.c_headerSize).ok()?)?;
     let _errno = Errno::keep();
     if globals::dumps() || reason::is_reporting() {
         return None;
@@ -111,17 +116,15 @@ pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_
     if !held.never_waits() {
         return None;
     }
-    let len = header.len() + payload.len();
+    let len = pieces[0].len() + pieces[1].len();
     // SAFETY: `keep_rest` makes a handle while `held` exists, and the turn ends before both.
     let mut passage = unsafe { held.outbox() }.try_past()?;
     if passage.queue().session.is_encrypted() {
         return None;
     }
-    let header: [u8; RTMP_MAX_HEADER_SIZE] = chunk.c_header.map(|byte| byte as u8);
-    let pieces = [&header[..chunk.c_headerSize as usize], payload];
     // The system has less to do for one piece.
     let first = if pieces[0].is_empty() {
-        held.sb().send_now(&[IoSlice::new(payload)])
+        held.sb().send_now(&[IoSlice::new(pieces[1])])
     } else {
         held.sb().send_now(&pieces.map(IoSlice::new))
     };

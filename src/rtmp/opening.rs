@@ -59,7 +59,7 @@ impl Opening {
             Link::connect(&Target { entry, tls: None, tunnelled: false, ..target }, Instant::now())
         });
         let link = link.map_err(|error| unreached(handle, error)).during(Phase::Connect)?;
-        Ok(Self::at(what, Stage::Reaching(Box::new(link))))
+        Ok(Self::at(what, Stage::Reaching(link)))
     }
 
     /// Continues with the existing socket.
@@ -105,7 +105,7 @@ impl Opening {
                     let Stage::Reaching(link) = std::mem::replace(&mut self.stage, Stage::Done) else {
                         return Ok(());
                     };
-                    adopt(handle, *link).during(Phase::Connect)?;
+                    adopt(handle, link).during(Phase::Connect)?;
                     if self.what == What::Reach {
                         return Ok(());
                     }
@@ -158,7 +158,7 @@ impl Opening {
                         Session::bare_server(options, &mut random::system)
                     } else {
                         // A reconnect request applies only to the connection that received it.
-                        if handle.settings().reconnect.is_some() {
+                        if handle.with_settings(|settings| settings.reconnect.is_some()) {
                             handle.change_settings(|settings| settings.reconnect = None);
                         }
                         log::debug!("RTMP_Connect1, ... connected, handshaking");
@@ -240,7 +240,7 @@ impl Opening {
         }
         let extras = encode_extras(fields::extras(field!(handle.rtmp(), Link)));
         let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
-        let enhanced = handle.settings().enhanced;
+        let enhanced = handle.with_settings(|settings| settings.enhanced.clone());
         handle
             .send(|session, profile| {
                 if let Some(version) = enhanced.object_encoding {
@@ -413,10 +413,11 @@ fn target(handle: &Handle) -> Result<Target> {
         port => Some(Proxy::new(proxy, port)?),
     };
     features::check_protocol(Protocol::from_bits(protocol))?;
-    let settings = handle.settings();
-    let tls = (protocol & RTMP_FEATURE_SSL != 0).then(|| (Text(host).to_string(), trust(&settings.tls)));
-    // Asking for the process's rights takes system calls.
-    let proxy_trust = proxy.as_ref().map_or(Trust::Platform, |_| proxy_trust(&settings.tls));
+    let (tls, proxy_trust) = handle.with_settings(|settings| {
+        let tls = (protocol & RTMP_FEATURE_SSL != 0).then(|| (Text(host).to_string(), trust(&settings.tls)));
+        // Asking for the process's rights takes system calls.
+        (tls, proxy.as_ref().map_or(Trust::Platform, |_| proxy_trust(&settings.tls)))
+    });
     Ok(Target {
         host: host.to_vec(),
         port,
@@ -434,6 +435,11 @@ fn target(handle: &Handle) -> Result<Target> {
 /// open them later. `None` if bytes go directly to the socket.
 fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
     handle.set_carrier(None);
+    let protocol = Protocol::from_bits(field!(handle.rtmp(), Link.protocol).get());
+    let is_plain = !protocol.is_tls() && !protocol.is_tunnelled();
+    if is_plain && !handle.never_waits() && !handle.sb().has_tls() {
+        return features::check_protocol(protocol).map(|()| None);
+    }
     let mut target = target(handle)?;
     if let Some(carrier) = handle.sb().carrier().filter(|carrier| carrier.lock().leads_through_proxy_in_tls())
     {
@@ -442,9 +448,6 @@ fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
             handle.set_carrier(Some(carrier.clone()));
         }
         return Ok(Some(carrier));
-    }
-    if target.tls.is_none() && !target.tunnelled && !handle.never_waits() {
-        return Ok(None);
     }
     if target.tunnelled && !handle.is_dialled() && !handle.is_opened() && target.proxy.is_none() {
         // The program made the connection and chose its addresses: further connections use the same ones.

@@ -9,7 +9,10 @@ use std::{
     thread,
 };
 
-use super::{Core, Private, slot::slot};
+use super::{
+    Core, Handle, Private,
+    slot::{attached, slot},
+};
 use crate::{
     gate::{Gate, Keeper},
     rtmp::sockbuf::Inbox,
@@ -20,16 +23,27 @@ use crate::{
 pub(crate) struct Exclusive<'a> {
     rtmp: Rtmp<'a>,
     private: &'a mut Private,
-    _keeper: Keeper<'a>,
+    keeper: Keeper<'a>,
 }
 
 impl Exclusive<'_> {
+    /// A handle, for a call that has to wait: then other calls use the session, too.
+    pub(crate) fn into_handle(self) -> Option<Handle> {
+        attached(self.rtmp, &self.keeper).map(|private| Handle::new(self.rtmp.as_non_null(), private))
+    }
+
     /// Protocol state, and the received bytes.
     #[inline]
     pub(crate) fn core_and_inbox(&mut self) -> (&mut Core, Inbox<'_>) {
         // SAFETY: no other call uses the session, and a call uses one of these at a time.
         let inbox = unsafe { Inbox::of(field!(self.rtmp, m_sb)) };
         (self.private.outbox.get_mut(), inbox)
+    }
+
+    /// Whether the session's calls never wait.
+    #[inline]
+    pub(crate) fn never_waits(&mut self) -> bool {
+        *self.private.never_waits.get_mut()
     }
 
     /// Whether the last call had to wait for bytes.
@@ -55,7 +69,7 @@ impl Drop for Exclusive<'_> {
 }
 
 /// The session of an `RTMP`, if no other call uses it. `None` also if there is none, if its struct has moved, if a panic left
-/// it unusable, and if the program waits for the socket itself or does not wait at all.
+/// it unusable, if the program waits for the socket itself, and if calls that never wait have something to continue.
 #[inline]
 pub(crate) fn exclusive(r: Rtmp<'_>) -> Option<Exclusive<'_>> {
     let keeper = Gate::of(r).hold();
@@ -70,11 +84,11 @@ pub(crate) fn exclusive(r: Rtmp<'_>) -> Option<Exclusive<'_>> {
     // SAFETY: the slot's reference is the only one, and no call gets another while the gate is held. This call has no other
     // handle of the session.
     let private = unsafe { &mut *slot.cast_mut() };
-    let in_place = *private.home.get_mut() == r.as_ptr()
-        && !*private.watched.get_mut()
-        && !*private.never_waits.get_mut();
-    if !in_place || *private.broken.get_mut() || private.outbox.is_poisoned() {
+    let in_place = *private.home.get_mut() == r.as_ptr() && !*private.watched.get_mut();
+    // The general path continues what was begun, and reports what a step has stored.
+    let continues = *private.never_waits.get_mut() && (*private.noted.get_mut() || Gate::of(r).is_aborted());
+    if !in_place || continues || *private.broken.get_mut() || private.outbox.is_poisoned() {
         return None;
     }
-    Some(Exclusive { rtmp: r, private, _keeper: keeper })
+    Some(Exclusive { rtmp: r, private, keeper })
 }

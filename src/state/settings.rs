@@ -125,6 +125,14 @@ impl Handle {
         self.private.settings()
     }
 
+    /// Reads options that `Link` has no field for, without a copy. `read` uses nothing else of the session.
+    pub(crate) fn with_settings<R>(&self, read: impl FnOnce(&Settings) -> R) -> R {
+        match &self.core().settings {
+            Some(settings) => read(settings),
+            None => read(&Settings::default()),
+        }
+    }
+
     /// Changes options that `Link` has no field for.
     pub(crate) fn change_settings<R>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
         let mut core = self.core();
@@ -134,9 +142,18 @@ impl Handle {
         result
     }
 
+    /// As [`Self::change_settings`], if the session has any.
+    pub(crate) fn change_settings_if_any<R: Default>(&self, change: impl FnOnce(&mut Settings) -> R) -> R {
+        let mut core = self.core();
+        let Some(settings) = &mut core.settings else { return R::default() };
+        let result = change(settings);
+        self.private.note(settings);
+        result
+    }
+
     /// Lets readers receive every data message if the option `data` is set.
     pub(crate) fn show_data_option(&self) {
-        if self.settings().tuning.all_data {
+        if self.with_settings(|settings| settings.tuning.all_data) {
             let flags = field!(self.rtmp(), m_read.flags);
             flags.set(flags.get() | flv::Flags::ALL.0);
         }
@@ -144,14 +161,15 @@ impl Handle {
 
     /// Makes closing reset the connection if the option `closeReset` is set.
     pub(crate) fn prepare_reset(&self) {
-        if let (true, Ok(socket)) = (self.settings().tuning.resets, self.socket()) {
+        let resets = self.with_settings(|settings| settings.tuning.resets);
+        if let (true, Ok(socket)) = (resets, self.socket()) {
             tcp::reset_at_close(socket);
         }
     }
 
     /// The local address of connections, with a function that reports each of their sockets as an event.
     pub(crate) fn local(&self) -> Local {
-        let mut local = self.settings().local;
+        let mut local = self.with_settings(|settings| settings.local.clone());
         if self.wants_events() {
             local.hook = Some(SocketHook::new(raise_socket));
         }

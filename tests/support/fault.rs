@@ -5,7 +5,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -121,7 +121,8 @@ impl Faults {
 pub struct BadNetwork {
     pub port: u16,
     weather: Arc<Mutex<Weather>>,
-    passed: Arc<AtomicU64>,
+    /// Some processors of 32 bits have no larger atomic numbers.
+    passed: Arc<AtomicUsize>,
 }
 
 /// The faults for new connections.
@@ -135,7 +136,7 @@ struct Weather {
 /// Shared by the connections since the last change of faults.
 #[derive(Default)]
 struct State {
-    passed: AtomicU64,
+    passed: AtomicUsize,
     was_cut: AtomicBool,
     was_overtaken: AtomicBool,
 }
@@ -148,7 +149,7 @@ impl BadNetwork {
         let weather =
             Weather { behind, faults: Faults::default(), dice: Dice::new(0), state: Arc::default() };
         let weather = Arc::new(Mutex::new(weather));
-        let passed = Arc::<AtomicU64>::default();
+        let passed = Arc::<AtomicUsize>::default();
         let (all, total) = (weather.clone(), passed.clone());
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -191,7 +192,7 @@ impl BadNetwork {
 
     /// The total number of forwarded bytes.
     pub fn passed(&self) -> u64 {
-        self.passed.load(Ordering::Relaxed)
+        self.passed.load(Ordering::Relaxed) as u64
     }
 }
 
@@ -202,7 +203,7 @@ struct Link {
     overtaken: Arc<AtomicBool>,
     faults: Faults,
     state: Arc<State>,
-    total: Arc<AtomicU64>,
+    total: Arc<AtomicUsize>,
     turn: Arc<Turn>,
 }
 
@@ -265,7 +266,7 @@ impl Link {
                     return Ok(());
                 }
                 to.write_all(&rest[..piece])?;
-                self.total.fetch_add(piece as u64, Ordering::Relaxed);
+                self.total.fetch_add(piece, Ordering::Relaxed);
                 rest = &rest[piece..];
             }
         }
@@ -273,7 +274,10 @@ impl Link {
 
     /// Whether the client has lost this connection, and continues with another one.
     fn is_overtaken(&self, client: &TcpStream) -> bool {
-        let due = self.faults.overtakes.is_some_and(|after| self.state.passed.load(Ordering::SeqCst) > after);
+        let due = self
+            .faults
+            .overtakes
+            .is_some_and(|after| self.state.passed.load(Ordering::SeqCst) as u64 > after);
         if due && !self.state.was_overtaken.swap(true, Ordering::SeqCst) {
             self.overtaken.store(true, Ordering::SeqCst);
             let _ = client.shutdown(Shutdown::Both);
@@ -296,7 +300,7 @@ impl Link {
 
     /// The number of bytes of a piece that may pass before the cut; an error after the cut.
     fn cut(&self, piece: usize, from: &TcpStream, to: &TcpStream) -> std::io::Result<usize> {
-        let before = self.state.passed.fetch_add(piece as u64, Ordering::SeqCst);
+        let before = self.state.passed.fetch_add(piece, Ordering::SeqCst) as u64;
         let Some(cut) = self.faults.cut else { return Ok(piece) };
         let left = cut.after.saturating_sub(before);
         if left > 0 {

@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,8 +23,8 @@ pub enum Then {
 /// A relay to a server that is well.
 pub struct Stalling {
     pub port: u16,
-    sent: Arc<AtomicU64>,
-    taken: Arc<AtomicU64>,
+    sent: Arc<AtomicUsize>,
+    taken: Arc<AtomicUsize>,
     frozen: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
@@ -35,10 +35,10 @@ struct Shared {
     after: u64,
     then: Then,
     /// Bytes of the server that the clients got.
-    sent: Arc<AtomicU64>,
+    sent: Arc<AtomicUsize>,
     /// How many bytes of the clients are read, and how many were.
     takes: u64,
-    taken: Arc<AtomicU64>,
+    taken: Arc<AtomicUsize>,
     frozen: Arc<AtomicBool>,
     over: Arc<AtomicBool>,
 }
@@ -97,12 +97,12 @@ impl Stalling {
 
     /// How many bytes of the server have passed.
     pub fn sent(&self) -> u64 {
-        self.sent.load(Ordering::SeqCst)
+        self.sent.load(Ordering::SeqCst) as u64
     }
 
     /// How many bytes of the clients have passed.
     pub fn taken(&self) -> u64 {
-        self.taken.load(Ordering::SeqCst)
+        self.taken.load(Ordering::SeqCst) as u64
     }
 }
 
@@ -142,7 +142,7 @@ impl Shared {
                 continue;
             }
             to.write_all(&block[..count])?;
-            if self.taken.fetch_add(count as u64, Ordering::SeqCst) + count as u64 > self.takes {
+            if (self.taken.fetch_add(count, Ordering::SeqCst) + count) as u64 > self.takes {
                 self.frozen.store(true, Ordering::SeqCst);
             }
         }
@@ -150,10 +150,10 @@ impl Shared {
     }
 
     fn pass(&self, bytes: &[u8], to: &mut TcpStream) -> std::io::Result<()> {
-        let before = self.sent.load(Ordering::SeqCst);
+        let before = self.sent.load(Ordering::SeqCst) as u64;
         let now = bytes.len().min(self.after.saturating_sub(before) as usize);
         to.write_all(&bytes[..now])?;
-        self.sent.fetch_add(now as u64, Ordering::SeqCst);
+        self.sent.fetch_add(now as usize, Ordering::SeqCst);
         let rest = &bytes[now..];
         if rest.is_empty() {
             return Ok(());
@@ -172,7 +172,7 @@ impl Shared {
                 if before <= self.after {
                     self.sleep(time);
                 }
-                self.sent.fetch_add(rest.len() as u64, Ordering::SeqCst);
+                self.sent.fetch_add(rest.len(), Ordering::SeqCst);
                 to.write_all(rest)
             }
         }

@@ -1,11 +1,8 @@
 //! The AMF0 encoder: writes commands and metadata in the order in which its methods are called.
 
-use std::mem;
-
-use bytes::BufMut;
-
-use super::amf0::{
-    BOOLEAN, ECMA_ARRAY, END_OF_LIST, LONG_STRING, NULL, NUMBER, OBJECT, STRICT_ARRAY, STRING,
+use super::{
+    ShortBytes,
+    amf0::{BOOLEAN, ECMA_ARRAY, END_OF_LIST, LONG_STRING, NULL, NUMBER, OBJECT, STRICT_ARRAY, STRING},
 };
 
 /// Writes AMF0 values into a growing buffer. It does not check that objects are closed or members are named.
@@ -17,7 +14,7 @@ use super::amf0::{
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Encoder {
-    bytes: Vec<u8>,
+    bytes: ShortBytes,
 }
 
 impl Encoder {
@@ -28,32 +25,23 @@ impl Encoder {
 
     /// An encoder that has written nothing, with room for so many bytes.
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { bytes: Vec::with_capacity(capacity) }
+        Self { bytes: ShortBytes::with_capacity(capacity) }
     }
 
     /// Writes a string; what is longer than 65,535 bytes becomes a long string.
     pub fn string(&mut self, value: &[u8]) -> &mut Self {
         match u16::try_from(value.len()) {
-            Ok(len) => {
-                self.bytes.put_u8(STRING);
-                self.bytes.put_u16(len);
-                self.bytes.put_slice(value);
-            }
+            Ok(len) => self.marked(STRING, len.to_be_bytes()).raw(value),
             Err(_) => {
                 let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
-                self.bytes.put_u8(LONG_STRING);
-                self.bytes.put_u32(len);
-                self.bytes.put_slice(value.get(..len as usize).unwrap_or(value));
+                self.marked(LONG_STRING, len.to_be_bytes()).raw(value.get(..len as usize).unwrap_or(value))
             }
         }
-        self
     }
 
     /// Writes a number.
     pub fn number(&mut self, value: f64) -> &mut Self {
-        self.bytes.put_u8(NUMBER);
-        self.bytes.put_f64(value);
-        self
+        self.marked(NUMBER, value.to_be_bytes())
     }
 
     /// Writes true or false.
@@ -73,16 +61,12 @@ impl Encoder {
 
     /// Starts an ECMA array with `count` in its header; its members follow, each with a name.
     pub fn begin_ecma_array(&mut self, count: u32) -> &mut Self {
-        self.bytes.put_u8(ECMA_ARRAY);
-        self.bytes.put_u32(count);
-        self
+        self.marked(ECMA_ARRAY, count.to_be_bytes())
     }
 
     /// Starts a strict array, whose `count` members follow without names and without an end.
     pub fn begin_strict_array(&mut self, count: u32) -> &mut Self {
-        self.bytes.put_u8(STRICT_ARRAY);
-        self.bytes.put_u32(count);
-        self
+        self.marked(STRICT_ARRAY, count.to_be_bytes())
     }
 
     /// Ends an object or an ECMA array.
@@ -93,9 +77,7 @@ impl Encoder {
     /// Writes the name of the member that follows. The format has room for 65,535 bytes; the rest is cut off.
     pub fn name(&mut self, name: &[u8]) -> &mut Self {
         let len = u16::try_from(name.len()).unwrap_or(u16::MAX);
-        self.bytes.put_u16(len);
-        self.bytes.put_slice(name.get(..usize::from(len)).unwrap_or(name));
-        self
+        self.raw(&len.to_be_bytes()).raw(name.get(..usize::from(len)).unwrap_or(name))
     }
 
     /// Writes a member that is a string.
@@ -115,17 +97,27 @@ impl Encoder {
 
     /// Writes bytes that are already encoded.
     pub fn raw(&mut self, bytes: &[u8]) -> &mut Self {
-        self.bytes.put_slice(bytes);
+        self.bytes.put(bytes);
         self
+    }
+
+    /// Writes a marker and a field.
+    fn marked<const N: usize>(&mut self, marker: u8, field: [u8; N]) -> &mut Self {
+        self.raw(&[marker]).raw(&field)
     }
 
     /// Takes the written bytes; the encoder is empty then and may be used again.
     pub fn take(&mut self) -> Vec<u8> {
-        mem::take(&mut self.bytes)
+        self.bytes.take().into()
     }
 
     /// The written bytes.
     pub fn finish(self) -> Vec<u8> {
+        self.bytes.into()
+    }
+
+    /// The written bytes, without a copy if they are few.
+    pub fn into_bytes(self) -> ShortBytes {
         self.bytes
     }
 }

@@ -11,10 +11,12 @@ mod encoder;
 mod level;
 mod properties;
 mod reader;
+mod short;
 pub mod stack;
 
 pub use encoder::Encoder;
 pub use properties::{Properties, Property};
+pub use short::ShortBytes;
 
 use crate::error::{Error, Result};
 

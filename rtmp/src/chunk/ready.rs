@@ -106,7 +106,7 @@ impl<B: Body> Decoder<B> {
     }
 }
 
-impl Ready<'_> {
+impl<'i> Ready<'i> {
     /// Length of the message.
     pub fn len(&self) -> usize {
         self.length as usize
@@ -115,6 +115,11 @@ impl Ready<'_> {
     /// Whether the message is empty.
     pub fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// The message, if it is in one chunk.
+    pub fn as_one(&self) -> Option<&'i [u8]> {
+        self.rest.is_empty().then_some(self.first)
     }
 
     /// Appends the message to a body that has room for it.

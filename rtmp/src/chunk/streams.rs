@@ -134,8 +134,8 @@ impl<T: Default> Far<T> {
 fn add<T: Default>(records: &mut Vec<T>) {
     let count = records.len();
     if count == records.capacity() {
-        // Most connections stay idle and have two or three.
-        records.reserve_exact(if count == 0 { 2 } else { count.div_ceil(4) });
+        // Most connections stay idle and have three.
+        records.reserve_exact(if count == 0 { 3 } else { count.div_ceil(4).max(2) });
     }
     records.push(T::default());
 }

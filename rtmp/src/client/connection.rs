@@ -124,9 +124,13 @@ impl Application for Wishes {
         (profile.unwrap_or_default(), calls)
     }
 
+    fn wants_notices(&self) -> bool {
+        self.wants_notices
+    }
+
     fn notified(&mut self, notice: Notice) {
         // The connection returns these itself.
-        if !self.wants_notices || matches!(notice, Notice::Reconnect(_)) {
+        if matches!(notice, Notice::Reconnect(_)) {
             return;
         }
         self.notices.push_back(notice);

@@ -52,6 +52,9 @@ const VERSION_SIMPLE: [u8; 4] = [0; 4];
 const VERSION_SIGNED: [u8; 4] = [10, 0, 45, 2];
 const VERSION_ENCRYPTED: [u8; 4] = [128, 0, 3, 2];
 
+/// Room for `connect` in the memory of C2.
+const ROOM_FOR_COMMAND: usize = 512;
+
 impl Client {
     /// A client that has not sent anything.
     pub fn new(options: ClientOptions, random: Random<'_>) -> Result<Self> {
@@ -100,7 +103,10 @@ impl Client {
                 let Some((version, s1)) = version_and_block(input) else { return Ok(Progress::needs_more()) };
                 let (c2, expected) = self.answer(version, s1)?;
                 self.state = State::ExpectsS2(expected);
-                Ok(Progress::step(1 + BLOCK_LEN, c2.to_vec()))
+                // The first command is sent with it.
+                let mut output = Vec::with_capacity(BLOCK_LEN + ROOM_FOR_COMMAND);
+                output.extend_from_slice(&c2);
+                Ok(Progress::step(1 + BLOCK_LEN, output))
             }
             State::ExpectsS2(expected) => {
                 let Some(s2) = input.first_chunk() else { return Ok(Progress::needs_more()) };

@@ -4,7 +4,7 @@ use std::{mem, time::Instant};
 
 use super::{
     channel::Channel,
-    lookup::Lookup,
+    lookup::{Addresses, Lookup},
     proxy::ProxyDialog,
     race::Race,
     step::{Interest, Step, is_past},
@@ -18,10 +18,12 @@ use crate::{
 
 /// A connection that is being made.
 pub(crate) struct Dial {
+    /// For a proxy; empty if there is none.
     host: Vec<u8>,
     port: u16,
     proxy: Option<Proxy>,
     proxy_trust: Trust,
+    /// For the connection after a look-up.
     local: Local,
     deadline: Option<Instant>,
     stage: Stage,
@@ -49,13 +51,14 @@ impl Dial {
                 Stage::Resolving(Lookup::begin(proxy.host(), proxy.port(), family, deadline)?)
             }
             (Entry::Name, None) => Stage::Resolving(Lookup::begin(host, *port, family, deadline)?),
-            (Entry::Address(address), _) => {
-                Stage::Connecting(Race::new(vec![address], local.clone(), deadline, now))
+            (Entry::Address(first), _) => {
+                let addresses = Addresses { first, others: Vec::new() };
+                Stage::Connecting(Race::new(addresses, local.clone(), deadline, now))
             }
             (Entry::None, _) => return Err(Error::Closed),
         };
         Ok(Self {
-            host: host.clone(),
+            host: if proxy.is_some() { host.clone() } else { Vec::new() },
             port: *port,
             proxy: proxy.clone(),
             proxy_trust: proxy_trust.clone(),
@@ -107,7 +110,12 @@ impl Step for Dial {
                 Stage::Resolving(lookup) => match lookup.step(now)? {
                     Some(addresses) => {
                         self.phases.lookup = spent;
-                        Stage::Connecting(Race::new(addresses, self.local.clone(), self.deadline, now))
+                        Stage::Connecting(Race::new(
+                            addresses,
+                            mem::take(&mut self.local),
+                            self.deadline,
+                            now,
+                        ))
                     }
                     None => return Ok(None),
                 },

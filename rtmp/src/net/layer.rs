@@ -1,6 +1,9 @@
 //! TLS over a lower layer: a socket, or TLS again.
 
-use std::io::IoSlice;
+use std::{
+    io::{self, IoSlice, Read, Write},
+    ops::Range,
+};
 
 use log::debug;
 use socket2::Socket;
@@ -41,6 +44,8 @@ pub(super) struct Layer {
     machine: Machine,
     outgoing: Outgoing,
     block: Vec<u8>,
+    /// The bytes of `block` that were received and not decrypted yet.
+    undecrypted: Range<usize>,
     /// Whether the produced records contain the goodbye.
     closed: bool,
 }
@@ -67,7 +72,8 @@ impl Lower for Over<'_> {
 
 impl Layer {
     pub(super) fn new(machine: Machine) -> Self {
-        Self { machine, outgoing: Outgoing::default(), block: vec![0; BLOCK_LEN], closed: false }
+        let (outgoing, block) = (Outgoing::default(), vec![0; BLOCK_LEN]);
+        Self { machine, outgoing, block, undecrypted: 0..0, closed: false }
     }
 
     /// Continues the handshake; true when it has ended.
@@ -78,12 +84,12 @@ impl Layer {
             if !handshaking {
                 return Ok(true);
             }
-            let accepted = match below.receive(&mut self.block)? {
+            let count = match self.accept(below)? {
                 None | Some(Received::Nothing) => return Ok(false),
-                Some(Received::End) => self.machine.accept_handshake(&[]),
-                Some(Received::Bytes(count)) => self.machine.accept_handshake(&self.block[..count]),
+                Some(Received::End) => 0,
+                Some(Received::Bytes(count)) => count,
             };
-            accepted.inspect_err(|_| self.send_alert(below))?;
+            self.machine.check_handshake(count).inspect_err(|_| self.send_alert(below))?;
         }
     }
 
@@ -104,16 +110,31 @@ impl Layer {
                 }
                 Available::Nothing => {}
             }
-            match below.receive(&mut self.block)? {
-                None => return Ok(None),
-                Some(Received::Nothing) => return Ok(Some(Received::Nothing)),
-                Some(Received::End) => self.machine.accept(&[]),
-                Some(Received::Bytes(count)) => self.machine.accept(&self.block[..count]),
+            loop {
+                let accepted = self.accept(below)?;
+                let is_used = self.undecrypted.is_empty() || self.machine.has_ended();
+                match accepted {
+                    Some(Received::Bytes(_)) if !is_used => {}
+                    // Otherwise the decrypted bytes have to be read first.
+                    None | Some(Received::Nothing) if is_used => return Ok(accepted),
+                    _ => break,
+                }
             }
             // The peer may have requested new keys.
             self.machine.produce(&mut self.outgoing);
         }
         Ok(None)
+    }
+
+    /// Decrypts bytes that were received, or receives more.
+    fn accept(&mut self, below: &mut dyn Lower) -> Result<Option<Received>> {
+        let (block, undecrypted) = (&mut self.block, &mut self.undecrypted);
+        let mut source = Source { below, block, undecrypted, outcome: Ok(Some(Received::Nothing)) };
+        match self.machine.accept(&mut source) {
+            Ok(0) => Ok(Some(Received::End)),
+            Ok(count) => Ok(Some(Received::Bytes(count))),
+            Err(_) => source.outcome,
+        }
     }
 
     /// Encrypts the first bytes of `pieces`; returns how many.
@@ -124,25 +145,30 @@ impl Layer {
         if self.outgoing.unsent().len() >= BATCH_LEN {
             return Ok(0);
         }
-        let taken = self.machine.encrypt(pieces, &mut self.outgoing)?;
+        let taken = self.machine.encrypt(pieces)?;
         self.flush(below)?;
         Ok(taken)
     }
 
     /// Sends the records that are ready, as far as they are accepted.
     pub(super) fn flush(&mut self, below: &mut dyn Lower) -> Result<()> {
+        let result = self.try_to_flush(below);
+        // The rest waits, also for what is encrypted next.
+        self.machine.produce(&mut self.outgoing);
+        // The connection is broken in this direction; there may still be bytes to receive.
+        result.inspect_err(|_| self.outgoing = Outgoing::default())
+    }
+
+    fn try_to_flush(&mut self, below: &mut dyn Lower) -> Result<()> {
         while !self.outgoing.unsent().is_empty() {
-            match below.send(&[IoSlice::new(self.outgoing.unsent())]) {
-                Ok(0) => break,
-                Ok(count) => self.outgoing.advance(count),
-                Err(error) => {
-                    // The connection is broken in this direction; there may still be bytes to receive.
-                    self.outgoing = Outgoing::default();
-                    return Err(error);
-                }
+            match below.send(&[IoSlice::new(self.outgoing.unsent())])? {
+                0 => return Ok(()),
+                count => self.outgoing.advance(count),
             }
         }
-        Ok(())
+        let mut sink = Sink { below, outcome: Ok(()) };
+        while let Some(Ok(1..)) = self.machine.write_to(&mut sink) {}
+        sink.outcome
     }
 
     /// Makes the goodbye ready to be sent.
@@ -160,12 +186,71 @@ impl Layer {
 
     /// Whether decrypted bytes, or the end, can be read without receiving.
     pub(super) fn holds_more(&mut self) -> bool {
-        self.machine.holds_more()
+        !self.undecrypted.is_empty() || self.machine.holds_more()
     }
 
     /// Sends the peer an alert, as far as is possible without waiting.
     fn send_alert(&mut self, below: &mut dyn Lower) {
         self.machine.produce(&mut self.outgoing);
         let _ = self.flush(below);
+    }
+}
+
+/// The records from the lower layer.
+struct Source<'a> {
+    below: &'a mut dyn Lower,
+    block: &'a mut [u8],
+    undecrypted: &'a mut Range<usize>,
+    /// The reason for an error.
+    outcome: Result<Option<Received>>,
+}
+
+impl Read for Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if Range::is_empty(self.undecrypted) {
+            // A little room does not pay for a call of the system.
+            let is_large = buffer.len() > self.block.len() / 2;
+            let received = self.below.receive(if is_large { &mut *buffer } else { &mut *self.block });
+            let count = match received {
+                Ok(Some(Received::End)) => return Ok(0),
+                Ok(Some(Received::Bytes(count))) => count,
+                outcome => {
+                    self.outcome = outcome;
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+            };
+            if is_large {
+                return Ok(count);
+            }
+            *self.undecrypted = 0..count;
+        }
+        let count = buffer.len().min(self.undecrypted.len());
+        let start = self.undecrypted.start;
+        buffer[..count].copy_from_slice(&self.block[start..start + count]);
+        self.undecrypted.start += count;
+        Ok(count)
+    }
+}
+
+/// The lower layer, for records.
+struct Sink<'a> {
+    below: &'a mut dyn Lower,
+    outcome: Result<()>,
+}
+
+impl Write for Sink<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.below.send(pieces).map_err(|error| {
+            self.outcome = Err(error);
+            io::ErrorKind::Other.into()
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

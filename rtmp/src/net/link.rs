@@ -55,8 +55,9 @@ pub enum LinkPhase {
     Open,
 }
 
+#[expect(clippy::large_enum_variant, reason = "most links are direct, and a link has its own memory already")]
 enum Path {
-    Direct(Box<Wire>),
+    Direct(Wire),
     Tunnelled(Box<Tunnel>),
     /// An accepted connection whose first byte has not arrived.
     Undecided(Box<Undecided>),
@@ -113,7 +114,7 @@ impl Link {
             wire.secure(tls, now)?;
         }
         if target.tunnelled {
-            let wire = mem::replace(&mut **wire, Wire::ended());
+            let wire = mem::replace(wire, Wire::ended());
             self.path = Path::Tunnelled(Box::new(Tunnel::new(target, wire, now)?));
         }
         Ok(())
@@ -152,7 +153,7 @@ impl Link {
         now: Instant,
     ) -> Result<()> {
         let Path::Direct(wire) = &mut self.path else { return Err(Error::NotConnected) };
-        let wire = mem::replace(&mut **wire, Wire::ended());
+        let wire = mem::replace(wire, Wire::ended());
         let arrival = Arrival::new(wire, received.to_vec(), tunnels.clone(), after(now, timeout));
         self.path = Path::Arriving(Box::new(arrival));
         Ok(())
@@ -195,7 +196,7 @@ impl Link {
     }
 
     fn direct(wire: Wire) -> Self {
-        Self { path: Path::Direct(Box::new(wire)), aborted: false }
+        Self { path: Path::Direct(wire), aborted: false }
     }
 
     /// Does what can be done now: continues the current phase, and sends taken bytes. Fails when a phase fails, for example at
@@ -228,7 +229,7 @@ impl Link {
                 let received = wire.take_early();
                 Path::Arriving(Box::new(Arrival::new(wire, received, tunnels.clone(), *deadline)))
             } else {
-                Path::Direct(Box::new(wire))
+                Path::Direct(wire)
             };
         }
         if let Path::Arriving(arrival) = &mut self.path {
@@ -464,7 +465,7 @@ impl Link {
                     Path::Arriving(arrival) => arrival.into_wire(),
                     _ => return,
                 };
-                self.path = Path::Direct(Box::new(wire));
+                self.path = Path::Direct(wire);
                 self.with_wire(|wire| wire.finish(now));
             }
             Path::Joined => {}

@@ -22,16 +22,23 @@ use crate::{
 /// The system's resolver has no deadline, so it runs in its own thread. After a timeout, or when the lookup is dropped, that
 /// thread continues; it ends, without any effect, when the resolver returns. An address needs no lookup and no thread.
 pub(crate) struct Lookup {
+    /// For errors; empty if it is an address.
     host: String,
-    port: u16,
     family: Family,
     stage: Stage,
     deadline: Option<Instant>,
 }
 
 enum Stage {
-    Known(IpAddr),
+    Known(SocketAddr),
     Asking(Job<Answer>),
+}
+
+/// The addresses of a host, in the order in which they should be tried.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Addresses {
+    pub(crate) first: SocketAddr,
+    pub(crate) others: Vec<SocketAddr>,
 }
 
 /// The addresses, or the error and the value of `errno` that the C library left.
@@ -40,12 +47,13 @@ type Answer = Result<Vec<SocketAddr>, (io::Error, io::Error)>;
 impl Lookup {
     /// Begins to look a host up.
     pub(crate) fn begin(host: &[u8], port: u16, family: Family, deadline: Option<Instant>) -> Result<Self> {
-        let host = readable(host)?;
-        if let Ok(address) = host.parse() {
-            return Ok(Self { host, port, family, stage: Stage::Known(address), deadline });
+        if let Some(address) = literal(host) {
+            let stage = Stage::Known(SocketAddr::new(address, port));
+            return Ok(Self { host: String::new(), family, stage, deadline });
         }
+        let host = readable(host)?;
         let name = host.clone();
-        Self::ask(host, port, family, deadline, move || {
+        Self::ask(host, family, deadline, move || {
             // The value of errno that the C library leaves shows whether there was an answer.
             (name.as_str(), port)
                 .to_socket_addrs()
@@ -56,7 +64,6 @@ impl Lookup {
 
     fn ask(
         host: String,
-        port: u16,
         family: Family,
         deadline: Option<Instant>,
         resolver: impl FnOnce() -> Answer + Send + 'static,
@@ -69,33 +76,37 @@ impl Lookup {
             })
         });
         match started {
-            Ok(job) => Ok(Self { host, port, family, stage: Stage::Asking(job), deadline }),
+            Ok(job) => Ok(Self { host, family, stage: Stage::Asking(job), deadline }),
             Err(error) => Err(unresolved(&host, &error, error.errno())),
         }
     }
 
-    /// The addresses of the requested family, in order.
-    fn usable(&self, found: Vec<SocketAddr>) -> Result<Option<Vec<SocketAddr>>> {
-        let addresses = in_turns(found, self.family);
-        if addresses.is_empty() {
-            let words = format!("{} (it has no {} address)", self.host, self.family.name());
-            return Err(Error::Unresolved(words.into()));
-        }
-        Ok(Some(addresses))
+    /// The host has no address of the requested family.
+    fn unusable(&self, host: &dyn fmt::Display) -> Error {
+        Error::Unresolved(format!("{host} (it has no {} address)", self.family.name()).into())
     }
 }
 
-/// The result is never empty: IPv6 and IPv4 alternate, beginning with the one that the system prefers (RFC 8305, 4).
+/// IPv6 and IPv4 alternate, beginning with the one that the system prefers (RFC 8305, 4).
 impl Step for Lookup {
-    type Output = Vec<SocketAddr>;
+    type Output = Addresses;
 
-    fn step(&mut self, now: Instant) -> Result<Option<Vec<SocketAddr>>> {
+    fn step(&mut self, now: Instant) -> Result<Option<Addresses>> {
         let answer = match &self.stage {
-            Stage::Known(address) => return self.usable(vec![SocketAddr::new(*address, self.port)]),
+            Stage::Known(first) if self.family.admits(first.ip()) => {
+                return Ok(Some(Addresses { first: *first, others: Vec::new() }));
+            }
+            Stage::Known(address) => return Err(self.unusable(&address.ip())),
             Stage::Asking(job) => job.result(),
         };
         match answer {
-            Ok(Some(Ok(addresses))) => self.usable(addresses),
+            Ok(Some(Ok(found))) => {
+                let mut others = in_turns(found, self.family);
+                if others.is_empty() {
+                    return Err(self.unusable(&self.host));
+                }
+                Ok(Some(Addresses { first: others.remove(0), others }))
+            }
             Ok(Some(Err((error, left)))) => {
                 let no_answer = left.kind() == io::ErrorKind::WouldBlock;
                 let text = error.to_string();
@@ -120,6 +131,11 @@ impl Step for Lookup {
     fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
+}
+
+/// The address that a host is.
+fn literal(host: &[u8]) -> Option<IpAddr> {
+    std::str::from_utf8(host).ok()?.parse().ok()
 }
 
 /// The host in the resolver's form. A URL contains the zone of an IPv6 address as `%25eth0`.
@@ -194,8 +210,9 @@ mod tests {
     fn run(mut lookup: Lookup) -> Result<Vec<SocketAddr>> {
         let mut interests = Vec::new();
         loop {
-            if let Some(addresses) = lookup.step(Instant::now())? {
-                return Ok(addresses);
+            if let Some(Addresses { first, mut others }) = lookup.step(Instant::now())? {
+                others.insert(0, first);
+                return Ok(others);
             }
             interests.clear();
             lookup.interests(&mut interests);
@@ -208,7 +225,7 @@ mod tests {
     }
 
     fn asking(deadline: Option<Instant>, resolver: impl FnOnce() -> Answer + Send + 'static) -> Lookup {
-        Lookup::ask("name".to_owned(), 9, Family::Any, deadline, resolver).unwrap()
+        Lookup::ask("name".to_owned(), Family::Any, deadline, resolver).unwrap()
     }
 
     fn addresses(text: &str) -> Vec<SocketAddr> {
@@ -249,7 +266,8 @@ mod tests {
     fn an_address_is_its_own_result() {
         for (host, address) in [("127.0.0.1", "127.0.0.1:9"), ("::1", "[::1]:9")] {
             let mut lookup = Lookup::begin(host.as_bytes(), 9, Family::Any, None).unwrap();
-            assert_eq!(lookup.step(Instant::now()).unwrap(), Some(vec![address.parse().unwrap()]));
+            let addresses = Addresses { first: address.parse().unwrap(), others: Vec::new() };
+            assert_eq!(lookup.step(Instant::now()).unwrap(), Some(addresses));
         }
         let error = resolve(b"127.0.0.1", Family::V6).unwrap_err();
         assert_eq!(error.to_string(), "no address for host 127.0.0.1 (it has no IPv6 address)");

@@ -90,7 +90,7 @@ impl ProxyDialog {
                 Stage::LookingUp(lookup) => {
                     let found = match lookup.step(now) {
                         Ok(None) => return Ok(false),
-                        Ok(Some(addresses)) => addresses.first().copied(),
+                        Ok(Some(addresses)) => Some(addresses.first),
                         Err(error) => {
                             debug!("{error}, leaving it to the proxy");
                             None

@@ -12,7 +12,10 @@ use log::debug;
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::step::{Interest, Step, is_past, sooner};
+use super::{
+    lookup::Addresses,
+    step::{Interest, Step, is_past, sooner},
+};
 use crate::{
     error::{Cause, Error, Result},
     transport::local::Local,
@@ -24,7 +27,8 @@ use crate::{
 /// The error has the most likely reason: a refusal rather than silence, silence rather than a missing route.
 pub(crate) struct Race {
     local: Local,
-    waiting: vec::IntoIter<SocketAddr>,
+    first: Option<SocketAddr>,
+    others: vec::IntoIter<SocketAddr>,
     /// In the order of their start.
     attempts: Vec<Attempt>,
     /// The time at which the next attempt starts, unless none is running.
@@ -47,15 +51,11 @@ struct Failure {
 
 impl Race {
     /// A race without any attempt yet.
-    pub(crate) fn new(
-        addresses: Vec<SocketAddr>,
-        local: Local,
-        deadline: Option<Instant>,
-        now: Instant,
-    ) -> Self {
+    pub(crate) fn new(addresses: Addresses, local: Local, deadline: Option<Instant>, now: Instant) -> Self {
         Self {
             local,
-            waiting: addresses.into_iter(),
+            first: Some(addresses.first),
+            others: addresses.others.into_iter(),
             attempts: Vec::new(),
             next_start: now,
             began: now,
@@ -91,7 +91,7 @@ impl Race {
             Ok(socket) => socket,
             Err(error @ Error::Interrupted) => {
                 // The program has given up. No other attempt starts.
-                self.waiting = Vec::new().into_iter();
+                self.others = Vec::new().into_iter();
                 self.attempts.clear();
                 self.fail(u8::MAX, error);
                 return None;
@@ -103,6 +103,8 @@ impl Race {
         };
         match socket.connect(&address.into()) {
             Ok(()) => return Some(Arc::new(socket)),
+            // The system knows already that a peer on the same machine has accepted.
+            Err(error) if is_pending(&error) && socket.peer_addr().is_ok() => return Some(Arc::new(socket)),
             Err(error) if is_pending(&error) => {
                 self.attempts.push(Attempt { socket: Arc::new(socket), address });
                 self.next_start = now + STAGGER;
@@ -160,14 +162,13 @@ impl Step for Race {
             if !self.attempts.is_empty() && now < self.next_start {
                 return Ok(None);
             }
-            let Some(address) = self.waiting.next() else { break };
+            let Some(address) = self.first.take().or_else(|| self.others.next()) else { break };
             if let Some(winner) = self.enter(address, now) {
                 return Ok(Some(winner));
             }
         }
         if self.attempts.is_empty() {
-            let worst = self.worst.take().map(|worst| worst.error);
-            return Err(worst.unwrap_or(Error::Invalid("no address to connect to")));
+            return Err(self.worst.take().map_or(Error::TimedOut, |worst| worst.error));
         }
         Ok(None)
     }
@@ -178,7 +179,7 @@ impl Step for Race {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let next = (self.waiting.len() > 0).then_some(self.next_start);
+        let next = (self.first.is_some() || self.others.len() > 0).then_some(self.next_start);
         sooner(next, self.deadline)
     }
 }
@@ -219,7 +220,8 @@ mod tests {
     use crate::transport::{deadline::Deadline, local::Bind};
 
     fn connect(addresses: &[SocketAddr], local: &Local, deadline: Deadline) -> Result<Socket> {
-        let race = Race::new(addresses.to_vec(), local.clone(), deadline.moment(), Instant::now());
+        let addresses = Addresses { first: addresses[0], others: addresses[1..].to_vec() };
+        let race = Race::new(addresses, local.clone(), deadline.moment(), Instant::now());
         run_to_socket(race)
     }
 
@@ -302,8 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_address_or_time_there_is_no_connection() {
-        assert!(matches!(race(&[], within(20)), Err(Error::Invalid(_))));
+    fn without_time_there_is_no_connection() {
         assert!(matches!(race(&[refused()], within(0)), Err(Error::TimedOut)));
     }
 

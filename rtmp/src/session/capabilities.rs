@@ -274,12 +274,13 @@ impl Peer {
     /// The announcement in a command: `connect`, or its result. Servers differ in which of the result's two objects contains
     /// it; if both do, the second one counts.
     pub fn from_command(body: &[u8]) -> Self {
+        Self::new(&amf::decode(body).unwrap_or_default(), body)
+    }
+
+    /// The announcement in a command that was decoded already.
+    pub(super) fn new(values: &Properties<'_>, body: &[u8]) -> Self {
         let kept = if body.len() > MAX_KEPT { Vec::new() } else { body.to_vec() };
-        let capabilities = match amf::decode(body) {
-            Ok(values) => Capabilities::read(|name| look_up(&values, name)),
-            Err(_) => Capabilities::default(),
-        };
-        Self { capabilities, body: kept }
+        Self { capabilities: Capabilities::read(|name| look_up(values, name)), body: kept }
     }
 
     /// Looks up a property in both objects of the command, and passes it to `found`.

@@ -41,7 +41,9 @@ pub fn react(
         MessageType::ACKNOWLEDGEMENT => debug!("RTMP_ClientPacket, received: bytes read report"),
         MessageType::ABORT => {
             debug!("RTMP_ClientPacket, unknown packet type received: 0x02");
-            reaction.actions.extend(be_u32(body).map(Action::Abort));
+            if let Some(chunk_stream) = be_u32(body) {
+                reaction.actions.push(Action::Abort(chunk_stream));
+            }
         }
         MessageType::USER_CONTROL => return user_control(context, body),
         MessageType::WINDOW_ACKNOWLEDGEMENT_SIZE => {
@@ -66,7 +68,7 @@ pub fn react(
             debug!("RTMP_ClientPacket, received: notify {} bytes", body.len());
             if metadata::receive(state, body) || context.profile.all_data {
                 reaction.outcome = Outcome::Media;
-            } else {
+            } else if context.wants_notices {
                 reaction.notice = Some(Notice::of_data(kind, body));
             }
         }
@@ -88,7 +90,7 @@ pub fn react(
             debug!("RTMP_ClientPacket, received: flex stream send, {} bytes", body.len());
             if metadata::receive(state, behind_format(body)) || context.profile.all_data {
                 reaction.outcome = Outcome::Media;
-            } else {
+            } else if context.wants_notices {
                 reaction.notice = Some(Notice::of_data(kind, body));
             }
         }
@@ -96,7 +98,7 @@ pub fn react(
             debug!("RTMP_ClientPacket, flex stream send, size {} bytes, not supported, ignoring", body.len());
             if context.profile.all_data {
                 reaction.outcome = Outcome::Media;
-            } else {
+            } else if context.wants_notices {
                 reaction.notice = Some(Notice::of_data(kind, body));
             }
         }

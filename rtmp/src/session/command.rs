@@ -25,8 +25,6 @@ const BANDWIDTH_CHECK_STEP: u32 = 22;
 /// Start argument of `play` for a live stream (RTMP 1.0, section 7.2.2.1, in milliseconds here).
 const PLAY_LIVE: f64 = -1000.0;
 
-/// Room for a command with a short argument.
-const USUAL_LEN: usize = 64;
 /// Room for `connect` without the application's own values.
 const CONNECT_LEN: usize = 256;
 
@@ -36,21 +34,13 @@ fn remembered(name: &'static str, transaction: i32, command: Command) -> Command
 }
 
 fn new(chunk_stream: u32, format: u8, stream_id: u32, body: Encoder) -> Command {
-    let body = body.finish();
-    Command {
-        chunk_stream,
-        format,
-        kind: MessageType::COMMAND,
-        timestamp: 0,
-        stream_id,
-        body,
-        remember: None,
-    }
+    let (kind, body) = (MessageType::COMMAND, body.into_bytes());
+    Command { chunk_stream, format, kind, timestamp: 0, stream_id, body, remember: None }
 }
 
 /// The start of every command body: name, transaction id, and the command object that only `connect` has.
 fn arguments(name: &str, transaction: f64) -> Encoder {
-    let mut body = Encoder::with_capacity(USUAL_LEN);
+    let mut body = Encoder::new();
     body.string(name.as_bytes()).number(transaction).null();
     body
 }
@@ -229,19 +219,20 @@ pub fn seek(state: &mut State, time_ms: i32) -> Command {
 
 /// Set Chunk Size: the following chunks have at most this many payload bytes.
 pub fn set_chunk_size(size: u32) -> Command {
-    control(FULL, MessageType::SET_CHUNK_SIZE, size.to_be_bytes().to_vec())
+    control(FULL, MessageType::SET_CHUNK_SIZE, size.to_be_bytes()[..].into())
 }
 
 /// Window Acknowledgement Size.
 pub fn window_acknowledgement_size(state: &State) -> Command {
-    let body = state.window_size.to_be_bytes().to_vec();
-    control(FULL, MessageType::WINDOW_ACKNOWLEDGEMENT_SIZE, body)
+    let body = state.window_size.to_be_bytes();
+    control(FULL, MessageType::WINDOW_ACKNOWLEDGEMENT_SIZE, body[..].into())
 }
 
 /// Set Peer Bandwidth.
 pub fn set_peer_bandwidth(state: &State) -> Command {
-    let body = [&state.peer_bandwidth.to_be_bytes()[..], &[state.peer_bandwidth_limit]].concat();
-    control(FULL, MessageType::SET_PEER_BANDWIDTH, body)
+    let [b0, b1, b2, b3] = state.peer_bandwidth.to_be_bytes();
+    let body = [b0, b1, b2, b3, state.peer_bandwidth_limit];
+    control(FULL, MessageType::SET_PEER_BANDWIDTH, body[..].into())
 }
 
 /// Acknowledgement of `bytes_in` bytes.
@@ -251,7 +242,9 @@ pub fn acknowledgement(bytes_in: u32) -> Command<[u8; 4]> {
 
 /// A user control event and its data.
 pub fn user_control(event: u16, data: &[u8]) -> Command {
-    control(SAME_STREAM, MessageType::USER_CONTROL, [&event.to_be_bytes()[..], data].concat())
+    let mut body = Encoder::new();
+    body.raw(&event.to_be_bytes()).raw(data);
+    control(SAME_STREAM, MessageType::USER_CONTROL, body.into_bytes())
 }
 
 /// Set Buffer Length for the stream that plays (RTMP 1.0, section 7.1.7).

@@ -18,7 +18,7 @@ use std::{
 
 use log::{Level, error, log_enabled};
 
-use self::outgoing::Answers;
+use self::{outgoing::Answers, reactions::Content};
 use super::{
     Calls, Capabilities, Notice, Peer, Profile, Reconnect, State, packet_log, pausing,
     queue::Queue,
@@ -26,7 +26,7 @@ use super::{
     streams::Streams,
 };
 use crate::{
-    chunk::{self, Chunk, Decoder, Encoder},
+    chunk::{self, Chunk, Decoder, Encoder, Ready},
     error::{Error, Refusal, Result},
     handshake::{self, Cipher, ClientOptions, Keys, Progress, ServerOptions},
     message::{Body, Message, MessageType},
@@ -41,6 +41,11 @@ pub trait Application {
 
     /// Called for each message that has arrived, with its timestamp.
     fn arrived(&mut self, _chunk_stream: u32, _timestamp: u32) {}
+
+    /// Whether [`Application::notified`] does anything with a notice.
+    fn wants_notices(&self) -> bool {
+        false
+    }
 
     /// Called with a peer's notice (anything besides media), in the middle of a step.
     fn notified(&mut self, _notice: Notice) {}
@@ -69,8 +74,9 @@ pub struct Session<B = Vec<u8>> {
     /// The number of bytes ever queued, or written past the queue.
     queued: u64,
     answers: Answers,
-    /// The end of each message in the queue, counted as `queued`.
+    /// The end of each message in the queue, counted as `queued`, if messages are written one by one.
     ends: VecDeque<u64>,
+    marks_ends: bool,
     /// Whether the application waits for the stream to run.
     is_starting: bool,
     /// Timestamp of the first media after a pause, which librtmp does not show its callers.
@@ -85,7 +91,7 @@ pub struct Session<B = Vec<u8>> {
     /// Whether the log already has the line that announces the next chunk.
     is_announced: bool,
     /// The peer's announcement.
-    peer: Option<Box<Peer>>,
+    peer: Option<Peer>,
     /// The announcement that a server sends when it accepts a client.
     announced: Option<Box<Capabilities>>,
     /// The server's last request to reconnect.
@@ -179,7 +185,7 @@ impl<B: Body> Session<B> {
     ) -> Result<Self> {
         let client = Box::new(handshake::Client::new(options, random)?);
         let mut session = Self::new(Side::Client, Stage::Open, timeout);
-        session.enqueue(|out| out.extend(client.start()));
+        session.enqueue(|out| fill(out, client.start()));
         session.counters.bytes_out = session.queued;
         session.counters.begun = Some(now);
         session.stage = Stage::ClientHandshake(client);
@@ -221,6 +227,7 @@ impl<B: Body> Session<B> {
             queue: Queue::default(),
             queued: 0,
             ends: VecDeque::new(),
+            marks_ends: false,
             answers: Answers::default(),
             is_starting: false,
             newest: None,
@@ -310,7 +317,7 @@ impl<B: Body> Session<B> {
                 packet_log::log_chunk(chunk, &self.decoder);
             }
             if let Some(message) = &chunk.message {
-                self.counters.look_at(message);
+                self.counters.look_at(message.kind, message.body.as_ref());
                 application.arrived(message.chunk_stream, message.timestamp);
             }
         }
@@ -403,12 +410,12 @@ impl<B: Body> Session<B> {
 
     /// The peer's announcement: a server sends it in the result of `connect`, a client in `connect`. `None` before that.
     pub fn peer(&self) -> Option<&Peer> {
-        self.peer.as_deref()
+        self.peer.as_ref()
     }
 
     /// Stores the announcement from a `connect` that the application has received itself.
     pub fn set_peer(&mut self, peer: Peer) {
-        self.peer = Some(Box::new(peer));
+        self.peer = Some(peer);
     }
 
     /// Takes the server's last request to connect again.
@@ -462,7 +469,7 @@ impl<B: Body> Session<B> {
         self.counters.begun.get_or_insert(now);
         self.counters.bytes_in += consumed as u64;
         self.counters.bytes_out += output.len() as u64;
-        self.enqueue(|out| out.extend(output));
+        self.enqueue(|out| fill(out, output));
         let Some(handshake::Outcome { keys, swf_response }) = outcome else {
             return if waits { Reacted::Unfinished } else { Reacted::Done };
         };
@@ -483,12 +490,45 @@ impl<B: Body> Session<B> {
         Reacted::Event(Event::Handshaken { encrypted, swf_response })
     }
 
-    fn decode(
+    /// The next message of the input, and the number of bytes that it took.
+    fn decode<'i>(
+        &mut self,
+        application: &mut dyn Application,
+        input: &'i [u8],
+    ) -> Result<(usize, Option<Message<Content<'i, B>>>)> {
+        let logs = log_enabled!(Level::Trace);
+        if let Some((used, message)) = if logs { None } else { self.decode_in_place(input) } {
+            application.arrived(message.chunk_stream, message.timestamp);
+            self.count(application, used)?;
+            return Ok((used, Some(message)));
+        }
+        let (used, message) = self.decode_to_body(application, input, logs)?;
+        let message = message.map(|message| {
+            let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
+            Message { chunk_stream, format, kind, timestamp, stream_id, body: Content::Own(body) }
+        });
+        Ok((used, message))
+    }
+
+    /// A short message for the session itself, which needs no memory of its own.
+    fn decode_in_place<'i>(&mut self, input: &'i [u8]) -> Option<(usize, Message<Content<'i, B>>)> {
+        let ready = self.decoder.ready(input, chunk_size(self.state.in_chunk_size))?;
+        let is_own = matches!(ready.kind, MessageType::COMMAND | MessageType(..=6));
+        let bytes = ready.as_one().filter(|_| is_own)?;
+        self.decoder.take_ready(&ready);
+        let Ready { chunk_stream, format, kind, timestamp, stream_id, .. } = ready;
+        self.counters.look_at(kind, bytes);
+        let body = Content::Here(bytes);
+        Some((ready.consumed, Message { chunk_stream, format, kind, timestamp, stream_id, body }))
+    }
+
+    fn decode_to_body(
         &mut self,
         application: &mut dyn Application,
         input: &[u8],
+        logs: bool,
     ) -> Result<(usize, Option<Message<B>>)> {
-        if log_enabled!(Level::Trace) {
+        if logs {
             // The log shows each chunk.
             let mut used = 0;
             loop {
@@ -505,7 +545,7 @@ impl<B: Body> Session<B> {
             .decode_message(input, chunk_size(self.state.in_chunk_size))
             .inspect_err(|error| error!("RTMP_ReadPacket, {error}"))?;
         if let Some(message) = &message {
-            self.counters.look_at(message);
+            self.counters.look_at(message.kind, message.body.as_ref());
             application.arrived(message.chunk_stream, message.timestamp);
         }
         self.count(application, used)?;
@@ -529,11 +569,11 @@ impl<B: Body> Session<B> {
 
 impl Counters {
     /// Acknowledgements count modulo 2^32 (RTMP 1.0, section 5.4.3).
-    fn look_at<B: Body>(&mut self, message: &Message<B>) {
-        if message.kind != MessageType::ACKNOWLEDGEMENT {
+    fn look_at(&mut self, kind: MessageType, body: &[u8]) {
+        if kind != MessageType::ACKNOWLEDGEMENT {
             return;
         }
-        if let Some(bytes) = message.body.as_ref().first_chunk().copied().map(u32::from_be_bytes) {
+        if let Some(bytes) = body.first_chunk().copied().map(u32::from_be_bytes) {
             self.acknowledged += u64::from(bytes.wrapping_sub(self.acknowledged as u32));
         }
     }
@@ -567,6 +607,11 @@ impl<B: Body> Default for Session<B> {
     fn default() -> Self {
         Self::new(Side::Client, Stage::Open, None)
     }
+}
+
+/// Appends bytes, whose memory an empty queue takes over.
+fn fill(out: &mut Vec<u8>, bytes: Vec<u8>) {
+    if out.capacity() == 0 { *out = bytes } else { out.extend(bytes) }
 }
 
 /// A chunk size from [`State`]; an invalid value that a C program stored counts as the default.
@@ -806,7 +851,8 @@ mod tests {
                 body: {
                     let mut body = crate::amf::Encoder::new();
                     body.string(b"onStatus").number(0.0).null().begin_object();
-                    body.named_string(b"code", b"NetStream.Pause.Notify").end_object().take()
+                    body.named_string(b"code", b"NetStream.Pause.Notify").end_object();
+                    body.into_bytes()
                 },
                 ..run_dry.clone()
             };
@@ -914,7 +960,8 @@ mod tests {
         assert_eq!(name, b"pause");
         let mut body = crate::amf::Encoder::new();
         body.string(b"_result").number(f64::from(transaction)).null();
-        let answer = Command { kind: MessageType::COMMAND, chunk_stream: 3, body: body.finish(), ..run_dry };
+        let answer =
+            Command { kind: MessageType::COMMAND, chunk_stream: 3, body: body.into_bytes(), ..run_dry };
         server.session.send_command(&mut server.wishes, &answer).unwrap();
         client.take_from(&mut server, 10_000, later).unwrap();
         assert!(!client.wishes.1.iter().any(|call| call.0 == b"pause"));

@@ -16,13 +16,20 @@
 //!
 //! // Then react to every message that arrives. Here the server asks whether the client is still there.
 //! let ping = [0, 6, 0, 0, 0, 42];
-//! let mut context =
-//!     Context { state: &mut state, profile: &profile, calls: &mut calls, media_clock: 0, random: random::system };
+//! let mut context = Context {
+//!     state: &mut state,
+//!     profile: &profile,
+//!     calls: &mut calls,
+//!     media_clock: 0,
+//!     random: random::system,
+//!     wants_notices: false,
+//! };
 //! let reaction = session::react(&mut context, 2, MessageType::USER_CONTROL, 0, &ping);
 //! let [Action::Send(pong)] = &reaction.actions[..] else { panic!("one answer") };
 //! assert_eq!((reaction.outcome, &pong.body[..]), (Outcome::Handled, &[0, 7, 0, 0, 0, 42][..]));
 //! ```
 
+mod actions;
 pub mod auth;
 mod capabilities;
 mod client;
@@ -44,6 +51,7 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+pub use actions::Actions;
 pub use capabilities::{Capabilities, MAX_CODECS, MAX_KEPT, Peer, ability, feature, video_function};
 pub use client::event;
 pub use client::react;
@@ -57,6 +65,7 @@ pub use serve::{Connect, Request, reconnect_request};
 pub use streams::{MAX_STREAMS, StreamStage, further_chunk_stream};
 
 use crate::{
+    amf::ShortBytes,
     chunk::Outgoing,
     error::{Refusal, Result},
     handshake,
@@ -186,8 +195,11 @@ pub trait Calls {
     /// Remembers a command that was sent.
     fn remember(&mut self, name: &[u8], transaction: i32);
 
-    /// Forgets the command with this transaction id and returns its name.
-    fn take(&mut self, transaction: i32) -> Option<Vec<u8>>;
+    /// The name of the command with this transaction id.
+    fn name_of(&self, transaction: i32) -> Option<&[u8]>;
+
+    /// Forgets the command with this transaction id.
+    fn end(&mut self, transaction: i32);
 
     /// Forgets the first command of this name.
     fn forget(&mut self, name: &[u8]);
@@ -212,9 +224,14 @@ impl Calls for Vec<(Vec<u8>, i32)> {
         self.push((name.to_vec(), transaction));
     }
 
-    fn take(&mut self, transaction: i32) -> Option<Vec<u8>> {
-        let index = self.iter().position(|call| call.1 == transaction)?;
-        Some(self.remove(index).0)
+    fn name_of(&self, transaction: i32) -> Option<&[u8]> {
+        self.iter().find(|call| call.1 == transaction).map(|call| &call.0[..])
+    }
+
+    fn end(&mut self, transaction: i32) {
+        if let Some(index) = self.iter().position(|call| call.1 == transaction) {
+            self.remove(index);
+        }
     }
 
     fn forget(&mut self, name: &[u8]) {
@@ -234,7 +251,7 @@ impl Calls for Vec<(Vec<u8>, i32)> {
 
 /// A message that the session sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Command<B = Vec<u8>> {
+pub struct Command<B = ShortBytes> {
     /// The chunk stream to send it on.
     pub chunk_stream: u32,
     /// The requested header format.
@@ -277,7 +294,7 @@ pub enum Action {
     /// Close the connection: the peer refuses the stream.
     Refuse(Refusal),
     /// Store the peer's announcement from the result of `connect`.
-    Introduced(Box<Peer>),
+    Introduced(Peer),
     /// Inform the application that the server asks its client to connect again.
     Reconnect(Reconnect),
     /// Close the connection and connect again, with this appended to the application's name and to its URL.
@@ -311,14 +328,14 @@ pub struct Reaction {
     /// The meaning of the message for the application.
     pub outcome: Outcome,
     /// The necessary actions, in this order.
-    pub actions: Vec<Action>,
+    pub actions: Actions,
     /// A notice for the application, if any.
     pub notice: Option<Notice>,
 }
 
 impl Reaction {
     fn new(outcome: Outcome) -> Self {
-        Self { outcome, actions: Vec::new(), notice: None }
+        Self { outcome, actions: Actions::default(), notice: None }
     }
 }
 
@@ -334,6 +351,8 @@ pub struct Context<'a, 'p> {
     pub media_clock: u32,
     /// Fills a slice with random bytes.
     pub random: fn(&mut [u8]) -> Result<()>,
+    /// Whether the application reads notices.
+    pub wants_notices: bool,
 }
 
 impl Default for State {

@@ -3,7 +3,7 @@
 use log::{debug, error, warn};
 
 use super::{
-    Action, Calls, Context, Notice, Outcome, Peer, Reaction, Reconnect,
+    Action, Actions, Calls, Context, Notice, Outcome, Peer, Reaction, Reconnect,
     auth::{self, Decision},
     command, pausing, secure_token,
 };
@@ -109,12 +109,25 @@ pub(super) fn receive(context: &mut Context<'_, '_>, body: &[u8]) -> Reaction {
         b"onBWDone" => {}
         _ => is_known = false,
     }
-    let request = reaction.actions.iter().find_map(|action| match action {
-        Action::Reconnect(request) => Some(Notice::Reconnect(request.clone())),
-        _ => None,
-    });
-    reaction.notice = request.or_else(|| Notice::of_command(method, info_object(&values), body, is_known));
+    if context.wants_notices {
+        let request = reaction.actions.iter().find_map(|action| match action {
+            Action::Reconnect(request) => Some(Notice::Reconnect(request.clone())),
+            _ => None,
+        });
+        reaction.notice =
+            request.or_else(|| Notice::of_command(method, info_object(&values), body, is_known));
+    }
     reaction
+}
+
+/// A command that was sent.
+#[derive(PartialEq)]
+enum Call {
+    Connect,
+    CreateStream,
+    /// `play` or `publish`.
+    Stream,
+    Other,
 }
 
 /// Reacts to the result of one of our commands.
@@ -123,20 +136,28 @@ fn result(
     transaction: f64,
     values: &Properties<'_>,
     body: &[u8],
-    actions: &mut Vec<Action>,
+    actions: &mut Actions,
 ) {
-    let Some(call) = context.calls.take(transaction as i32) else {
+    let id = transaction as i32;
+    let Some(name) = context.calls.name_of(id) else {
         debug!("HandleInvoke, received result id {transaction:.6} without matching request");
         return;
     };
-    debug!("HandleInvoke, received result for method call <{}>", Text(&call));
+    debug!("HandleInvoke, received result for method call <{}>", Text(name));
+    let call = match name {
+        b"connect" => Call::Connect,
+        b"createStream" => Call::CreateStream,
+        b"play" | b"publish" => Call::Stream,
+        _ => Call::Other,
+    };
+    context.calls.end(id);
     let Context { state, profile, .. } = context;
-    if call == b"connect" {
-        actions.push(Action::Introduced(Box::new(Peer::from_command(body))));
+    if call == Call::Connect {
+        actions.push(Action::Introduced(Peer::new(values, body)));
     }
     let mut send = |command| actions.push(Action::Send(command));
-    match &call[..] {
-        b"connect" => {
+    match call {
+        Call::Connect => {
             let challenge = values.find_deep(b"secureToken").and_then(Value::as_string);
             let challenge = challenge.filter(|_| !profile.secure_token.is_empty());
             if let Some(answer) = challenge.and_then(|text| secure_token::answer(profile.secure_token, text))
@@ -162,7 +183,7 @@ fn result(
                 }
             }
         }
-        b"createStream" => {
+        Call::CreateStream => {
             let Some(stream_id) = value(values, 3).and_then(Value::as_number) else {
                 let description = "the result has no stream id".to_owned();
                 let method = "createStream".to_owned();
@@ -183,8 +204,8 @@ fn result(
             send(command::play(state, profile));
             send(command::set_buffer_length(state.stream_id, state.buffer_ms));
         }
-        b"play" | b"publish" => state.playing = true,
-        _ => {}
+        Call::Stream => state.playing = true,
+        Call::Other => {}
     }
 }
 
@@ -193,10 +214,14 @@ fn error_result(
     context: &mut Context<'_, '_>,
     transaction: f64,
     values: &Properties<'_>,
-    actions: &mut Vec<Action>,
+    actions: &mut Actions,
 ) {
     let id = transaction as i32;
-    let call = if f64::from(id) == transaction { context.calls.take(id) } else { None };
+    let call =
+        if f64::from(id) == transaction { context.calls.name_of(id).map(<[u8]>::to_vec) } else { None };
+    if call.is_some() {
+        context.calls.end(id);
+    }
     let info = info_object(values);
     let publish = context.profile.publish;
     match &call {
@@ -359,7 +384,7 @@ pub fn status_words(kind: MessageType, body: &[u8]) -> Option<Refusal> {
 }
 
 /// The server will not let the stream run: there is nothing to delete, and nothing to wait for.
-fn refused(context: &mut Context<'_, '_>, refusal: Refusal, actions: &mut Vec<Action>) {
+fn refused(context: &mut Context<'_, '_>, refusal: Refusal, actions: &mut Actions) {
     error!("Closing connection: {refusal}");
     context.state.stream_id = -1;
     actions.push(Action::Refuse(refusal));

@@ -6,7 +6,7 @@ use super::{Capabilities, Command, Peer, State, client::event, command};
 use crate::{
     amf::{self, Encoder, Properties, Value},
     error::{Error, Result},
-    message::{Body, Message, MessageType},
+    message::{Message, MessageType},
     text::Text,
 };
 
@@ -113,8 +113,8 @@ impl Requests {
         matches!(self.pending, Some((_, Request::Connect(_))))
     }
 
-    pub(super) fn receive<B: Body>(&mut self, state: &mut State, message: &Message<B>) -> Result<Reaction> {
-        let body = message.body.as_ref();
+    pub(super) fn receive(&mut self, state: &mut State, message: &Message<&[u8]>) -> Result<Reaction> {
+        let body = message.body;
         match message.kind {
             MessageType::COMMAND => self.command(state, message.stream_id, body),
             // AMF0 follows a byte that names the format.
@@ -381,7 +381,7 @@ fn on_connection(body: Encoder) -> Command {
         kind: MessageType::COMMAND,
         timestamp: 0,
         stream_id: 0,
-        body: body.finish(),
+        body: body.into_bytes(),
         remember: None,
     }
 }

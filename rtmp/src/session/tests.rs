@@ -22,9 +22,10 @@ impl<'p> Session<'p> {
             calls: &mut self.calls,
             media_clock: 4711,
             random: four,
+            wants_notices: true,
         };
         let mut reaction = react(&mut context, 6, kind, timestamp, body);
-        for action in &reaction.actions {
+        for action in reaction.actions.iter() {
             if let Action::Send(Command { remember: Some((name, transaction)), .. }) = action {
                 self.calls.remember(name.as_bytes(), *transaction);
             }
@@ -125,7 +126,7 @@ fn connect_matches_librtmp() {
     ));
     for (profile, recorded) in [(play(), recorded_play), (publish(), recorded_publish)] {
         let command = command::connect(&mut State::default(), &profile, b"");
-        assert_eq!(command.body, recorded);
+        assert_eq!(*command.body, *recorded);
         assert_eq!((command.chunk_stream, command.format, command.remember), (3, 0, Some(("connect", 1))));
     }
 }
@@ -149,7 +150,7 @@ fn connect_carries_what_the_application_adds() {
 
 /// `connect` with what is announced.
 fn announce(profile: Profile<'_>, own: &Capabilities) -> Vec<u8> {
-    command::connect(&mut State::default(), &Profile { capabilities: Some(own), ..profile }, b"").body
+    command::connect(&mut State::default(), &Profile { capabilities: Some(own), ..profile }, b"").body.into()
 }
 
 #[test]
@@ -185,7 +186,7 @@ fn a_reconnect_request_is_for_the_application() {
         });
         let text = |text: &str, needed| if members >= needed { text.into() } else { Vec::new() };
         let (reference, description) = (text("//other/app", 1), text("maintenance", 2));
-        assert_eq!(reaction.actions, [Action::Reconnect(Reconnect { reference, description })]);
+        assert_eq!(*reaction.actions, [Action::Reconnect(Reconnect { reference, description })]);
         assert_eq!(reaction.outcome, Outcome::Handled);
     }
 }
@@ -402,9 +403,9 @@ fn an_error_while_the_stream_runs_is_only_logged() {
 fn the_server_ends_the_stream_or_the_connection() {
     let mut session = Session::new(play());
     let reaction = session.command("onFCUnsubscribe", 0.0, |_| {});
-    assert_eq!((reaction.outcome, reaction.actions), (Outcome::Ended, vec![Action::Close]));
+    assert_eq!((reaction.outcome, &reaction.actions[..]), (Outcome::Ended, &[Action::Close][..]));
     let reaction = session.command("close", 0.0, |_| {});
-    assert_eq!((reaction.outcome, reaction.actions), (Outcome::Handled, vec![Action::Close]));
+    assert_eq!((reaction.outcome, &reaction.actions[..]), (Outcome::Handled, &[Action::Close][..]));
 }
 
 #[test]
@@ -507,7 +508,7 @@ fn sizes_and_limits_are_taken_over() {
     let state = session.state;
     assert_eq!((state.in_chunk_size, state.window_size), (4096, 5000));
     assert_eq!((state.peer_bandwidth, state.peer_bandwidth_limit), (6000, 1));
-    assert_eq!(session.receive(MessageType::ABORT, 0, &unhex("00000004")).actions, [Action::Abort(4)]);
+    assert_eq!(*session.receive(MessageType::ABORT, 0, &unhex("00000004")).actions, [Action::Abort(4)]);
 }
 
 #[test]
@@ -581,11 +582,11 @@ fn swf_verification_is_answered_if_a_file_is_known() {
             kind: MessageType::USER_CONTROL,
             timestamp: 0,
             stream_id: 0,
-            body: [&[0, 0x1B], &response[..]].concat(),
+            body: [&[0, 0x1B], &response[..]].concat()[..].into(),
             remember: None,
         });
         let expected: Vec<_> = expected.into_iter().map(Action::Send).collect();
-        assert_eq!((reaction.outcome, reaction.actions), (Outcome::Handled, expected));
+        assert_eq!((reaction.outcome, &reaction.actions[..]), (Outcome::Handled, &expected[..]));
         let reaction = Session::new(play()).receive(MessageType::USER_CONTROL, 0, &request);
         assert_eq!(reaction, Reaction::new(Outcome::Handled));
     }
@@ -601,7 +602,7 @@ fn reject(profile: Profile<'_>, description: &str) -> Vec<Action> {
         body.named_string(b"description", description.as_bytes()).end_object();
     });
     assert!(session.calls.is_empty());
-    reaction.actions
+    reaction.actions.to_vec()
 }
 
 #[test]

@@ -87,5 +87,6 @@ fn limit(dice: &mut Dice, kind: MessageType, impatient: bool) -> Command {
 }
 
 fn control(kind: MessageType, body: Vec<u8>) -> Command {
+    let body = body[..].into();
     Command { chunk_stream: 2, format: 1, kind, timestamp: 0, stream_id: 0, body, remember: None }
 }

@@ -86,7 +86,8 @@ pub(crate) const STRINGS: [(&str, Field); 14] = [
 impl Origin {
     /// The origin that a session keeps of its last URL.
     fn of(r: Rtmp<'_>) -> Self {
-        Handle::of(r).map_or_else(|| Self::in_struct(r), |handle| handle.settings().origin)
+        Handle::of(r)
+            .map_or_else(|| Self::in_struct(r), |handle| handle.with_settings(|settings| settings.origin))
     }
 
     /// Stores it: with the session, or in the struct if there is none.
@@ -171,7 +172,7 @@ impl Origin {
         }
         forget_login(r);
         if let Some(handle) = Handle::of(r) {
-            handle.change_settings(|settings| {
+            handle.change_settings_if_any(|settings| {
                 let Some(before) = settings.before_url.take() else { return };
                 if !ENHANCED.into_iter().any(|option| self.is_replaced(option)) {
                     settings.enhanced = before.enhanced.clone();
@@ -215,7 +216,7 @@ impl Origin {
         forget_login(r);
         forget_texts(r);
         if let Some(handle) = Handle::of(r) {
-            handle.change_settings(|settings| *settings = Settings::default());
+            handle.change_settings_if_any(|settings| *settings = Settings::default());
         }
         let closed = u32::from(origin != Self::default());
         Self { closed, ..origin }.keep(r);
@@ -229,7 +230,7 @@ impl Origin {
 /// Frees the decoded user name and password.
 pub(crate) fn forget_login(r: Rtmp<'_>) {
     let Some(handle) = Handle::of(r) else { return };
-    let Some(login) = handle.change_settings(|settings| settings.login.take()) else { return };
+    let Some(login) = handle.change_settings_if_any(|settings| settings.login.take()) else { return };
     for field in [field!(r, Link.pubUser), field!(r, Link.pubPasswd)] {
         if login.owns(field.copy().av_val) {
             field.put(AVal::EMPTY);
@@ -240,7 +241,7 @@ pub(crate) fn forget_login(r: Rtmp<'_>) {
 /// Frees the strings that were copied for a reconnect request.
 fn forget_texts(r: Rtmp<'_>) {
     let Some(handle) = Handle::of(r) else { return };
-    let Some(texts) = handle.change_settings(|settings| settings.texts.take()) else { return };
+    let Some(texts) = handle.change_settings_if_any(|settings| settings.texts.take()) else { return };
     let link = field!(r, Link);
     for (_, field) in STRINGS {
         if texts.as_ptr_range().contains(&field(link).copy().av_val.cast_const().cast()) {

@@ -41,8 +41,8 @@ impl<B: Body> Session<B> {
         self.answers.left(sent, self.queued);
     }
 
-    /// Moves the next message that has to be written, or all of them if they go `together`, to `taken`, in place of what is
-    /// there; empty if there is none.
+    /// Moves the next message that has to be written, or all of them if they go `together` or [`Self::mark_ends`] has not been
+    /// called, to `taken`, in place of what is there; empty if there is none.
     pub fn take_unsent(&mut self, together: bool, taken: &mut Vec<u8>) {
         let unsent = self.queue.unsent();
         let first = self.queued - unsent.len() as u64;
@@ -151,7 +151,7 @@ impl<B: Body> Session<B> {
                         out.extend_from_slice(&piece[skipped..]);
                     }
                 });
-                self.ends.push_back(self.queued);
+                self.mark_end();
                 return result.map(drop);
             }
         }
@@ -200,7 +200,12 @@ impl<B: Body> Session<B> {
         if self.queue.is_empty() {
             self.first_chunk = chunks.first_len();
         }
-        self.enqueue(|out| chunks.append_to(out));
+        self.enqueue(|out| {
+            if out.capacity() == 0 {
+                out.reserve(chunks.len().max(USUAL_ANSWERS));
+            }
+            chunks.append_to(out);
+        });
         Ok(())
     }
 
@@ -208,10 +213,21 @@ impl<B: Body> Session<B> {
     pub(super) fn enqueue(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         let appended = self.queue.append(write);
         self.queued += appended.len() as u64;
-        self.ends.push_back(self.queued);
         if let Some(cipher) = &mut self.sending {
             cipher.apply(appended);
         }
+        self.mark_end();
+    }
+
+    fn mark_end(&mut self) {
+        if self.marks_ends {
+            self.ends.push_back(self.queued);
+        }
+    }
+
+    /// Sets whether the messages that are queued from now on have to be written one by one, see [`Self::take_unsent`].
+    pub fn mark_ends(&mut self, marks: bool) {
+        self.marks_ends = marks;
     }
 }
 
@@ -233,6 +249,9 @@ impl Answers {
 /// Messages of up to this many bytes, including headers, are copied before a system call, because a call with several pieces
 /// takes longer than the copy.
 const COPIED: usize = 16 << 10;
+
+/// Room for the answers to one message, or for a command and what is sent with it.
+const USUAL_ANSWERS: usize = 192;
 
 /// The limit of pieces of a long message that go to the system in one call.
 const MAX_PIECES: usize = 64;

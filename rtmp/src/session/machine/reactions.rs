@@ -19,12 +19,14 @@ impl<B: Body> Session<B> {
     pub(super) fn react(
         &mut self,
         application: &mut dyn Application,
-        message: Message<B>,
+        message: Message<Content<'_, B>>,
         now: Instant,
     ) -> Result<Reacted<B>> {
-        let Message { chunk_stream, kind, timestamp, .. } = message;
+        let Message { chunk_stream, format, kind, timestamp, stream_id, .. } = message;
+        let borrowed =
+            Message { chunk_stream, format, kind, timestamp, stream_id, body: message.body.as_ref() };
         let is_media = matches!(kind, MessageType::AUDIO | MessageType::VIDEO);
-        if message.body.as_ref().is_empty() && !(is_media && application.wishes().0.all_data) {
+        if borrowed.body.is_empty() && !(is_media && application.wishes().0.all_data) {
             return Ok(Reacted::Done);
         }
         if self.is_starting && matches!(kind, MessageType::AUDIO | MessageType::VIDEO | MessageType::DATA) {
@@ -32,18 +34,18 @@ impl<B: Body> Session<B> {
             return Ok(Reacted::Done);
         }
         if let Side::Server(requests) = &mut self.side {
-            match requests.receive(&mut self.state, &message)? {
+            match requests.receive(&mut self.state, &borrowed)? {
                 serve::Reaction::Event(event) => {
                     return Ok(Reacted::Event(match event {
                         serve::Said::Request(request) => {
                             if let Request::Connect(connect) = &request {
-                                self.peer = Some(Box::new(Peer::from_command(&connect.body)));
+                                self.peer = Some(Peer::from_command(&connect.body));
                             }
                             self.deadline = None;
                             Event::Request(request)
                         }
                         serve::Said::StreamClosed(stream_id) => Event::StreamClosed { stream_id },
-                        serve::Said::Media => Event::Media(message),
+                        serve::Said::Media => Event::Media(own(message)?),
                     }));
                 }
                 serve::Reaction::Answer(commands) => {
@@ -62,17 +64,14 @@ impl<B: Body> Session<B> {
                 return Ok(Reacted::Done);
             }
             if is_whole {
-                return Ok(self.media(message));
+                return self.media(message);
             }
         }
-        let Message { format, stream_id, .. } = message;
-        let borrowed =
-            Message { chunk_stream, format, kind, timestamp, stream_id, body: message.body.as_ref() };
         let (outcome, consequence) = self.dispatch(application, &borrowed, now)?;
         Ok(match (outcome, consequence) {
             (_, Consequence::Refused(refusal)) => Reacted::Event(Event::Refused(refusal)),
             (_, Consequence::Login(token)) => Reacted::Event(Event::Login(token)),
-            (Outcome::Ended, _) => Reacted::Event(Event::Ended(message)),
+            (Outcome::Ended, _) => Reacted::Event(Event::Ended(own(message)?)),
             // The peer requests the end of the connection without a reason.
             (_, Consequence::Closed) => return Err(Error::Closed),
             (Outcome::Media, Consequence::None)
@@ -80,7 +79,7 @@ impl<B: Body> Session<B> {
             {
                 Reacted::Done
             }
-            (Outcome::Media, Consequence::None) => self.media(message),
+            (Outcome::Media, Consequence::None) => self.media(message)?,
             (Outcome::Handled, Consequence::None) if self.begins_to_stream() => {
                 Reacted::Event(Event::Streaming)
             }
@@ -104,13 +103,16 @@ impl<B: Body> Session<B> {
                 for command in &answered.commands {
                     self.reply(application, command)?;
                 }
-                if let Some(notice) = reply::notice(body_of_command(message)) {
-                    application.notified(notice.placed(message));
+                if application.wants_notices() {
+                    if let Some(notice) = reply::notice(body_of_command(message)) {
+                        application.notified(notice.placed(message));
+                    }
                 }
                 return Ok((Outcome::Handled, Consequence::None));
             }
         }
         let media_clock = self.media_clock();
+        let wants_notices = application.wants_notices();
         let (profile, calls) = application.wishes();
         let is_awaited = self.is_starting || self.deadline.is_some();
         let needed = is_awaited.then(|| reply::count_essential(calls));
@@ -122,6 +124,7 @@ impl<B: Body> Session<B> {
                 calls: &mut *calls,
                 media_clock,
                 random: random::system,
+                wants_notices,
             },
             chunk_stream,
             kind,
@@ -179,9 +182,10 @@ impl<B: Body> Session<B> {
         begins
     }
 
-    fn media(&mut self, message: Message<B>) -> Reacted<B> {
+    fn media(&mut self, message: Message<Content<'_, B>>) -> Result<Reacted<B>> {
+        let message = own(message)?;
         self.state.playing = true;
-        Reacted::Event(Event::Media(message))
+        Ok(Reacted::Event(Event::Media(message)))
     }
 
     /// Whether media is older than a pause that has ended. The first media that is not older ends this state.
@@ -198,6 +202,37 @@ impl<B: Body> Session<B> {
         }
         precedes
     }
+}
+
+/// The body of a received message.
+pub(super) enum Content<'i, B> {
+    Own(B),
+    /// Bytes of the input.
+    Here(&'i [u8]),
+}
+
+impl<B: Body> AsRef<[u8]> for Content<'_, B> {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Own(body) => body.as_ref(),
+            Self::Here(bytes) => bytes,
+        }
+    }
+}
+
+/// The message for the application.
+fn own<B: Body>(message: Message<Content<'_, B>>) -> Result<Message<B>> {
+    let Message { chunk_stream, format, kind, timestamp, stream_id, body } = message;
+    let body = match body {
+        Content::Own(body) => body,
+        Content::Here(bytes) => {
+            let mut body = B::default();
+            body.reserve_total(bytes.len())?;
+            body.append(bytes);
+            body
+        }
+    };
+    Ok(Message { chunk_stream, format, kind, timestamp, stream_id, body })
 }
 
 /// The AMF0 values of a command.

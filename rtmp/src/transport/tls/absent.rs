@@ -1,6 +1,10 @@
 //! Replaces TLS in a build without the feature `tls`. Making a machine or a context fails, so no value of these types exists.
 
-use std::{convert::Infallible, io::IoSlice, path::Path};
+use std::{
+    convert::Infallible,
+    io::{self, IoSlice, Read, Write},
+    path::Path,
+};
 
 use super::Trust;
 use crate::{error::Result, features::TLS};
@@ -45,11 +49,15 @@ impl Machine {
         match context.never {}
     }
 
-    pub(crate) fn accept_handshake(&mut self, _received: &[u8]) -> Result<()> {
+    pub(crate) fn check_handshake(&mut self, _count: usize) -> Result<()> {
         match self.never {}
     }
 
-    pub(crate) fn encrypt(&mut self, _pieces: &[IoSlice<'_>], _outgoing: &mut Outgoing) -> Result<usize> {
+    pub(crate) fn encrypt(&mut self, _pieces: &[IoSlice<'_>]) -> Result<usize> {
+        match self.never {}
+    }
+
+    pub(crate) fn write_to(&mut self, _socket: &mut dyn Write) -> Option<io::Result<usize>> {
         match self.never {}
     }
 
@@ -65,7 +73,11 @@ impl Machine {
         match self.never {}
     }
 
-    pub(crate) fn accept(&mut self, _received: &[u8]) {
+    pub(crate) fn accept(&mut self, _socket: &mut dyn Read) -> io::Result<usize> {
+        match self.never {}
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
         match self.never {}
     }
 

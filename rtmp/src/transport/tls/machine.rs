@@ -1,9 +1,6 @@
 //! TLS without a socket: turns records into plain bytes, and plain bytes into records.
 
-use std::{
-    io::{self, BufRead, IoSlice, Read, Write},
-    mem,
-};
+use std::io::{self, BufRead, IoSlice, Read, Write};
 
 use rustls::{
     ClientConnection, Connection, InvalidMessage, ServerConnection,
@@ -16,8 +13,6 @@ use crate::error::{Error, Result};
 /// The protocol, which waits for nothing.
 pub(crate) struct Machine {
     connection: Connection,
-    /// Received bytes that cannot be decrypted before the decrypted ones are read: less than a block.
-    backlog: Vec<u8>,
     /// The peer has said goodbye; later bytes are ignored.
     closed: bool,
     /// The peer's violation of the protocol; nothing after it can be decrypted.
@@ -28,7 +23,7 @@ pub(crate) struct Machine {
     peer: String,
 }
 
-/// Records to be sent to the socket.
+/// Records that the socket has not accepted at once.
 #[derive(Default)]
 pub(crate) struct Outgoing {
     records: Vec<u8>,
@@ -74,7 +69,7 @@ impl Machine {
     }
 
     fn new(connection: Connection, peer: String) -> Self {
-        Self { connection, backlog: Vec::new(), closed: false, failure: None, handshake_len: 0, peer }
+        Self { connection, closed: false, failure: None, handshake_len: 0, peer }
     }
 
     /// The name of the peer, for the log.
@@ -82,18 +77,17 @@ impl Machine {
         &self.peer
     }
 
-    /// Processes bytes from the socket during the handshake; no bytes mean that the connection has ended. After an error there
-    /// may be an alert to send.
-    pub(crate) fn accept_handshake(&mut self, received: &[u8]) -> Result<()> {
-        self.accept(received);
+    /// Fails if the handshake has failed after so many more bytes; none mean that the connection has ended. There may be an
+    /// alert to send then.
+    pub(crate) fn check_handshake(&mut self, count: usize) -> Result<()> {
         if let Some(error) = &self.failure {
             return Err(refusal::explain(&self.peer, error));
         }
-        if received.is_empty() || (self.closed && self.connection.is_handshaking()) {
+        if count == 0 || (self.closed && self.connection.is_handshaking()) {
             let words = format!("{} closed the connection during the TLS handshake", self.peer);
             return Err(Error::Tls(words.into()));
         }
-        self.handshake_len += received.len();
+        self.handshake_len += count;
         if self.handshake_len > MAX_HANDSHAKE {
             let words = format!("{} does not finish the TLS handshake", self.peer);
             return Err(Error::Tls(words.into()));
@@ -101,8 +95,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Encrypts the first bytes of `pieces`; returns how many, which is not much more than a batch.
-    pub(crate) fn encrypt(&mut self, pieces: &[IoSlice<'_>], outgoing: &mut Outgoing) -> Result<usize> {
+    /// Encrypts the first bytes of `pieces`; returns how many, which is not much more than a batch. [`Self::write_to`] sends them.
+    pub(crate) fn encrypt(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         if let Some(error) = &self.failure {
             return Err(refusal::explain(&self.peer, error));
         }
@@ -111,9 +105,13 @@ impl Machine {
             let Some(piece) = pieces.get(count) else { break };
             (count, len) = (count + 1, len + piece.len());
         }
-        let taken = self.connection.writer().write_vectored(&pieces[..count])?;
-        self.produce(outgoing);
-        Ok(taken)
+        Ok(self.connection.writer().write_vectored(&pieces[..count])?)
+    }
+
+    /// Passes records that are ready to `socket`, without a copy; returns how many bytes it has accepted. `None` if no record is
+    /// ready.
+    pub(crate) fn write_to(&mut self, socket: &mut dyn Write) -> Option<io::Result<usize>> {
+        self.connection.wants_write().then(|| self.connection.write_tls(socket))
     }
 
     /// Prepares the goodbye for sending.
@@ -125,7 +123,7 @@ impl Machine {
     /// Whether there is more to read: bytes that were already received, or the end.
     pub(crate) fn holds_more(&mut self) -> bool {
         let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        !self.backlog.is_empty() || !self.connection.reader().fill_buf().is_err_and(nothing)
+        !self.connection.reader().fill_buf().is_err_and(nothing)
     }
 
     /// Moves the records that are ready to `outgoing`; true while the handshake is running.
@@ -139,42 +137,31 @@ impl Machine {
         self.connection.is_handshaking()
     }
 
-    /// Processes bytes from the socket; no bytes mean that the connection has ended. The backlog is empty: nothing is received
-    /// before it was used.
-    pub(crate) fn accept(&mut self, received: &[u8]) {
-        if received.is_empty() {
-            // This informs the connection, which accepts no bytes afterwards.
-            let _ = self.connection.read_tls(&mut io::empty());
-            return;
-        }
-        if self.backlog.is_empty() {
-            let taken = self.decrypt(received);
-            self.backlog.extend_from_slice(&received[taken..]);
-        } else {
-            self.failure = Some(rustls::Error::General("more records than were asked for".to_owned()));
+    /// Takes bytes of records from `socket`, in one call, and decrypts the records that are complete; returns how many bytes it
+    /// has taken. 0 means that the connection has ended, or has failed. An error that is not that of `socket` means that decrypted
+    /// bytes have to be read first.
+    pub(crate) fn accept(&mut self, socket: &mut dyn Read) -> io::Result<usize> {
+        match self.connection.read_tls(socket) {
+            Ok(0) => Ok(0),
+            Ok(count) => {
+                match self.connection.process_new_packets() {
+                    Ok(state) => self.closed = state.peer_has_closed(),
+                    Err(error) => self.failure = Some(error),
+                }
+                Ok(count)
+            }
+            // A handshake message that needs more bytes of records than the connection keeps.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                self.failure = Some(InvalidMessage::HandshakePayloadTooLarge.into());
+                Ok(0)
+            }
+            Err(error) => Err(error),
         }
     }
 
-    /// Decrypts as much as the connection accepts before the decrypted bytes are read; returns how many bytes of `received`
-    /// were processed.
-    fn decrypt(&mut self, received: &[u8]) -> usize {
-        let mut rest = received;
-        while !rest.is_empty() && self.failure.is_none() && !self.closed {
-            match self.connection.read_tls(&mut rest) {
-                Ok(1..) => match self.connection.process_new_packets() {
-                    Ok(state) => self.closed = state.peer_has_closed(),
-                    Err(error) => self.failure = Some(error),
-                },
-                Ok(0) => break,
-                // A handshake message that needs more bytes of records than the connection keeps.
-                Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                    self.failure = Some(InvalidMessage::HandshakePayloadTooLarge.into());
-                }
-                // The decrypted bytes have to be read first.
-                Err(_) => break,
-            }
-        }
-        if self.closed { received.len() } else { received.len() - rest.len() }
+    /// Whether nothing more can be decrypted.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.closed || self.failure.is_some()
     }
 
     /// Reads decrypted bytes. Those before a failure are still delivered.
@@ -183,25 +170,13 @@ impl Machine {
     }
 
     fn try_read(&mut self, buffer: &mut [u8]) -> Result<Available, rustls::Error> {
-        loop {
-            match self.connection.reader().read(buffer) {
-                Ok(0) => return Ok(Available::End),
-                Ok(count) => return Ok(Available::Bytes(count)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return self.failure.clone().map_or(Ok(Available::Torn), Err),
+        match self.connection.reader().read(buffer) {
+            Ok(0) => Ok(Available::End),
+            Ok(count) => Ok(Available::Bytes(count)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                self.failure.clone().map_or(Ok(Available::Nothing), Err)
             }
-            if let Some(failure) = &self.failure {
-                return Err(failure.clone());
-            }
-            if self.backlog.is_empty() {
-                return Ok(Available::Nothing);
-            }
-            let backlog = mem::take(&mut self.backlog);
-            let taken = self.decrypt(&backlog);
-            if taken == 0 && self.failure.is_none() {
-                self.failure = Some(rustls::Error::General("a record that cannot be read".to_owned()));
-            }
-            self.backlog.extend_from_slice(&backlog[taken..]);
+            Err(_) => self.failure.clone().map_or(Ok(Available::Torn), Err),
         }
     }
 }
