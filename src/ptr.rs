@@ -87,14 +87,14 @@ pub trait Parameter: Sized {
     ///
     /// # Safety
     /// The pointer is null, or what the type says.
-    unsafe fn from_c(pointer: *const Self::Target) -> Option<Self>;
+    unsafe fn from_c(pointer: *mut Self::Target) -> Option<Self>;
 }
 
 /// As [`Parameter::from_c`], for the parameter that is expected: for tests, which call exported functions as C programs do.
 ///
 /// # Safety
 /// As for [`Parameter::from_c`].
-pub unsafe fn from_c<P: Parameter>(pointer: *const P::Target) -> Option<P> {
+pub unsafe fn from_c<P: Parameter>(pointer: *mut P::Target) -> Option<P> {
     // SAFETY: the pointer is null, or what the type says, by the Safety section.
     unsafe { P::from_c(pointer) }
 }
@@ -116,8 +116,8 @@ impl<T: Copy> Parameter for Out<T> {
     type Target = T;
 
     #[inline]
-    unsafe fn from_c(place: *const T) -> Option<Self> {
-        NonNull::new(place.cast_mut()).map(Self)
+    unsafe fn from_c(place: *mut T) -> Option<Self> {
+        NonNull::new(place).map(Self)
     }
 }
 

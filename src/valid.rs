@@ -25,9 +25,9 @@ impl<T> Parameter for Valid<'_, T> {
     type Target = T;
 
     #[inline]
-    unsafe fn from_c(place: *const T) -> Option<Self> {
+    unsafe fn from_c(place: *mut T) -> Option<Self> {
         // SAFETY: null, or as the type says, by the Safety section.
-        unsafe { Self::new(place.cast_mut()) }
+        unsafe { Self::new(place) }
     }
 }
 

@@ -24,12 +24,12 @@ pub fn run(data: &[u8]) {
     let (result, expected) = match choice & 2 {
         0 => {
             // SAFETY: `object` is empty, and `buffer` is readable for `len` bytes.
-            let result = unsafe { AMF_Decode(object, buffer, len, c_int::from(named)) };
+            let result = unsafe { AMF_Decode(c(object), buffer, len, c_int::from(named)) };
             (result, amf0::decode_into(&mut list, bytes, named))
         }
         _ => {
             // SAFETY: as above.
-            let result = unsafe { AMF3_Decode(object, buffer, len, c_int::from(named)) };
+            let result = unsafe { AMF3_Decode(c(object), buffer, len, c_int::from(named)) };
             (result, amf3::decode_into(&mut list, bytes, named))
         }
     };

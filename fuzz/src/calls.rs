@@ -125,8 +125,8 @@ impl Session {
                 14 => RTMP_ToggleStream(c(r)) == 0,
                 15 => RTMP_ReconnectStream(c(r), 0) == 0,
                 16 => {
-                    let name = AVal { av_val: c"further".as_ptr().cast_mut(), av_len: 1 + number % 7 };
-                    RTMP_OpenStream(c(r), c(&name)) == 0
+                    let mut name = AVal { av_val: c"further".as_ptr().cast_mut(), av_len: 1 + number % 7 };
+                    RTMP_OpenStream(c(r), c(&mut name)) == 0
                 }
                 17 => {
                     let mut stats = RTMPStats { s_size: size_of::<RTMPStats>() as u32, ..RTMPStats::default() };
@@ -161,7 +161,7 @@ impl Session {
             let mut packet: RTMPPacket = mem::zeroed();
             let failed = RTMP_ReadPacket(c(self.r), &mut packet) == 0;
             if !failed && packet.m_nBytesRead == packet.m_nBodySize {
-                RTMP_ClientPacket(c(self.r), c(&packet));
+                RTMP_ClientPacket(c(self.r), c(&mut packet));
             }
             RTMPPacket_Free(c(&mut packet));
             failed

@@ -38,9 +38,9 @@ pub fn run(data: &[u8]) {
         for option in text.split_mut(|byte| *byte == b'\n') {
             let at = option.iter().position(|byte| *byte == b'=').unwrap_or(0);
             let (name, value) = option.split_at_mut(at);
-            let (name, mut value) = (string(name), string(value));
+            let (mut name, mut value) = (string(name), string(value));
             // SAFETY: `r` was initialised, and the strings point into `text`, which lives as long as the session.
-            unsafe { RTMP_SetOpt(c(r), c(&raw const name), &raw mut value) };
+            unsafe { RTMP_SetOpt(c(r), c(&raw mut name), &raw mut value) };
         }
     }
     // SAFETY: `r` was initialised.

@@ -12,7 +12,7 @@ use rtmp_core::{
 use super::{access::writable, list::OwnedObject, types::*};
 use crate::{
     boundary::{Kind, boundary},
-    ptr::{Out, Parameter, bytes},
+    ptr::{Out, bytes},
 };
 
 /// Decodes the members of an object from `pBuffer` into `obj`. Decoding stops at an end marker or at the end of the
@@ -28,13 +28,13 @@ use crate::{
 /// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Decode(
-    obj: *mut AMFObject,
+    obj: Option<Out<AMFObject>>,
     pBuffer: *const c_char,
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
     let read = |list: &mut _, input| amf0::decode_into(list, input, bDecodeName != 0);
-    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    // SAFETY: the buffer is null or readable for its size, by the Safety section.
     unsafe { decode(obj, "obj", pBuffer, nSize.max(0), read) }
 }
 
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn AMF_Decode(
 /// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_DecodeArray(
-    obj: *mut AMFObject,
+    obj: Option<Out<AMFObject>>,
     pBuffer: *const c_char,
     nSize: c_int,
     nArrayLen: c_int,
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn AMF_DecodeArray(
     // Without elements the buffer is not read, so it may be null.
     let size = if count == 0 { 0 } else { nSize };
     let read = |list: &mut _, input| amf0::decode_array_into(list, input, count, bDecodeName != 0);
-    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    // SAFETY: the buffer is null or readable for its size, by the Safety section.
     unsafe { decode(obj, "obj", pBuffer, size, read) }
 }
 
@@ -69,13 +69,13 @@ pub unsafe extern "C" fn AMF_DecodeArray(
 /// `obj` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3_Decode(
-    obj: *mut AMFObject,
+    obj: Option<Out<AMFObject>>,
     pBuffer: *const c_char,
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
     let read = |list: &mut _, input| amf3::decode_into(list, input, bDecodeName != 0);
-    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    // SAFETY: the buffer is null or readable for its size, by the Safety section.
     unsafe { decode(obj, "obj", pBuffer, nSize, read) }
 }
 
@@ -91,13 +91,13 @@ pub unsafe extern "C" fn AMF3_Decode(
 /// `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF3Prop_Decode(
-    prop: *mut AMFObjectProperty,
+    prop: Option<Out<AMFObjectProperty>>,
     pBuffer: *const c_char,
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
     let read = |list: &mut _, input| amf3::decode_property_into(list, input, bDecodeName != 0);
-    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    // SAFETY: the buffer is null or readable for its size, by the Safety section.
     unsafe { decode(prop, "prop", pBuffer, nSize, read) }
 }
 
@@ -112,32 +112,32 @@ pub unsafe extern "C" fn AMF3Prop_Decode(
 /// `prop` is null or writable; `pBuffer` is null or readable for `nSize` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Decode(
-    prop: *mut AMFObjectProperty,
+    prop: Option<Out<AMFObjectProperty>>,
     pBuffer: *const c_char,
     nSize: c_int,
     bDecodeName: c_int,
 ) -> c_int {
     let read = |list: &mut _, input| amf0::decode_array_into(list, input, 1, bDecodeName != 0);
-    // SAFETY: the place for the result is null or writable and the buffer null or readable, by the Safety section.
+    // SAFETY: the buffer is null or readable for its size, by the Safety section.
     unsafe { decode(prop, "prop", pBuffer, nSize, read) }
 }
 
 /// Stores what `read` finds in the buffer in `*place`, also the part before an error. Returns the number of bytes used.
 ///
 /// # Safety
-/// `place` is null or writable; `data` is null or readable for `size` bytes. The text in `*place` lives as long as `data`,
+/// `data` is null or readable for `size` bytes. The text in `*place` lives as long as `data`,
 /// which C answers for.
 unsafe fn decode<'a, T: Copy + From<OwnedObject>>(
-    place: *mut T,
+    place: Option<Out<T>>,
     name: &'static str,
     data: *const c_char,
     size: c_int,
     read: impl FnOnce(&mut OwnedObject, &'a [u8]) -> Result<usize>,
 ) -> c_int {
     boundary(Kind::Plain, MALFORMED, |_| {
-        // SAFETY: `place` is null or writable, and `data` null or readable for `size` bytes, by the Safety section.
-        let (place, input) = unsafe { (Out::from_c(place), bytes(data, size, "pBuffer")) };
         let place = writable(place, name)?;
+        // SAFETY: `data` is null or readable for `size` bytes, by the Safety section.
+        let input = unsafe { bytes(data, size, "pBuffer") };
         let mut list = OwnedObject::default();
         let result = input.and_then(|input| read(&mut list, input));
         place.write(list.into());

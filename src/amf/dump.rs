@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use crate::{
         amf::{access::AMF_Reset, decode::AMF_Decode},
-        ptr::Parameter,
+        ptr::{Parameter, from_c as c},
     };
 
     /// The lines that librtmp logs for this data.
@@ -145,9 +145,9 @@ mod tests {
         // SAFETY: the input and the object live until the end of the test.
         unsafe {
             let ret =
-                AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
+                AMF_Decode(c(&mut object), input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
             assert_eq!(usize::try_from(ret), Ok(input.len()));
-            dump(Object::from_c(&object).unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
+            dump(Object::from_c(&mut object).unwrap(), &mut |line| lines.push(line.to_owned())).unwrap();
             AMF_Reset(&mut object);
         }
         let expected = [
@@ -178,26 +178,26 @@ mod tests {
         let name = [b'n'; 30];
         let value = [b'v'; 300];
         let mut property = AMFObjectProperty::INVALID;
-        let show = |property: &AMFObjectProperty| {
+        let show = |property: &mut AMFObjectProperty| {
             // SAFETY: the name and the value above outlive the call.
             line(unsafe { Property::from_c(property) }.unwrap())
         };
-        assert_eq!(show(&property), "Property: INVALID");
+        assert_eq!(show(&mut property), "Property: INVALID");
         property.p_name = AVal { av_val: name.as_ptr().cast_mut().cast(), av_len: 30 };
         property.p_type = AMF_STRING;
         property.p_vu.p_aval = AVal { av_val: value.as_ptr().cast_mut().cast(), av_len: 300 };
         assert_eq!(
-            show(&property),
+            show(&mut property),
             format!("Property: <Name: {}, STRING:\t{}>", "n".repeat(18), "v".repeat(254 - 8))
         );
         property.p_vu.p_aval = AVal { av_val: b"a\xFF\0b".as_ptr().cast_mut().cast(), av_len: 4 };
-        assert_eq!(show(&property), format!("Property: <Name: {}, STRING:\ta\u{FFFD}>", "n".repeat(18)));
+        assert_eq!(show(&mut property), format!("Property: <Name: {}, STRING:\ta\u{FFFD}>", "n".repeat(18)));
         property.p_type = AMF_NUMBER;
         property.p_vu.p_number = f64::MAX;
-        assert_eq!(show(&property).len(), "Property: <Name: , >".len() + 18 + 254);
+        assert_eq!(show(&mut property).len(), "Property: <Name: , >".len() + 18 + 254);
         property.p_vu.p_number = f64::INFINITY;
         // The C library of Windows has other words.
         let ending = if cfg!(windows) { ">" } else { "NUMBER:\tinf>" };
-        assert!(show(&property).ends_with(ending));
+        assert!(show(&mut property).ends_with(ending));
     }
 }

@@ -41,10 +41,10 @@ fn trees_of_any_depth_are_searched_encoded_dumped_and_freed_on_a_small_stack() {
     let work = || unsafe {
         let mut object = tree(100_000);
         let mut found = AMFObjectProperty::INVALID;
-        assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut object), c(&aval(b"needle")), c(&mut found)), 1);
+        assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut object), c(&mut aval(b"needle")), c(&mut found)), 1);
         assert_eq!(AMFProp_GetNumber(c(&mut found)), 7.0);
-        assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&aval(b"need")), c(&mut found)), 1);
-        assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&aval(b"needle")), c(&mut found)), 0);
+        assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&mut aval(b"need")), c(&mut found)), 1);
+        assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&mut aval(b"needle")), c(&mut found)), 0);
 
         let mut buffer = vec![0 as c_char; 1_000_000];
         let end = buffer.as_mut_ptr_range().end;
@@ -106,20 +106,21 @@ fn properties_are_found_by_index_and_by_name() {
             AMFProp_SetNumber(c(&mut member), f64::from(index));
             AMF_AddProp(object, &member);
             // A property of the list itself may be appended although the list moves.
-            AMF_AddProp(object, AMF_GetProp(c(object), c(ptr::null()), 2 * index));
+            AMF_AddProp(object, AMF_GetProp(c(object), c(ptr::null_mut()), 2 * index));
         }
         assert_eq!(AMF_CountProp(c(object)), 80);
         for index in 0..80 {
             assert_eq!(
-                AMFProp_GetNumber(c(AMF_GetProp(c(object), c(ptr::null()), index))),
+                AMFProp_GetNumber(c(AMF_GetProp(c(object), c(ptr::null_mut()), index))),
                 f64::from(index / 2)
             );
         }
-        let found = AMF_GetProp(c(object), c(&aval(b"thirty")), -1);
-        assert_eq!(found, AMF_GetProp(c(object), c(ptr::null()), 60));
-        for missing in
-            [AMF_GetProp(c(object), c(&aval(b"thirt")), -1), AMF_GetProp(c(object), c(ptr::null()), 80)]
-        {
+        let found = AMF_GetProp(c(object), c(&mut aval(b"thirty")), -1);
+        assert_eq!(found, AMF_GetProp(c(object), c(ptr::null_mut()), 60));
+        for missing in [
+            AMF_GetProp(c(object), c(&mut aval(b"thirt")), -1),
+            AMF_GetProp(c(object), c(ptr::null_mut()), 80),
+        ] {
             assert_eq!(AMFProp_IsValid(c(missing)), 0);
             assert_eq!(AMFProp_GetNumber(c(missing)), 0.0);
         }
@@ -168,10 +169,10 @@ fn arrays_are_searched_as_librtmp_does() {
         unsafe {
             (*object.o_props).p_type = kind;
             assert_eq!(
-                RTMP_FindFirstMatchingProperty(c(&mut object), c(&aval(b"needle")), c(&mut found)),
+                RTMP_FindFirstMatchingProperty(c(&mut object), c(&mut aval(b"needle")), c(&mut found)),
                 first
             );
-            assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&aval(b"n")), c(&mut found)), prefix);
+            assert_eq!(RTMP_FindPrefixProperty(c(&mut object), c(&mut aval(b"n")), c(&mut found)), prefix);
             AMF_Reset(&mut object);
         }
     }
@@ -183,17 +184,17 @@ fn lengths_that_the_format_cannot_hold_are_refused() {
     let mut buffer = vec![0 as c_char; 200_000];
     let range = buffer.as_mut_ptr_range();
     let too_long = AVal { av_val: long.as_ptr().cast_mut().cast(), av_len: 70_000 };
-    let negative = AVal { av_len: -1, ..aval(b"text") };
-    let without_bytes = AVal { av_len: 4, ..AVal::EMPTY };
+    let mut negative = AVal { av_len: -1, ..aval(b"text") };
+    let mut without_bytes = AVal { av_len: 4, ..AVal::EMPTY };
     unsafe {
-        for name in [too_long, negative, without_bytes] {
-            assert!(AMF_EncodeNamedNumber(range.start, range.end, c(&name), 1.0).is_null());
+        for mut name in [too_long, negative, without_bytes] {
+            assert!(AMF_EncodeNamedNumber(range.start, range.end, c(&mut name), 1.0).is_null());
             let mut member = AMFObjectProperty { p_name: name, ..AMFObjectProperty::INVALID };
             AMFProp_SetNumber(c(&mut member), 1.0);
             assert!(AMFProp_Encode(c(&mut member), range.start, range.end).is_null());
         }
-        assert!(AMF_EncodeString(range.start, range.end, c(&negative)).is_null());
-        assert!(AMF_EncodeString(range.start, range.end, c(&without_bytes)).is_null());
+        assert!(AMF_EncodeString(range.start, range.end, c(&mut negative)).is_null());
+        assert!(AMF_EncodeString(range.start, range.end, c(&mut without_bytes)).is_null());
         assert!(AMF_EncodeInt32(range.end, range.start, 1).is_null());
     }
 }
@@ -211,12 +212,15 @@ fn decoded_messages_encode_to_the_same_bytes() {
     let mut output = vec![0_u8; input.len() + 2];
     let range = output.as_mut_ptr_range();
     unsafe {
-        let ret = AMF_Decode(&mut object, input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
+        let ret = AMF_Decode(c(&mut object), input.as_ptr().cast(), c_int::try_from(input.len()).unwrap(), 0);
         assert_eq!(usize::try_from(ret), Ok(input.len()));
         let mut next = range.start.cast();
         for index in 0..AMF_CountProp(c(&mut object)) {
-            next =
-                AMFProp_Encode(c(AMF_GetProp(c(&mut object), c(ptr::null()), index)), next, range.end.cast());
+            next = AMFProp_Encode(
+                c(AMF_GetProp(c(&mut object), c(ptr::null_mut()), index)),
+                next,
+                range.end.cast(),
+            );
             assert!(!next.is_null());
         }
         AMF_Reset(&mut object);
@@ -235,16 +239,16 @@ fn null_pointers_give_the_failure_value() {
     let no_text = ptr::null_mut::<AVal>();
     unsafe {
         let end = start.add(room.len());
-        assert!(AMF_EncodeString(nothing, end, c(&text)).is_null());
-        assert!(AMF_EncodeString(start, nothing, c(&text)).is_null());
+        assert!(AMF_EncodeString(nothing, end, c(&mut text)).is_null());
+        assert!(AMF_EncodeString(start, nothing, c(&mut text)).is_null());
         assert!(AMF_EncodeString(start, end, c(no_text)).is_null());
         assert!(AMF_EncodeNumber(nothing, nothing, 1.0).is_null());
         assert!(AMF_EncodeInt16(nothing, nothing, 1).is_null());
         assert!(AMF_EncodeInt24(nothing, nothing, 1).is_null());
         assert!(AMF_EncodeInt32(nothing, nothing, 1).is_null());
         assert!(AMF_EncodeBoolean(nothing, nothing, 1).is_null());
-        assert!(AMF_EncodeNamedString(start, end, c(no_text), c(&text)).is_null());
-        assert!(AMF_EncodeNamedString(start, end, c(&text), c(no_text)).is_null());
+        assert!(AMF_EncodeNamedString(start, end, c(no_text), c(&mut text)).is_null());
+        assert!(AMF_EncodeNamedString(start, end, c(&mut text), c(no_text)).is_null());
         assert!(AMF_EncodeNamedNumber(start, end, c(no_text), 1.0).is_null());
         assert!(AMF_EncodeNamedBoolean(start, end, c(no_text), 1).is_null());
         assert!(AMF_Encode(c(no_object), start, end).is_null());
@@ -267,12 +271,12 @@ fn null_pointers_give_the_failure_value() {
         assert_eq!(AMF3ReadString(nothing, c(&mut text)), 0);
         assert_eq!(AMF3ReadString(start, c(no_text)), 0);
 
-        assert_eq!(AMF_Decode(no_object, start, 4, 0), -1);
-        assert_eq!(AMF_DecodeArray(no_object, start, 4, 1, 0), -1);
-        assert_eq!(AMF3_Decode(no_object, start, 4, 0), -1);
-        assert_eq!(AMF3_Decode(&mut object, nothing, 4, 0), -1);
-        assert_eq!(AMFProp_Decode(no_member, start, 4, 0), -1);
-        assert_eq!(AMF3Prop_Decode(no_member, start, 4, 0), -1);
+        assert_eq!(AMF_Decode(c(no_object), start, 4, 0), -1);
+        assert_eq!(AMF_DecodeArray(c(no_object), start, 4, 1, 0), -1);
+        assert_eq!(AMF3_Decode(c(no_object), start, 4, 0), -1);
+        assert_eq!(AMF3_Decode(c(&mut object), nothing, 4, 0), -1);
+        assert_eq!(AMFProp_Decode(c(no_member), start, 4, 0), -1);
+        assert_eq!(AMF3Prop_Decode(c(no_member), start, 4, 0), -1);
 
         AMF_Dump(c(no_object));
         AMFProp_Dump(c(no_member));
@@ -282,7 +286,7 @@ fn null_pointers_give_the_failure_value() {
         AMF_AddProp(&mut object, no_member);
         assert_eq!(AMF_CountProp(c(&mut object)), 0);
         assert_eq!(AMF_CountProp(c(no_object)), 0);
-        assert_eq!(AMFProp_GetType(c(AMF_GetProp(c(no_object), c(&text), 0))), AMF_INVALID);
+        assert_eq!(AMFProp_GetType(c(AMF_GetProp(c(no_object), c(&mut text), 0))), AMF_INVALID);
         assert_eq!(AMFProp_GetType(c(no_member)), AMF_INVALID);
         assert_eq!(AMFProp_IsValid(c(no_member)), 0);
         assert_eq!(AMFProp_GetNumber(c(no_member)), 0.0);
@@ -311,11 +315,11 @@ fn null_pointers_give_the_failure_value() {
         AMF3CD_AddProp(ptr::null_mut(), &mut text);
         assert_eq!((*AMF3CD_GetProp(c(ptr::null_mut()), 0)).av_len, 0);
 
-        assert_eq!(RTMP_FindFirstMatchingProperty(c(no_object), c(&text), c(&mut member)), 0);
+        assert_eq!(RTMP_FindFirstMatchingProperty(c(no_object), c(&mut text), c(&mut member)), 0);
         assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut object), c(no_text), c(&mut member)), 0);
-        assert_eq!(RTMP_FindPrefixProperty(c(no_object), c(&text), c(&mut member)), 0);
+        assert_eq!(RTMP_FindPrefixProperty(c(no_object), c(&mut text), c(&mut member)), 0);
         let mut one = tree(1);
-        assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut one), c(&aval(b"needle")), c(no_member)), 0);
+        assert_eq!(RTMP_FindFirstMatchingProperty(c(&mut one), c(&mut aval(b"needle")), c(no_member)), 0);
         AMF_Reset(&mut one);
     }
 }

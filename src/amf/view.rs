@@ -69,8 +69,8 @@ impl<T> Parameter for In<'_, T> {
     type Target = T;
 
     #[inline]
-    unsafe fn from_c(place: *const T) -> Option<Self> {
-        NonNull::new(place.cast_mut()).map(|place| Self { place, stays: PhantomData })
+    unsafe fn from_c(place: *mut T) -> Option<Self> {
+        NonNull::new(place).map(|place| Self { place, stays: PhantomData })
     }
 }
 

@@ -35,7 +35,7 @@ use crate::{
 pub unsafe extern "C" fn RTMPPacket_Reset(p: Option<Valid<'_, RTMPPacket>>) {
     let Some(p) = p else { return refuse("p") };
     // Every message needs this call, and nothing in it can fail.
-    let (m_chunk, m_body) = (field!(p, m_chunk).get(), field!(p, m_body).get());
+    let (m_chunk, m_body) = (field!(p, m_chunk).copy(), field!(p, m_body).copy());
     p.put(RTMPPacket { m_chunk, m_body, ..RTMPPacket::EMPTY });
 }
 

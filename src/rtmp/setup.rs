@@ -353,9 +353,9 @@ fn apply_options(r: Rtmp<'_>, text: &mut Divided) -> Result<()> {
         } else if text.bytes()[value.clone()].contains(&b'\\') {
             return Err(Error::Invalid("an option's value has an escape, and the URL cannot be written to"));
         }
-        let argument = text.part(value.start, len)?;
+        let mut argument = text.part(value.start, len)?;
         // SAFETY: the program keeps the text unchanged as long as the session uses it, a rule of `rtmp.h`.
-        let argument = unsafe { view::Text::from_c(&argument) };
+        let argument = unsafe { view::Text::from_c(&mut argument) };
         options::set(r, &text.bytes()[name], given(argument, "value")?)?;
         start = value.end + 1;
     }

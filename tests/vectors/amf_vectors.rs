@@ -120,7 +120,7 @@ fn caller_contract(vector: &Value) {
 fn prop_decode(input: &[u8]) -> Option<c_int> {
     let input = Guarded::holding(input);
     let mut property = AMFObjectProperty::INVALID;
-    let ret = unsafe { AMF3Prop_Decode(&mut property, input.start(), input.len(), 0) };
+    let ret = unsafe { AMF3Prop_Decode(c(&mut property), input.start(), input.len(), 0) };
     (ret != -1).then_some(ret)
 }
 
@@ -144,7 +144,7 @@ fn every_prefix_gives_the_recorded_result() {
             }
             let prefix = Guarded::holding(&input[..len]);
             let mut object = AMFObject::EMPTY;
-            let ret = unsafe { AMF_Decode(&mut object, prefix.start(), prefix.len(), 0) };
+            let ret = unsafe { AMF_Decode(c(&mut object), prefix.start(), prefix.len(), 0) };
             assert_eq!((i64::from(ret), i64::from(object.o_num)), expected, "{id}, {len} bytes");
             unsafe { AMF_Reset(&mut object) };
         }
@@ -215,18 +215,18 @@ fn encoded(vector: &Value, room: usize) -> (Option<usize>, Vec<u8>) {
             "AMF_EncodeInt32" => AMF_EncodeInt32(start, end, integer()),
             "AMF_EncodeBoolean" => AMF_EncodeBoolean(start, end, integer()),
             "AMF_EncodeNumber" => AMF_EncodeNumber(start, end, number()),
-            "AMF_EncodeString" => AMF_EncodeString(start, end, c(&texts.aval(&args["value"]))),
+            "AMF_EncodeString" => AMF_EncodeString(start, end, c(&mut texts.aval(&args["value"]))),
             "AMF_EncodeNamedString" => AMF_EncodeNamedString(
                 start,
                 end,
-                c(&texts.aval(&args["name"])),
-                c(&texts.aval(&args["value"])),
+                c(&mut texts.aval(&args["name"])),
+                c(&mut texts.aval(&args["value"])),
             ),
             "AMF_EncodeNamedNumber" => {
-                AMF_EncodeNamedNumber(start, end, c(&texts.aval(&args["name"])), number())
+                AMF_EncodeNamedNumber(start, end, c(&mut texts.aval(&args["name"])), number())
             }
             "AMF_EncodeNamedBoolean" => {
-                AMF_EncodeNamedBoolean(start, end, c(&texts.aval(&args["name"])), integer())
+                AMF_EncodeNamedBoolean(start, end, c(&mut texts.aval(&args["name"])), integer())
             }
             "AMFProp_Encode" => {
                 let mut property = texts.property(&args["prop"]);
@@ -267,7 +267,7 @@ fn resets_leak_nothing_and_free_nothing_twice() {
         };
         let input = Guarded::holding(&bytes(&vector["input"]));
         let mut object = AMFObject::EMPTY;
-        let ret = unsafe { AMF_Decode(&mut object, input.start(), input.len(), 0) };
+        let ret = unsafe { AMF_Decode(c(&mut object), input.start(), input.len(), 0) };
         assert_eq!(ret, expected, "{id}");
         for _ in 0..2 {
             unsafe { AMF_Reset(&mut object) };
@@ -296,7 +296,7 @@ fn deep_nesting_is_refused_on_a_small_stack() {
                 let data = [&first[..], &unit.repeat(levels - levels_in_front), innermost].concat();
                 let input = Guarded::holding(&data);
                 let mut object = AMFObject::EMPTY;
-                let ret = unsafe { AMF_Decode(&mut object, input.start(), input.len(), 0) };
+                let ret = unsafe { AMF_Decode(c(&mut object), input.start(), input.len(), 0) };
                 assert_eq!(ret, if accepted { input.len() } else { -1 }, "{meaning}, {levels} levels");
                 unsafe { AMF_Reset(&mut object) };
             }
@@ -319,30 +319,32 @@ fn misuse_has_the_required_results() {
         let call = text(&case["call"]);
         let ret = unsafe {
             match call {
-                "AMF_Decode(obj, 4 bytes 05050505, nSize=-5, 0)" => AMF_Decode(&mut object, data, -5, 0),
-                "AMF_Decode(obj, NULL, 0, 0)" => AMF_Decode(&mut object, nothing, 0, 0),
-                "AMF_Decode(obj, NULL, 2, 0)" => AMF_Decode(&mut object, nothing, 2, 0),
-                "AMF_Decode(obj, NULL, 3, 0)" => AMF_Decode(&mut object, nothing, 3, 0),
-                "AMFProp_Decode(prop, NULL, 5, 0)" => AMFProp_Decode(&mut property, nothing, 5, 0),
-                "AMFProp_Decode(prop, 05050505, nSize=-1, 0)" => AMFProp_Decode(&mut property, data, -1, 0),
-                "AMF3Prop_Decode(prop, NULL, 5, 0)" => AMF3Prop_Decode(&mut property, nothing, 5, 0),
-                "AMF_DecodeArray(obj, NULL, 5, 0, 0)" => AMF_DecodeArray(&mut object, nothing, 5, 0, 0),
-                "AMF_DecodeArray(obj, NULL, 5, 1, 0)" => AMF_DecodeArray(&mut object, nothing, 5, 1, 0),
+                "AMF_Decode(obj, 4 bytes 05050505, nSize=-5, 0)" => AMF_Decode(c(&mut object), data, -5, 0),
+                "AMF_Decode(obj, NULL, 0, 0)" => AMF_Decode(c(&mut object), nothing, 0, 0),
+                "AMF_Decode(obj, NULL, 2, 0)" => AMF_Decode(c(&mut object), nothing, 2, 0),
+                "AMF_Decode(obj, NULL, 3, 0)" => AMF_Decode(c(&mut object), nothing, 3, 0),
+                "AMFProp_Decode(prop, NULL, 5, 0)" => AMFProp_Decode(c(&mut property), nothing, 5, 0),
+                "AMFProp_Decode(prop, 05050505, nSize=-1, 0)" => {
+                    AMFProp_Decode(c(&mut property), data, -1, 0)
+                }
+                "AMF3Prop_Decode(prop, NULL, 5, 0)" => AMF3Prop_Decode(c(&mut property), nothing, 5, 0),
+                "AMF_DecodeArray(obj, NULL, 5, 0, 0)" => AMF_DecodeArray(c(&mut object), nothing, 5, 0, 0),
+                "AMF_DecodeArray(obj, NULL, 5, 1, 0)" => AMF_DecodeArray(c(&mut object), nothing, 5, 1, 0),
                 "AMF_GetProp(obj, NULL, -1) on a non-empty object" => {
                     AMF_AddProp(&mut object, &property);
-                    let found = AMF_GetProp(c(&mut object), c(nothing.cast()), -1);
-                    assert_eq!(found, AMF_GetProp(c(&mut object), c(nothing.cast()), 1), "{call}");
+                    let found = AMF_GetProp(c(&mut object), c(nothing.cast_mut().cast()), -1);
+                    assert_eq!(found, AMF_GetProp(c(&mut object), c(nothing.cast_mut().cast()), 1), "{call}");
                     assert_eq!(AMFProp_GetType(c(found)), AMF_INVALID, "{call}");
                     AMF_Reset(&mut object);
                     continue;
                 }
                 "AMFProp_Reset on the shared invalid property" => {
-                    let shared = AMF_GetProp(c(&mut object), c(nothing.cast()), 0);
+                    let shared = AMF_GetProp(c(&mut object), c(nothing.cast_mut().cast()), 0);
                     AMFProp_Reset(shared);
                     let mut name = aval(b"name");
                     AMFProp_SetName(c(shared), c(&mut name));
                     AMFProp_SetNumber(c(shared), 1.0);
-                    assert_eq!(AMFProp_Decode(shared, data, 4, 0), -1, "{call}");
+                    assert_eq!(AMFProp_Decode(c(shared), data, 4, 0), -1, "{call}");
                     assert_eq!((*shared).p_type, AMF_INVALID, "{call}");
                     assert_eq!((*shared).p_name.av_len, 0, "{call}");
                     continue;
@@ -428,17 +430,17 @@ fn observe(vector: &Value, input: &Guarded) -> Value {
     let mut integer = 0;
     unsafe {
         match text(&vector["fn"]) {
-            "AMF_DecodeInt16" => json!({"ret": AMF_DecodeInt16(c(data.cast()))}),
-            "AMF_DecodeInt24" => json!({"ret": AMF_DecodeInt24(c(data.cast()))}),
-            "AMF_DecodeInt32" => json!({"ret": AMF_DecodeInt32(c(data.cast()))}),
-            "AMF_DecodeBoolean" => json!({"ret": AMF_DecodeBoolean(c(data.cast()))}),
-            "AMF_DecodeNumber" => json!({"ret": number(AMF_DecodeNumber(c(data.cast())))}),
+            "AMF_DecodeInt16" => json!({"ret": AMF_DecodeInt16(c(data.cast_mut().cast()))}),
+            "AMF_DecodeInt24" => json!({"ret": AMF_DecodeInt24(c(data.cast_mut().cast()))}),
+            "AMF_DecodeInt32" => json!({"ret": AMF_DecodeInt32(c(data.cast_mut().cast()))}),
+            "AMF_DecodeBoolean" => json!({"ret": AMF_DecodeBoolean(c(data.cast_mut().cast()))}),
+            "AMF_DecodeNumber" => json!({"ret": number(AMF_DecodeNumber(c(data.cast_mut().cast())))}),
             "AMF_DecodeString" => {
-                AMF_DecodeString(c(data.cast()), c(&mut string));
+                AMF_DecodeString(c(data.cast_mut().cast()), c(&mut string));
                 json!({"string": describe(input, &string)})
             }
             "AMF_DecodeLongString" => {
-                AMF_DecodeLongString(c(data.cast()), c(&mut string));
+                AMF_DecodeLongString(c(data.cast_mut().cast()), c(&mut string));
                 json!({"string": describe(input, &string)})
             }
             "AMF3ReadInteger" => json!({"ret": AMF3ReadInteger(data, c(&mut integer)), "value": integer}),
@@ -447,23 +449,23 @@ fn observe(vector: &Value, input: &Guarded) -> Value {
                 json!({"ret": ret, "string": describe(input, &string)})
             }
             "AMF_Decode" => {
-                let ret = AMF_Decode(&mut object, data, len, flag("bDecodeName"));
+                let ret = AMF_Decode(c(&mut object), data, len, flag("bDecodeName"));
                 described(ret, &mut object, input)
             }
             "AMF_DecodeArray" => {
-                let ret = AMF_DecodeArray(&mut object, data, len, flag("nArrayLen"), flag("bDecodeName"));
+                let ret = AMF_DecodeArray(c(&mut object), data, len, flag("nArrayLen"), flag("bDecodeName"));
                 described(ret, &mut object, input)
             }
             "AMF3_Decode" => {
-                let ret = AMF3_Decode(&mut object, data, len, flag("bAMFData"));
+                let ret = AMF3_Decode(c(&mut object), data, len, flag("bAMFData"));
                 described(ret, &mut object, input)
             }
             "AMFProp_Decode" => {
-                let ret = AMFProp_Decode(&mut property, data, len, flag("bDecodeName"));
+                let ret = AMFProp_Decode(c(&mut property), data, len, flag("bDecodeName"));
                 described_property(ret, &mut property, input)
             }
             "AMF3Prop_Decode" => {
-                let ret = AMF3Prop_Decode(&mut property, data, len, flag("bDecodeName"));
+                let ret = AMF3Prop_Decode(c(&mut property), data, len, flag("bDecodeName"));
                 described_property(ret, &mut property, input)
             }
             other => panic!("unknown function {other}"),

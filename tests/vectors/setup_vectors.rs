@@ -192,7 +192,7 @@ impl Session {
     fn set(&self, name: &'static str, value: AVal) -> i32 {
         let mut value = value;
         // SAFETY: an initialised session and readable strings.
-        unsafe { RTMP_SetOpt(c(self.0), c(&aval(name)), &mut value) }
+        unsafe { RTMP_SetOpt(c(self.0), c(&mut aval(name)), &mut value) }
     }
 
     fn tc_url(&self) -> AVal {

@@ -362,7 +362,8 @@ mod tests {
                 av_len: text.len() as c_int,
             };
             // SAFETY: an initialised session and strings that stay allocated.
-            let result = unsafe { RTMP_SetOpt(Some(self.rtmp()), c(&string(option)), &mut string(value)) };
+            let result =
+                unsafe { RTMP_SetOpt(Some(self.rtmp()), c(&mut string(option)), &mut string(value)) };
             assert_eq!(result, 1);
         }
 
