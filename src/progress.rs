@@ -162,6 +162,24 @@ impl Progress {
         self.receive_error.is_none() && self.starting.is_none()
     }
 
+    /// Whether a call may assume that the system has nothing to receive, because the last call took everything. A peer may send while
+    /// its bytes are processed, so the system is asked every second time if nothing was found in them.
+    pub(crate) fn may_assume_empty(&self) -> bool {
+        self.drained && !self.assumed_empty && self.flooded_since.is_none()
+    }
+
+    /// A call has found nothing, as it may assume, and its time is not over; otherwise returns false.
+    pub(crate) fn note_empty(&mut self, timeout: Option<Duration>, now: Instant) -> bool {
+        let is_over = || self.silence_ends(timeout).is_some_and(|end| end <= now);
+        if !self.may_assume_empty() || is_over() {
+            return false;
+        }
+        self.note_reading();
+        (self.drained, self.assumed_empty, self.input) = (false, true, Input::None);
+        self.silent_since.get_or_insert(now);
+        true
+    }
+
     /// A call reads, and so processes what a step has reported.
     pub(crate) fn note_reading(&mut self) {
         self.use_connection();

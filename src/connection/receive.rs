@@ -1,9 +1,6 @@
 //! Bytes from the peer: receiving into the struct, the receive buffer or a body, and the readable socket of programs that wait for it.
 
-use std::{
-    mem,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use libc::c_int;
 use rtmp_core::{
@@ -66,10 +63,10 @@ impl Handle {
     fn fill_from(&self, carrier: &Carrier) -> Result<()> {
         let mut was_drained = false;
         if self.never_waits() {
-            // A peer may send while its bytes are processed. If nothing was found in them, the system is asked every second time.
             was_drained = self.progress(|progress| {
-                let may_assume = !progress.assumed_empty && progress.flooded_since.is_none();
-                mem::take(&mut progress.drained) && may_assume
+                let was_drained = progress.may_assume_empty();
+                progress.drained = false;
+                was_drained
             });
             self.prepare_to_receive()?;
         }

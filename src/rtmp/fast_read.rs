@@ -7,7 +7,7 @@
 //! part that receives, messages in chunks of 4096 took 1.6 times as long. All other messages, every wait, and every call that
 //! finds another call using the session, go to the general path, which continues at the same position.
 
-use std::{mem::MaybeUninit, slice};
+use std::{mem::MaybeUninit, slice, time::Instant};
 
 use libc::{c_char, c_int};
 use rtmp_core::{
@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// The result of the fast path. With `None`, the general path does everything; after a failure, it only reports the outcome.
-pub(super) type Attempt<T> = Option<Result<T, Box<Failure>>>;
+pub(super) type Attempt<T> = Option<Result<T, Failure>>;
 
 /// Stores the next message in `packet` and overwrites all of it except `m_chunk`; the body belongs to the caller.
 ///
@@ -69,22 +69,25 @@ pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Attemp
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The received bytes are malformed.
-    Decoding(Error),
+    Decoding(Box<Error>),
     /// The connection has ended.
-    Receiving(Error),
+    Receiving(Box<Error>),
+    /// The call would have to wait.
+    Again,
 }
 
 impl Failure {
     /// Does the same as the general path after this failure.
     pub(super) fn handle(self, handle: &Handle) -> Error {
         match self {
+            Self::Again => Error::Again,
             Self::Decoding(error) => {
                 handle.fail_decoding(&error);
-                error
+                *error
             }
             Self::Receiving(error) => {
                 // The thread that ends a wait may also shut the socket down.
-                let error = handle.check().err().unwrap_or(error);
+                let error = handle.check().err().unwrap_or(*error);
                 handle.fail_receiving(&error);
                 if matches!(error, Error::TimedOut) {
                     handle.step(|session, _| session.remember_pause());
@@ -263,7 +266,7 @@ fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
         Err(found) => found,
     };
     if found.never_waits() {
-        return None;
+        return finds_nothing(&mut found, &place).then(|| Err(Failure::Again));
     }
     if !found.expects_wait() {
         return take_arriving(r, found, &mut place);
@@ -310,6 +313,22 @@ fn take_ready<'a, P: Place>(
     Ok(made)
 }
 
+/// Whether a session that never waits has nothing to read, as its last receive has shown. Programs read until they get that answer.
+#[inline(never)]
+fn finds_nothing<P: Place>(found: &mut Exclusive<'_>, place: &P) -> bool {
+    let timeout = found.timeout();
+    let (core, inbox) = found.core_and_inbox();
+    let Core { session, receive_buffer, stream, progress, .. } = core;
+    let Some(progress) = progress.as_deref_mut() else { return false };
+    receive_buffer::unread(&inbox, receive_buffer.as_deref()).is_empty()
+        && session.unsent().is_empty()
+        && session.wants_input()
+        && place.is_open(stream)
+        && progress.lets_read()
+        && !globals::interrupted()
+        && progress.note_empty(timeout, Instant::now())
+}
+
 /// Waits for bytes once, as the general path does, if nothing was received that a call has not read, nothing has to be sent, and
 /// `place` is open. Live players wait for each message.
 #[inline(never)]
@@ -317,7 +336,7 @@ fn wait<'a, P: Place>(
     r: Rtmp<'a>,
     mut found: Exclusive<'a>,
     place: &P,
-) -> Option<Result<Exclusive<'a>, Box<Failure>>> {
+) -> Option<Result<Exclusive<'a>, Failure>> {
     let (core, inbox) = found.core_and_inbox();
     let Core { session, receive_buffer, stream, .. } = core;
     let is_idle = receive_buffer::unread(&inbox, receive_buffer.as_deref()).is_empty()
@@ -332,7 +351,7 @@ fn wait<'a, P: Place>(
     let handle = found.into_handle()?;
     match handle.fill(true) {
         Ok(()) => drop(handle),
-        Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
+        Err(error) => return Some(Err(Failure::Receiving(Box::new(error)))),
     }
     exclusive(r).map(Ok)
 }
@@ -378,7 +397,7 @@ fn receive<P: Place>(
         let (consumed, arriving) =
             match arriving_media(state, offered.0, unread, |kind, body| place.fits(kind, body)) {
                 Ok(decoded) => decoded,
-                Err(error) => return Some(Err(Box::new(Failure::Decoding(error)))),
+                Err(error) => return Some(Err(Failure::Decoding(Box::new(error)))),
             };
         inbox.consume(consumed);
         match arriving {
@@ -392,7 +411,7 @@ fn receive<P: Place>(
         match receive_more(&mut inbox, offered.0, receive_buffer, state) {
             Ok(true) => {}
             Ok(false) => break None,
-            Err(error) => return Some(Err(Box::new(Failure::Receiving(error)))),
+            Err(error) => return Some(Err(Failure::Receiving(Box::new(error)))),
         }
     };
     let made = message.and_then(|message| {
@@ -403,7 +422,7 @@ fn receive<P: Place>(
     drop(offered);
     match withdrawn {
         Ok(()) => made.map(Ok),
-        Err(error) => Some(Err(Box::new(Failure::Decoding(error)))),
+        Err(error) => Some(Err(Failure::Decoding(Box::new(error)))),
     }
 }
 

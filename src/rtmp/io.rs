@@ -77,7 +77,7 @@ unsafe fn read_in_general(
     r: *mut RTMP,
     buf: *mut c_char,
     size: c_int,
-    failure: Option<Box<fast_read::Failure>>,
+    failure: Option<fast_read::Failure>,
 ) -> c_int {
     let mut fails_again = false;
     let read = boundary(Kind::Session, None, |errno| {
@@ -87,6 +87,10 @@ unsafe fn read_in_general(
         let ending = Ending::from_status(status.get());
         if ending == Some(Ending::Error) {
             return Ok(None);
+        }
+        if matches!(failure, Some(fast_read::Failure::Again)) {
+            fails_again = true;
+            return Err(Failure::new(Error::Again, Phase::Reading));
         }
         // SAFETY: as above.
         let handle = match unsafe { Handle::connected(r) } {
@@ -143,7 +147,7 @@ fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
 fn read(
     handle: &Handle,
     out: &mut [MaybeUninit<u8>],
-    mut failure: Option<Box<fast_read::Failure>>,
+    mut failure: Option<fast_read::Failure>,
     errno: &mut Errno,
 ) -> Result<Option<usize>, Failure> {
     handle.note_reading();

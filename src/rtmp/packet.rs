@@ -356,7 +356,7 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(
 fn next_media(
     r: Option<Rtmp<'_>>,
     packet: Option<Valid<'_, RTMPPacket>>,
-    failure: Option<Box<fast_read::Failure>>,
+    failure: Option<fast_read::Failure>,
 ) -> c_int {
     boundary(Kind::Session, 0, |errno| {
         let packet = given(packet, "packet")?;

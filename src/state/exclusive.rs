@@ -7,6 +7,7 @@ use std::{
         atomic::{Ordering, fence},
     },
     thread,
+    time::Duration,
 };
 
 use super::{
@@ -44,6 +45,11 @@ impl Exclusive<'_> {
     #[inline]
     pub(crate) fn never_waits(&mut self) -> bool {
         *self.private.never_waits.get_mut()
+    }
+
+    /// As [`Handle::timeout`].
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        self.private.timeout(self.rtmp)
     }
 
     /// Whether the last call had to wait for bytes.
