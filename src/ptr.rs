@@ -80,7 +80,7 @@ pub(crate) fn given<T>(argument: Option<T>, name: &'static str) -> Result<T> {
 
 /// A parameter of an exported function that is a pointer in C. It is an `Option`, because each of these pointers may be null.
 pub trait Parameter: Sized {
-    /// What it points to.
+    /// The type of the target.
     type Target;
 
     /// The parameter for a pointer, as C passes it.
