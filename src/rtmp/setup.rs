@@ -24,7 +24,7 @@ use crate::{
     amf::{AVal, view},
     boundary::{Kind, boundary},
     fields, globals, memory,
-    ptr::{Parameter, aval_bytes, c_string, given},
+    ptr::{NulText, Parameter, aval_bytes, given},
     reason::{self, During, Failure, Phase},
     state::{Handle, Hidden, Login},
     valid::{Rtmp, Valid, field},
@@ -80,7 +80,7 @@ impl Divided {
     /// uses.
     unsafe fn new(base: *mut c_char) -> Result<Self> {
         // SAFETY: `base` is null or NUL-terminated, by the Safety section.
-        let text = unsafe { c_string(base, "url is NULL") }?;
+        let text = given(unsafe { NulText::from_c(base) }, "url is NULL")?.bytes();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
         Ok(Self { base, len: text.len(), head })
     }
