@@ -574,26 +574,25 @@ mod tests {
     fn set_up_parts(session: &Session) {
         let (mut host, mut name) =
             ([c"host", c"name"]).map(|text| AVal { av_val: text.as_ptr().cast_mut(), av_len: 4 }).into();
-        let null = ptr::null_mut();
         // SAFETY: an initialised session; null is allowed, and the strings stay allocated.
         unsafe {
             RTMP_SetupStream(
                 Some(session.rtmp()),
                 0,
-                &raw mut host,
+                c(&raw mut host),
                 0,
-                null,
-                &raw mut name,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
+                None,
+                c(&raw mut name),
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
                 0,
-                null,
-                null,
-                null,
+                None,
+                None,
+                None,
                 0,
                 0,
                 0,
