@@ -271,10 +271,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
                 field.put(value);
             }
         }
-        let flags = field!(link, lFlags);
         for (flag, is_set) in [(RTMP_LF_AUTH, auth.is_given()), (RTMP_LF_LIVE, bLiveStream != 0)] {
             if is_set {
-                flags.set(flags.get() | flag);
+                field!(link, lFlags).change(|flags| flags | flag);
             }
         }
         let flash_version = if flashVer.is_given() { flashVer } else { globals::default_flash_version() };

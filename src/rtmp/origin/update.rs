@@ -156,8 +156,7 @@ impl Origin {
         }
         for (option, flag) in FLAGS {
             if self.raised & flag != 0 && !self.is_replaced(option) {
-                let flags = field!(link, lFlags);
-                flags.set(flags.get() & !flag);
+                field!(link, lFlags).change(|flags| flags & !flag);
             }
         }
         if self.swf_size != 0 && self.swf_size == field!(link, SWFSize).get() {
@@ -290,7 +289,7 @@ impl Extras {
             }
             ptr::copy(array.add(end), array.add(first), all - end);
         }
-        count.set(count.get() - (self.end - self.first));
+        count.change(|count| count - (self.end - self.first));
         if all == end {
             // The open object was removed.
             field!(link, edepth).set(0);
