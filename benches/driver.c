@@ -9,7 +9,8 @@
  *   driver arrival|arrival-beside|departure URL chunk-size message-size count
  *   driver connect URL at-once media-bytes count
  *   driver amf count
- *   driver recv|store PORT message-size total       without librtmp: what the socket alone costs
+ *   driver recv|recv-steps|store PORT message-size total         without librtmp: what the socket alone costs
+ *   driver store-live|store-live-steps PORT message-size total
  *
  * The works that end with -steps use librtmp/loop.h if the library has it, and otherwise wait in their calls.
  */
@@ -622,18 +623,51 @@ static int connect_to(const char *port)
     return socket_fd;
 }
 
-static void raw(const char *port, size_t size, double total, int sends)
+/* How the bare loop below passes bytes, besides LIVE and BY_STEPS. */
+enum { SENDS = 16 };
+
+/* Waits as a program with an event loop does, until `due` or for bytes. */
+static void poll_for(int socket_fd, const struct timespec *due)
+{
+    struct pollfd fd = {socket_fd, POLLIN, 0};
+    struct timespec left, clock;
+
+    if (!due) {
+        ppoll(&fd, 1, NULL, NULL);
+        return;
+    }
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    left = *due;
+    add(&left, -(clock.tv_sec * 1000000000LL + clock.tv_nsec));
+    if (left.tv_sec >= 0 && left.tv_nsec >= 0)
+        ppoll(&fd, 1, &left, NULL);
+}
+
+/* The same work without a protocol: receives blocks of `size` bytes, or sends them, as fast as possible or one every 2 ms (LIVE). */
+static void raw(const char *port, size_t size, double total, int how)
 {
     int socket_fd = connect_to(port);
     char *buffer = malloc(size);
     struct moment start = now();
+    struct timespec due;
     double count = 0, calls = 0;
 
     memset(buffer, 0x55, size);
+    clock_gettime(CLOCK_MONOTONIC, &due);
     while (count < total) {
-        ssize_t done = sends ? send(socket_fd, buffer, size, MSG_NOSIGNAL) : recv(socket_fd, buffer, size, 0);
+        ssize_t done;
+        if (how & LIVE) {
+            add(&due, 2000000);
+            if (how & BY_STEPS)
+                poll_for(socket_fd, &due);
+            else
+                clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
+        } else if (how & BY_STEPS) {
+            poll_for(socket_fd, NULL);
+        }
+        done = how & SENDS ? send(socket_fd, buffer, size, MSG_NOSIGNAL) : recv(socket_fd, buffer, size, 0);
         if (done <= 0)
-            fail(sends ? "send" : "recv");
+            fail(how & SENDS ? "send" : "recv");
         count += (double)done;
         calls++;
     }
@@ -642,7 +676,7 @@ static void raw(const char *port, size_t size, double total, int sends)
     free(buffer);
 }
 
-/* The way of publishing with this name, or -1. */
+/* The way with this name of publishing, or of the bare loop, or -1. */
 static int how_of(const char *name)
 {
     static const struct {
@@ -656,6 +690,11 @@ static int how_of(const char *name)
         {"write-live-steps", LIVE | BY_STEPS},
         {"write-stream", STREAM},
         {"write-stream-steps", STREAM | BY_STEPS},
+        {"recv", 0},
+        {"recv-steps", BY_STEPS},
+        {"store", SENDS},
+        {"store-live", SENDS | LIVE},
+        {"store-live-steps", SENDS | LIVE | BY_STEPS},
     };
 
     for (size_t n = 0; n < sizeof ways / sizeof *ways; n++)
@@ -689,8 +728,8 @@ int main(int argc, char **argv)
         connect_often(argv[2], atoi(argv[3]), atof(argv[4]), atoi(argv[5]));
     else if (!strcmp(what, "amf"))
         encode_and_decode(atoi(argv[2]));
-    else if ((!strcmp(what, "recv") || !strcmp(what, "store")) && argc == 5)
-        raw(argv[2], (size_t)atol(argv[3]), atof(argv[4]), !strcmp(what, "store"));
+    else if (how_of(what) >= 0 && argc == 5)
+        raw(argv[2], (size_t)atol(argv[3]), atof(argv[4]), how_of(what));
     else
         fail("reading the arguments");
     return 0;

@@ -266,9 +266,9 @@ impl Contestants {
         let (chunk, size) = (row.sends.0.to_string(), row.sends.1.to_string());
         let (peer, arguments) = match (contestant, row.peer, limit) {
             (Contestant::Socket, _, None) => return Ok(None),
-            (Contestant::Socket, _, Some(Limit { role, cover, sends, size })) => {
+            (Contestant::Socket, _, Some(Limit { role, cover, work, size })) => {
                 let peer = Peer::start(role, cover)?;
-                let mut arguments = vec![if sends { "store" } else { "recv" }.to_owned()];
+                let mut arguments = vec![work.to_owned()];
                 if cover != Cover::Plain {
                     arguments = vec![rust::MEASURED.to_owned(), arguments.remove(0), cover.name().to_owned()];
                 }

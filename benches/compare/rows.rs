@@ -420,18 +420,23 @@ impl Row {
     /// `None` if there is no such limit.
     pub fn limit(&self) -> Option<Limit> {
         let (role, cover) = self.peer?;
-        let (role, sends, size) = match (self.unit, role) {
+        let by_steps = self.work.ends_with("-steps") && cover == Cover::Plain;
+        let (role, work, size) = match (self.unit, role) {
             (Unit::Each, Role::Play { size, pace, .. }) if self.is_paced() => {
-                (Role::RawSource { size, pace }, false, MESSAGE)
+                (Role::RawSource { size, pace }, if by_steps { "recv-steps" } else { "recv" }, MESSAGE)
+            }
+            (Unit::Each, Role::Publish) if self.work.contains("-live") && cover == Cover::Plain => {
+                let work = if by_steps { "store-live-steps" } else { "store-live" };
+                (Role::RawSink, work, self.sends.1)
             }
             (Unit::PerGigabyte, Role::Play { pace, .. }) => {
-                (Role::RawSource { size: 1 << 20, pace }, false, MESSAGE)
+                (Role::RawSource { size: 1 << 20, pace }, "recv", MESSAGE)
             }
-            (Unit::PerGigabyte, Role::Publish) if self.work == "blocks" => (Role::RawSink, true, 64 << 10),
-            (Unit::PerGigabyte, Role::Publish) => (Role::RawSink, true, self.sends.1),
+            (Unit::PerGigabyte, Role::Publish) if self.work == "blocks" => (Role::RawSink, "store", 64 << 10),
+            (Unit::PerGigabyte, Role::Publish) => (Role::RawSink, "store", self.sends.1),
             _ => return None,
         };
-        Some(Limit { role, cover, sends, size })
+        Some(Limit { role, cover, work, size })
     }
 }
 
@@ -442,8 +447,8 @@ pub struct Limit {
     pub role: Role,
     /// The encryption of the bytes.
     pub cover: Cover,
-    /// Whether bytes are sent and not received.
-    pub sends: bool,
+    /// The driver's first argument.
+    pub work: &'static str,
     /// Bytes of one call.
     pub size: usize,
 }
