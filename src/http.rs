@@ -15,7 +15,7 @@ use crate::{
     boundary::{Kind, boundary},
     globals,
     layout::assert_layout,
-    ptr::c_string,
+    ptr::{NulText, Parameter},
     tls::trust,
     valid::{Valid, field},
 };
@@ -77,25 +77,22 @@ assert_layout! {
 /// NUL-terminated string; `cb` is null or a function of the type above.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn HTTP_get(
-    http: *mut HTTP_ctx,
-    url: *const c_char,
+    http: Option<Valid<'_, HTTP_ctx>>,
+    url: Option<NulText<'_>>,
     cb: *mut HTTP_read_callback,
 ) -> HTTPResult {
     boundary(Kind::Waits, HTTPRES_LOST_CONNECTION, |errno| {
-        // SAFETY: each is null or what it has to be: an `HTTP_ctx`, a NUL-terminated string, and a function of the type above,
-        // by the Safety section.
-        let (http, url, callback) = unsafe {
-            let callback = mem::transmute::<*mut HTTP_read_callback, Option<ReadFunction>>(cb);
-            (Valid::new(http), c_string(url, "url"), callback)
-        };
-        let (Some(http), Ok(url), Some(callback)) = (http, url, callback) else {
+        // SAFETY: `cb` is null or a function of that type, by the Safety section.
+        let callback = unsafe { mem::transmute::<*mut HTTP_read_callback, Option<ReadFunction>>(cb) };
+        let (Some(http), Some(url), Some(callback)) = (http, url, callback) else {
             debug!("HTTP_get: an argument is null");
             return Ok(HTTPRES_BAD_REQUEST);
         };
         let mut answer = Answer::new(http, callback);
         // A copy, because the answer replaces the date.
         let date = answer.date();
-        let result = http::get(url, &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
+        let result =
+            http::get(url.bytes(), &date, &trust(&TlsOptions::default()), &globals::USER, &mut answer);
         if let Err(error) = &result {
             debug!("HTTP_get: {error}");
             errno.set_from(error);
@@ -133,7 +130,7 @@ impl<'a> Answer<'a> {
     fn date(&self) -> Vec<u8> {
         let date = field!(self.http, date).get();
         // SAFETY: a date that is not null is a NUL-terminated string, as `http.h` says of the field.
-        unsafe { c_string(date, "date") }.unwrap_or_default().to_vec()
+        unsafe { NulText::from_c(date) }.map_or(Vec::new(), |date| date.bytes().to_vec())
     }
 }
 
@@ -176,6 +173,7 @@ const _: () = assert!(MAX_DATE + 1 == 64, "what HTTP_ctx.date says");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ptr::from_c as c;
 
     unsafe extern "C-unwind" fn count(
         _: *mut c_void,
@@ -192,12 +190,12 @@ mod tests {
     fn null_is_a_bad_request() {
         let cb = count as *mut HTTP_read_callback;
         let mut http = HTTP_ctx { date: ptr::null_mut(), size: 0, status: 0, data: ptr::null_mut() };
-        let url = c"http://127.0.0.1:1/".as_ptr();
+        let url = c"http://127.0.0.1:1/".as_ptr().cast_mut();
         // SAFETY: each argument is null or valid.
         unsafe {
-            assert_eq!(HTTP_get(ptr::null_mut(), url, cb), HTTPRES_BAD_REQUEST);
-            assert_eq!(HTTP_get(&mut http, ptr::null(), cb), HTTPRES_BAD_REQUEST);
-            assert_eq!(HTTP_get(&mut http, url, ptr::null_mut()), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(None, c(url), cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(c(&mut http), None, cb), HTTPRES_BAD_REQUEST);
+            assert_eq!(HTTP_get(c(&mut http), c(url), ptr::null_mut()), HTTPRES_BAD_REQUEST);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Pointers from C, turned into references where the C contract allows it.
 
-use std::{ffi::CStr, ptr::NonNull, slice};
+use std::{ffi::CStr, marker::PhantomData, ptr::NonNull, slice};
 
 use libc::{c_char, c_int};
 use rtmp_core::error::{Error, Result};
@@ -40,16 +40,6 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_char, len: c_int, name: &'static s
     given(u32::try_from(len).ok().and_then(|len| unsafe { items(data.cast(), len) }), name)
 }
 
-/// The bytes of a C string, without its NUL.
-///
-/// # Safety
-/// `text` is null or NUL-terminated, and nobody writes to it while the result is used.
-pub(crate) unsafe fn c_string<'a>(text: *const c_char, name: &'static str) -> Result<&'a [u8]> {
-    given(NonNull::new(text.cast_mut()), name)?;
-    // SAFETY: `text` is not null, so it is NUL-terminated, and nobody writes to it meanwhile, by the Safety section.
-    Ok(unsafe { CStr::from_ptr(text) }.to_bytes())
-}
-
 /// A pointer that must not be null, as a shared reference.
 ///
 /// # Safety
@@ -80,7 +70,7 @@ pub(crate) fn given<T>(argument: Option<T>, name: &'static str) -> Result<T> {
 
 /// A parameter of an exported function that is a pointer in C. It is an `Option`, because each of these pointers may be null.
 pub trait Parameter: Sized {
-    /// What it points to.
+    /// The type of the target.
     type Target;
 
     /// The parameter for a pointer, as C passes it.
@@ -97,6 +87,34 @@ pub trait Parameter: Sized {
 pub unsafe fn from_c<P: Parameter>(pointer: *mut P::Target) -> Option<P> {
     // SAFETY: the pointer is null, or what the type says, by the Safety section.
     unsafe { P::from_c(pointer) }
+}
+
+/// A string that ends with a NUL. Nobody writes to it for `'a`. C passes it as a pointer.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub struct NulText<'a> {
+    start: NonNull<c_char>,
+    stays: PhantomData<&'a c_char>,
+}
+
+impl Parameter for NulText<'_> {
+    type Target = c_char;
+
+    unsafe fn from_c(start: *mut c_char) -> Option<Self> {
+        NonNull::new(start).map(|start| Self { start, stays: PhantomData })
+    }
+}
+
+impl<'a> NulText<'a> {
+    pub(crate) fn as_ptr(self) -> *mut c_char {
+        self.start.as_ptr()
+    }
+
+    /// The bytes without the NUL.
+    pub(crate) fn bytes(self) -> &'a [u8] {
+        // SAFETY: the string ends with a NUL, and stays.
+        unsafe { CStr::from_ptr(self.as_ptr()) }.to_bytes()
+    }
 }
 
 /// A place for a result, which is writable during the call. Its old contents are neither read nor dropped, so it need not be initialised. C passes it as a pointer.

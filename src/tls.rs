@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use libc::{c_char, c_int, c_void};
+use libc::{c_int, c_void};
 use rtmp_core::{
     environment, features, system,
     transport::tls::{ServerContext, TlsOptions, Trust},
@@ -13,7 +13,7 @@ use crate::{
     boundary::{Kind, boundary},
     globals,
     progress::{Opening, What},
-    ptr::{c_string, required},
+    ptr::{NulText, given, required},
     reason::{self, During, Phase},
     state::Handle,
     valid::Rtmp,
@@ -51,15 +51,16 @@ pub extern "C" fn RTMP_TLS_Init() {
 /// # Safety
 /// `cert` and `key` are null or NUL-terminated strings.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(cert: *const c_char, key: *const c_char) -> *mut c_void {
+pub unsafe extern "C" fn RTMP_TLS_AllocServerContext(
+    cert: Option<NulText<'_>>,
+    key: Option<NulText<'_>>,
+) -> *mut c_void {
     boundary(Kind::Session, ptr::null_mut(), |_| {
         RTMP_TLS_Init();
         features::SERVER.check()?;
-        // SAFETY: `cert` and `key` are null or NUL-terminated strings, by the Safety section; the names are used during
-        // the call only.
-        let (cert, key) = unsafe { (c_string(cert, "cert is NULL")?, c_string(key, "key is NULL")?) };
-        let context = Box::new(ServerContext::from_files(&system::path(cert), &system::path(key))?);
-        Ok(Box::into_raw(context).cast())
+        let (cert, key) = (given(cert, "cert is NULL")?, given(key, "key is NULL")?);
+        let context = ServerContext::from_files(&system::path(cert.bytes()), &system::path(key.bytes()))?;
+        Ok(Box::into_raw(Box::new(context)).cast())
     })
 }
 

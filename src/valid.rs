@@ -111,6 +111,12 @@ impl<'a, T: Shareable> Valid<'a, T> {
     pub(crate) fn set(self, value: T) {
         T::store(self.atomic(), value);
     }
+
+    /// Replaces the value by one that depends on it. Other threads may write it between the two.
+    #[inline(always)]
+    pub(crate) fn change(self, change: impl FnOnce(T) -> T) {
+        self.set(change(self.get()));
+    }
 }
 
 impl<T: Copy> Valid<'_, T> {

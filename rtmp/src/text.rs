@@ -36,6 +36,23 @@ pub fn escaped(text: &str) -> Cow<'_, str> {
     Cow::Owned(Text(text.as_bytes()).to_string())
 }
 
+/// A log record as one line: cut after `limit` bytes, and escaped except for a newline at its end, which belongs to the message.
+pub fn log_line(mut text: String, limit: usize) -> String {
+    let newline = text.ends_with('\n');
+    if newline {
+        text.pop();
+    }
+    if text.len() > limit {
+        let end = (0..=limit).rev().find(|&end| text.is_char_boundary(end));
+        text.truncate(end.unwrap_or(0));
+    }
+    let mut line = escaped(&text).into_owned();
+    if newline {
+        line.push('\n');
+    }
+    line
+}
+
 /// Text in the log as librtmp writes it: missing or empty text is `(null)`.
 pub struct OrNull<'a>(pub(crate) Option<&'a [u8]>);
 

@@ -42,6 +42,7 @@ pub(super) fn writable<T: Copy>(place: Option<Out<T>>, name: &'static str) -> Re
 }
 
 /// Gives a property a type and a value, unless that is an error; its name stays. The old value is not freed.
+#[inline(always)]
 fn set(prop: Option<Out<AMFObjectProperty>>, p_type: AMFDataType, value: Result<AMFPropertyValue>) {
     boundary(Kind::Plain, (), |_| {
         let p_vu = value?;

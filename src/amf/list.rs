@@ -4,7 +4,7 @@ use std::{mem, ptr};
 
 use libc::c_int;
 use rtmp_core::{
-    amf::{List, Properties, Value, amf0},
+    amf::{List, Value, amf0},
     error::{Error, Result},
 };
 
@@ -57,24 +57,12 @@ pub(crate) fn owned_list(data: &[u8]) -> Result<AMFObject> {
 
 /// The same value with its members in C's memory. The decoder limits its depth.
 fn owned<'a>(value: &Value<'a>) -> Result<Value<'a, OwnedObject>> {
-    let members = |list: &Properties<'a>| -> Result<OwnedObject> {
-        let mut owned_list = OwnedObject::default();
-        for member in list {
-            owned_list.push(member.name, owned(&member.value)?)?;
+    value.convert_members(|members| {
+        let mut list = OwnedObject::default();
+        for member in members {
+            list.push(member.name, owned(&member.value)?)?;
         }
-        Ok(owned_list)
-    };
-    Ok(match value {
-        Value::Object(list) => Value::Object(members(list)?),
-        Value::EcmaArray(list) => Value::EcmaArray(members(list)?),
-        Value::StrictArray(list) => Value::StrictArray(members(list)?),
-        Value::Number(number) => Value::Number(*number),
-        Value::Boolean(boolean) => Value::Boolean(*boolean),
-        Value::String(text) => Value::String(text),
-        Value::Null => Value::Null,
-        Value::Date { millis, utc_offset } => Value::Date { millis: *millis, utc_offset: *utc_offset },
-        Value::XmlDocument(text) => Value::XmlDocument(text),
-        Value::Invalid => Value::Invalid,
+        Ok(list)
     })
 }
 

@@ -8,7 +8,7 @@ use rtmp_core::error::{Error, Result};
 
 use crate::layout::assert_layout;
 
-/// The type of a property, one of the `AMF_` constants. Programs may store any number in it.
+/// The type of a property, one of the `AMF_` constants, of which the header has more. Programs may store any number in it.
 pub type AMFDataType = c_uint;
 /// AMF0: a number.
 pub const AMF_NUMBER: AMFDataType = 0;
@@ -18,14 +18,8 @@ pub const AMF_BOOLEAN: AMFDataType = 1;
 pub const AMF_STRING: AMFDataType = 2;
 /// AMF0: named members.
 pub const AMF_OBJECT: AMFDataType = 3;
-/// AMF0: reserved.
-pub const AMF_MOVIECLIP: AMFDataType = 4;
 /// AMF0: nothing.
 pub const AMF_NULL: AMFDataType = 5;
-/// AMF0: undefined; decoded as `AMF_NULL`.
-pub const AMF_UNDEFINED: AMFDataType = 6;
-/// AMF0: a reference to an earlier object; not supported.
-pub const AMF_REFERENCE: AMFDataType = 7;
 /// AMF0: named members of an array.
 pub const AMF_ECMA_ARRAY: AMFDataType = 8;
 /// AMF0: the end of named members.
@@ -36,47 +30,10 @@ pub const AMF_STRICT_ARRAY: AMFDataType = 10;
 pub const AMF_DATE: AMFDataType = 11;
 /// AMF0: text of more than 65,535 bytes; decoded as `AMF_STRING`.
 pub const AMF_LONG_STRING: AMFDataType = 12;
-/// AMF0: unsupported; decoded as `AMF_NULL`.
-pub const AMF_UNSUPPORTED: AMFDataType = 13;
-/// AMF0: reserved.
-pub const AMF_RECORDSET: AMFDataType = 14;
 /// AMF0: XML text.
 pub const AMF_XML_DOC: AMFDataType = 15;
-/// AMF0: an object with a class name; not supported.
-pub const AMF_TYPED_OBJECT: AMFDataType = 16;
-/// AMF0: an AMF3 value follows; decoded as `AMF_OBJECT`.
-pub const AMF_AVMPLUS: AMFDataType = 17;
 /// Not a value: what a lookup that found nothing returns.
 pub const AMF_INVALID: AMFDataType = 0xFF;
-
-/// The type of an AMF3 value, one of the `AMF3_` constants.
-pub type AMF3DataType = c_uint;
-/// AMF3: undefined.
-pub const AMF3_UNDEFINED: AMF3DataType = 0;
-/// AMF3: nothing.
-pub const AMF3_NULL: AMF3DataType = 1;
-/// AMF3: false.
-pub const AMF3_FALSE: AMF3DataType = 2;
-/// AMF3: true.
-pub const AMF3_TRUE: AMF3DataType = 3;
-/// AMF3: an integer of 29 bits.
-pub const AMF3_INTEGER: AMF3DataType = 4;
-/// AMF3: a number.
-pub const AMF3_DOUBLE: AMF3DataType = 5;
-/// AMF3: text.
-pub const AMF3_STRING: AMF3DataType = 6;
-/// AMF3: XML text of the old kind.
-pub const AMF3_XML_DOC: AMF3DataType = 7;
-/// AMF3: a point in time.
-pub const AMF3_DATE: AMF3DataType = 8;
-/// AMF3: an array; not supported.
-pub const AMF3_ARRAY: AMF3DataType = 9;
-/// AMF3: an object.
-pub const AMF3_OBJECT: AMF3DataType = 10;
-/// AMF3: XML text.
-pub const AMF3_XML: AMF3DataType = 11;
-/// AMF3: bytes; not supported.
-pub const AMF3_BYTE_ARRAY: AMF3DataType = 12;
 
 /// A string that is not NUL-terminated: a pointer and a length.
 #[repr(C)]
@@ -225,4 +182,4 @@ assert_layout! {
 
     AMF3ClassDef: 32 { cd_name @ 0, cd_externalizable @ 16, cd_dynamic @ 17, cd_num @ 20, cd_props @ 24 }
 }
-const _: () = assert!(size_of::<AMFDataType>() == 4 && size_of::<AMF3DataType>() == 4);
+const _: () = assert!(size_of::<AMFDataType>() == 4);

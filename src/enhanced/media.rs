@@ -4,7 +4,7 @@ use std::ptr;
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    error::{Error, Result},
+    error::Result,
     media::{self, Channels, Codec, FourCc, Frame, Kind as Medium, Message, Packet, Speaker, Track},
     message::MessageType,
 };
@@ -14,7 +14,7 @@ use crate::{
     FALSE, TRUE,
     amf::{room::Room, view::In},
     boundary::{Kind, boundary},
-    ptr::{Out, items},
+    ptr::{Out, given, items},
     valid::{Valid, field},
 };
 
@@ -177,11 +177,11 @@ pub unsafe extern "C" fn RTMP_EncodeChannels(
     boundary(Kind::Plain, ptr::null_mut(), |_| {
         let count = u32::try_from(count).unwrap_or(0);
         // SAFETY: the bytes are writable, and `speakers` is null or readable for `count` bytes, by the Safety section.
-        let (room, given) = unsafe { (Room::new(p, end), items(speakers, count)) };
-        let (Ok(mut room), Some(given), false) = (room, given, speakers.is_null()) else {
+        let (room, numbers) = unsafe { (Room::new(p, end), items(speakers, count)) };
+        let (Ok(mut room), Some(numbers), false) = (room, numbers, speakers.is_null()) else {
             return Ok(ptr::null_mut());
         };
-        let encoded = Channels::of(given).and_then(|channels| channels.encode());
+        let encoded = Channels::of(numbers).and_then(|channels| channels.encode());
         let written = encoded.ok().and_then(|bytes| room.put(&bytes));
         Ok(written.map_or(ptr::null_mut(), |()| room.position()))
     })
@@ -207,12 +207,12 @@ impl<'a> Tracks<'a> {
         count: c_int,
         nano: u32,
     ) -> Result<Message<'_>> {
-        let kind = medium(kind).ok_or(Error::Invalid("the kind of media is neither audio nor video"))?;
+        let kind = given(medium(kind), "the kind of media is neither audio nor video")?;
         let count = u32::try_from(count).ok().filter(|count| (1..=MAX_TRACKS as u32).contains(count));
-        let count = count.ok_or(Error::Invalid("a message has 1 to 256 tracks"))?;
+        let count = given(count, "a message has 1 to 256 tracks")?;
         // SAFETY: `tracks` is null or points to `count` tracks with readable data, by the Safety section.
-        let given = unsafe { In::items(tracks, count) }.ok_or(Error::Invalid("tracks"))?;
-        for (place, track) in self.0.iter_mut().zip(given) {
+        let tracks = given(unsafe { In::items(tracks, count) }, "tracks")?;
+        for (place, track) in self.0.iter_mut().zip(tracks) {
             *place = meant(kind, track)?;
         }
         Ok(Message { kind, nano: (nano != 0).then_some(nano), tracks: &self.0[..count as usize] })
@@ -254,7 +254,7 @@ fn shown(track: &Track<'_>) -> RTMPTrack {
 /// The reverse of `shown`.
 fn meant<'a>(kind: Medium, track: In<'a, RTMPTrack>) -> Result<Track<'a>> {
     let packet = PACKETS.iter().find(|(_, number)| *number == track.t_packet);
-    let (packet, _) = *packet.ok_or(Error::Invalid("t_packet is none of RTMP_MEDIA_*"))?;
+    let (packet, _) = *given(packet, "t_packet is none of RTMP_MEDIA_*")?;
     let codec = match (track.t_fourcc, packet) {
         (0, Packet::Silence) => Codec::None,
         (0, Packet::Command) if track.t_codec == 0 => Codec::None,
@@ -264,13 +264,11 @@ fn meant<'a>(kind: Medium, track: In<'a, RTMPTrack>) -> Result<Track<'a>> {
     let frame = match (kind, track.t_frame) {
         (Medium::Audio, _) => None,
         (Medium::Video, 0) => (track.t_key != 0).then_some(Frame::Key),
-        (Medium::Video, 1) => Some(Frame::Key),
-        (Medium::Video, 2) => Some(Frame::Inter),
-        (Medium::Video, 3) => Some(Frame::Disposable),
-        (Medium::Video, 4) => Some(Frame::GeneratedKey),
-        (Medium::Video, _) => return Err(Error::Invalid("t_frame is none of RTMP_FRAME_*")),
+        (Medium::Video, number) => {
+            Some(given(Frame::from_number(number), "t_frame is none of RTMP_FRAME_*")?)
+        }
     };
-    let body = data(track).ok_or(Error::Invalid("t_body is NULL"))?;
+    let body = given(data(track), "t_body is NULL")?;
     Ok(Track { codec, id: track.t_id, packet, frame, offset: track.t_offset, body })
 }
 

@@ -120,6 +120,13 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: Option<Rtmp<'_>>, from: Option<
     })
 }
 
+/// Copies fields of these names.
+macro_rules! copy_numbers {
+    ($from:ident => $to:ident: $($field:ident),+) => {
+        $(field!($to, $field).set(field!($from, $field).get());)+
+    };
+}
+
 /// Copies the settings, except those that the URL of the application changes. Returns the memory of the strings.
 fn copy(to: Rtmp<'_>, from: Rtmp<'_>, url: &[u8]) -> Result<Arc<[u8]>> {
     let parsed = url::parse(url)?;
@@ -139,24 +146,14 @@ fn copy(to: Rtmp<'_>, from: Rtmp<'_>, url: &[u8]) -> Result<Arc<[u8]>> {
         rest = others;
     }
     field!(link, extras).put(owned_list(rest)?);
-    field!(link, edepth).set(field!(source, edepth).get());
-    field!(link, seekTime).set(field!(source, seekTime).get());
-    field!(link, stopTime).set(field!(source, stopTime).get());
-    field!(link, swfAge).set(field!(source, swfAge).get());
-    field!(link, timeout).set(field!(source, timeout).get());
-    field!(link, socksport).set(field!(source, socksport).get());
-    field!(link, SWFSize).set(field!(source, SWFSize).get());
+    copy_numbers!(source => link: edepth, seekTime, stopTime, swfAge, timeout, socksport, SWFSize);
     field!(link, SWFHash).put(field!(source, SWFHash).copy());
     field!(link, lFlags).set(field!(source, lFlags).get() & !(RTMP_LF_FAPU | RTMP_LF_FTCU));
     let publishes = field!(source, protocol).get() & RTMP_FEATURE_WRITE;
     field!(link, protocol).set(parsed.protocol.bits() | publishes);
     field!(link, port).set(if parsed.port == 0 { parsed.protocol.default_port() } else { parsed.port });
-    field!(to, m_nBufferMS).set(field!(from, m_nBufferMS).get());
-    field!(to, m_outChunkSize).set(field!(from, m_outChunkSize).get());
-    field!(to, m_fAudioCodecs).set(field!(from, m_fAudioCodecs).get());
-    field!(to, m_fVideoCodecs).set(field!(from, m_fVideoCodecs).get());
-    field!(to, m_fEncoding).set(field!(from, m_fEncoding).get());
-    field!(to, m_bSendEncoding).set(field!(from, m_bSendEncoding).get());
+    copy_numbers!(from => to: m_nBufferMS, m_outChunkSize, m_fEncoding, m_bSendEncoding);
+    copy_numbers!(from => to: m_fAudioCodecs, m_fVideoCodecs);
     Ok(texts)
 }
 

@@ -81,7 +81,7 @@ impl Log for Sink {
         }
         let level = level_of(record.level());
         // Formatting the arguments runs code of the core that may log, too, so nothing is borrowed meanwhile.
-        let text = line(record.args().to_string());
+        let text = text::log_line(record.args().to_string(), MAX_LINE);
         let mut text = Some(text);
         with_pending(|pending| {
             if pending.holds_back() {
@@ -195,23 +195,6 @@ fn level_of(level: Level) -> RTMP_LogLevel {
         Level::Debug => RTMP_LOGDEBUG,
         Level::Trace => RTMP_LOGDEBUG2,
     }
-}
-
-/// A record as one line: cut, and escaped except for a newline at its end, which belongs to the message.
-fn line(mut text: String) -> String {
-    let newline = text.ends_with('\n');
-    if newline {
-        text.pop();
-    }
-    if text.len() > MAX_LINE {
-        let end = (0..=MAX_LINE).rev().find(|&end| text.is_char_boundary(end));
-        text.truncate(end.unwrap_or(0));
-    }
-    let mut line = text::escaped(&text).into_owned();
-    if newline {
-        line.push('\n');
-    }
-    line
 }
 
 /// Makes one `RTMP_Log` call.

@@ -10,6 +10,7 @@ use std::{ffi::CStr, panic::catch_unwind};
 use libc::{c_char, c_int};
 
 use super::{types::RTMP_LogCallback, writer};
+use crate::ptr::NulText;
 
 #[cfg(rtmp_naked)]
 mod exports {
@@ -62,9 +63,9 @@ pub(super) fn report(level: c_int, text: &CStr) {
 struct Writer {
     wanted: extern "C" fn(c_int) -> c_int,
     callback: extern "C" fn() -> *const RTMP_LogCallback,
-    log: unsafe extern "C" fn(c_int, *const c_char),
-    print: unsafe extern "C" fn(*const c_char),
-    status: unsafe extern "C" fn(*const c_char),
+    log: extern "C" fn(c_int, NulText<'_>),
+    print: extern "C" fn(NulText<'_>),
+    status: extern "C" fn(NulText<'_>),
 }
 
 /// Where C gets the table. `variadic.c` declares the symbol hidden, and the linker of ELF systems then keeps it out of the

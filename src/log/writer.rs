@@ -4,7 +4,6 @@
 
 use std::{
     cell::Cell,
-    ffi::CStr,
     ptr,
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -12,10 +11,10 @@ use std::{
     },
 };
 
-use libc::{FILE, c_char, c_int};
+use libc::{FILE, c_int};
 
 use super::types::{RTMP_LOGALL, RTMP_LOGCRIT, RTMP_LogCallback};
-use crate::{Errno, cancel::Shield, globals};
+use crate::{Errno, cancel::Shield, globals, ptr::NulText};
 
 unsafe extern "C" {
     /// C's `stderr`, by `variadic.c`.
@@ -57,12 +56,8 @@ pub(super) extern "C" fn callback() -> *const RTMP_LogCallback {
 }
 
 /// Writes one line with the name of its level.
-///
-/// # Safety
-/// `text` is a string.
-pub(super) unsafe extern "C" fn log(level: c_int, text: *const c_char) {
-    // SAFETY: `text` is a string, by the Safety section.
-    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+pub(super) extern "C" fn log(level: c_int, text: NulText<'_>) {
+    let text = text.bytes();
     let unnamed = text.windows(UNNAMED.len()).any(|part| part == UNNAMED);
     if unnamed && globals::debug_level() < RTMP_LOGALL {
         return;
@@ -72,15 +67,11 @@ pub(super) unsafe extern "C" fn log(level: c_int, text: *const c_char) {
 }
 
 /// Writes text unchanged, on a new line if a status was there.
-///
-/// # Safety
-/// `text` is a string.
-pub(super) unsafe extern "C" fn print(text: *const c_char) {
+pub(super) extern "C" fn print(text: NulText<'_>) {
     if globals::debug_level() == RTMP_LOGCRIT {
         return;
     }
-    // SAFETY: `text` is a string, by the Safety section.
-    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let text = text.bytes();
     let writing = Writing::begin();
     writing.put_on_new_line(&[text]);
     if text.ends_with(b"\n") {
@@ -89,15 +80,11 @@ pub(super) unsafe extern "C" fn print(text: *const c_char) {
 }
 
 /// Writes text that the next status overwrites; any other output leaves it in place.
-///
-/// # Safety
-/// `text` is a string.
-pub(super) unsafe extern "C" fn status(text: *const c_char) {
+pub(super) extern "C" fn status(text: NulText<'_>) {
     if globals::debug_level() == RTMP_LOGCRIT {
         return;
     }
-    // SAFETY: `text` is a string, by the Safety section.
-    let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+    let text = text.bytes();
     let writing = Writing::begin();
     writing.put(text);
     writing.flush();

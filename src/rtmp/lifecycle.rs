@@ -84,8 +84,7 @@ pub unsafe extern "C" fn RTMP_Init(r: *mut RTMP) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EnableWrite(r: Option<Rtmp<'_>>) {
     if let Some(r) = r {
-        let protocol = field!(r, Link.protocol);
-        protocol.set(protocol.get() | RTMP_FEATURE_WRITE);
+        field!(r, Link.protocol).change(|protocol| protocol | RTMP_FEATURE_WRITE);
     }
 }
 

@@ -181,8 +181,8 @@ impl Opening {
                     if self.what == What::Serve {
                         handle.flush().map_err(|error| self.unshaken(handle, error))?;
                         if encrypted {
-                            let protocol = field!(handle.rtmp(), Link.protocol);
-                            protocol.set(protocol.get() | RTMP_FEATURE_ENC);
+                            field!(handle.rtmp(), Link.protocol)
+                                .change(|protocol| protocol | RTMP_FEATURE_ENC);
                         }
                     }
                     handle.show_handshake(encrypted, swf_response);

@@ -57,8 +57,7 @@ impl Marked {
             // SAFETY: the flag is set only for strings that this library allocated (`own`), and by programs that used malloc,
             // a rule of `rtmp.h`; nothing else uses them while a call sets up or closes the session.
             unsafe { release_text(self.get(link)) };
-            let flags = field!(link, lFlags);
-            flags.set(flags.get() & !self.flag);
+            field!(link, lFlags).change(|flags| flags & !self.flag);
         }
     }
 
@@ -74,8 +73,7 @@ impl Marked {
     /// Stores a string from `malloc`, which then belongs to the library.
     pub(super) fn own(&self, link: Valid<'_, RTMP_LNK>, value: AVal) {
         self.replace(link, value);
-        let flags = field!(link, lFlags);
-        flags.set(flags.get() | self.flag);
+        field!(link, lFlags).change(|flags| flags | self.flag);
     }
 }
 
@@ -95,8 +93,7 @@ fn apply(r: Rtmp<'_>, arg: AVal, setting: Setting<'_>) -> Result<()> {
     // As in librtmp, no option clears a flag.
     let raise = |flag, yes| {
         if yes {
-            let flags = field!(link, lFlags);
-            flags.set(flags.get() | flag);
+            field!(link, lFlags).change(|flags| flags | flag);
         }
     };
     match setting {

@@ -24,7 +24,7 @@ use crate::{
     amf::{AVal, view},
     boundary::{Kind, boundary},
     fields, globals, memory,
-    ptr::{Parameter, aval_bytes, c_string, given},
+    ptr::{NulText, Parameter, aval_bytes, given},
     reason::{self, During, Failure, Phase},
     state::{Handle, Hidden, Login},
     valid::{Rtmp, Valid, field},
@@ -80,7 +80,7 @@ impl Divided {
     /// uses.
     unsafe fn new(base: *mut c_char) -> Result<Self> {
         // SAFETY: `base` is null or NUL-terminated, by the Safety section.
-        let text = unsafe { c_string(base, "url is NULL") }?;
+        let text = given(unsafe { NulText::from_c(base) }, "url is NULL")?.bytes();
         let head = text.iter().position(|&byte| byte == b' ').unwrap_or(text.len());
         Ok(Self { base, len: text.len(), head })
     }
@@ -181,20 +181,20 @@ fn keep_hidden_options(r: Rtmp<'_>, before: Hidden) {
 pub unsafe extern "C" fn RTMP_SetupStream(
     r: Option<Rtmp<'_>>,
     protocol: c_int,
-    hostname: *mut AVal,
+    hostname: Option<Valid<'_, AVal>>,
     port: c_uint,
-    sockshost: *mut AVal,
-    playpath: *mut AVal,
-    tcUrl: *mut AVal,
-    swfUrl: *mut AVal,
-    pageUrl: *mut AVal,
-    app: *mut AVal,
-    auth: *mut AVal,
-    swfSHA256Hash: *mut AVal,
+    sockshost: Option<Valid<'_, AVal>>,
+    playpath: Option<Valid<'_, AVal>>,
+    tcUrl: Option<Valid<'_, AVal>>,
+    swfUrl: Option<Valid<'_, AVal>>,
+    pageUrl: Option<Valid<'_, AVal>>,
+    app: Option<Valid<'_, AVal>>,
+    auth: Option<Valid<'_, AVal>>,
+    swfSHA256Hash: Option<Valid<'_, AVal>>,
     swfSize: u32,
-    flashVer: *mut AVal,
-    subscribepath: *mut AVal,
-    usherToken: *mut AVal,
+    flashVer: Option<Valid<'_, AVal>>,
+    subscribepath: Option<Valid<'_, AVal>>,
+    usherToken: Option<Valid<'_, AVal>>,
     dStart: c_int,
     dStop: c_int,
     bLiveStream: c_int,
@@ -216,9 +216,8 @@ pub unsafe extern "C" fn RTMP_SetupStream(
             subscribepath,
             usherToken,
         ];
-        // SAFETY: each is null or points to an `AVal`, by the Safety section. They are copied at once, because they may be fields
-        // of `r`.
-        let strings = strings.map(|string| unsafe { string.as_ref() }.copied().unwrap_or(AVal::EMPTY));
+        // They are copied at once, because they may be fields of `r`.
+        let strings = strings.map(|string| string.map_or(AVal::EMPTY, Valid::copy));
         let [hostname, sockshost, playpath, tcUrl, swfUrl, pageUrl, app, ..] = strings;
         let [.., auth, hash, flashVer, subscribepath, usherToken] = strings;
         // SAFETY: the strings are readable for their lengths, by the Safety section.
@@ -272,10 +271,9 @@ pub unsafe extern "C" fn RTMP_SetupStream(
                 field.put(value);
             }
         }
-        let flags = field!(link, lFlags);
         for (flag, is_set) in [(RTMP_LF_AUTH, auth.is_given()), (RTMP_LF_LIVE, bLiveStream != 0)] {
             if is_set {
-                flags.set(flags.get() | flag);
+                field!(link, lFlags).change(|flags| flags | flag);
             }
         }
         let flash_version = if flashVer.is_given() { flashVer } else { globals::default_flash_version() };

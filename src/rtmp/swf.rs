@@ -1,6 +1,6 @@
 //! Hashes of SWF files, for servers that want to see one.
 
-use libc::{c_char, c_int, c_uchar, c_uint};
+use libc::{c_int, c_uchar, c_uint};
 use rtmp_core::{
     error::{Error, Result},
     swf::{self, LookUp, SwfHash, store},
@@ -11,7 +11,7 @@ use super::RTMP_SWF_HASHLEN;
 use crate::{
     boundary::{Kind, boundary},
     globals,
-    ptr::{Out, Parameter, c_string, given},
+    ptr::{NulText, Out, Parameter, given},
     tls::trust,
 };
 
@@ -30,16 +30,16 @@ use crate::{
 /// `RTMP_SWF_HASHLEN` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_HashSWF(
-    url: *const c_char,
+    url: Option<NulText<'_>>,
     size: Option<Out<c_uint>>,
     hash: *mut c_uchar,
     age: c_int,
 ) -> c_int {
     boundary(Kind::Waits, -1, |errno| {
         const MISSING: &str = "a null pointer for RTMP_HashSWF";
-        // SAFETY: `url` is null or a NUL-terminated string, and `hash` null or writable for a hash, by the Safety section.
-        let (url, hash) =
-            unsafe { (c_string(url, MISSING)?, Out::from_c(hash.cast::<[u8; RTMP_SWF_HASHLEN]>())) };
+        // SAFETY: `hash` is null or writable for a hash, by the Safety section.
+        let hash = unsafe { Out::from_c(hash.cast::<[u8; RTMP_SWF_HASHLEN]>()) };
+        let url = given(url, MISSING)?.bytes();
         let (size, hash) = (given(size, MISSING)?, given(hash, MISSING)?);
         let result = look_up(url, age, &TlsOptions::default(), &globals::USER);
         if let Some(swf) = result.swf {
@@ -75,12 +75,12 @@ mod tests {
     #[test]
     fn null_is_a_failure() {
         let (mut size, mut hash) = (7, [7; RTMP_SWF_HASHLEN]);
-        let url = c"http://127.0.0.1:1/".as_ptr();
+        let url = c"http://127.0.0.1:1/".as_ptr().cast_mut();
         // SAFETY: each argument is null or valid.
         unsafe {
-            assert_eq!(RTMP_HashSWF(ptr::null(), c(&mut size), hash.as_mut_ptr(), 0), -1);
-            assert_eq!(RTMP_HashSWF(url, None, hash.as_mut_ptr(), 0), -1);
-            assert_eq!(RTMP_HashSWF(url, c(&mut size), ptr::null_mut(), 0), -1);
+            assert_eq!(RTMP_HashSWF(None, c(&mut size), hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(c(url), None, hash.as_mut_ptr(), 0), -1);
+            assert_eq!(RTMP_HashSWF(c(url), c(&mut size), ptr::null_mut(), 0), -1);
         }
         assert_eq!((size, hash), (7, [7; RTMP_SWF_HASHLEN]));
     }

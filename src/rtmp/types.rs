@@ -16,8 +16,6 @@ pub const RTMP_FEATURE_HTTP: c_int = 0x01;
 pub const RTMP_FEATURE_ENC: c_int = 0x02;
 /// Protocol bit: inside TLS.
 pub const RTMP_FEATURE_SSL: c_int = 0x04;
-/// Protocol bit: RTMFP, which is not implemented.
-pub const RTMP_FEATURE_MFP: c_int = 0x08;
 /// Protocol bit: publish instead of play.
 pub const RTMP_FEATURE_WRITE: c_int = 0x10;
 /// Protocol bit: serving a client that tunnels over HTTP.

@@ -12,7 +12,7 @@ use crate::{
     amf::{AVal, view::Text},
     boundary::{Kind, boundary},
     memory,
-    ptr::{Out, Parameter, c_string, given},
+    ptr::{NulText, Out, Parameter, given},
 };
 
 /// Splits a URL into its parts; the log says in librtmp's words why that is not possible.
@@ -45,7 +45,7 @@ pub(super) fn parse(text: &[u8]) -> Result<url::Url<'_>> {
 /// `url` is null or a NUL-terminated string; the others are null or writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_ParseURL(
-    url: *const c_char,
+    url: Option<NulText<'_>>,
     protocol: Option<Out<c_int>>,
     host: Option<Out<AVal>>,
     port: Option<Out<c_uint>>,
@@ -62,10 +62,9 @@ pub unsafe extern "C" fn RTMP_ParseURL(
         port.write(0);
         playpath.write(AVal::EMPTY);
         app.write(AVal::EMPTY);
-        // SAFETY: `url` is null or a NUL-terminated string, by the Safety section.
-        let text = unsafe { c_string(url, "url is NULL") }?;
+        let url = given(url, "url is NULL")?;
+        let (base, text) = (url.as_ptr(), url.bytes());
         let parsed = parse(text)?;
-        let base = url.cast_mut();
         let app_part = parsed.app.map_or(Ok(AVal::EMPTY), |app| part(base, text, app))?;
         let host_part = parsed.host.map(|host| part(base, text, host)).transpose()?;
         let name = parsed.playpath.map_or(Ok(AVal::EMPTY), |name| owned(&name))?;

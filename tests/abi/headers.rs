@@ -188,9 +188,10 @@ fn generate(name: &str) -> String {
 }
 
 /// The types of parameters that are pointers in C.
-const POINTERS: [(&str, &str); 5] = [
+const POINTERS: [(&str, &str); 6] = [
     ("Option<Rtmp<'_>>", "*mut RTMP"),
     ("Option<Text<'_>>", "*const AVal"),
+    ("Option<NulText<'_>>", "*const c_char"),
     ("Option<Object<'_>>", "*mut AMFObject"),
     ("Option<Property<'_>>", "*mut AMFObjectProperty"),
     ("Option<Packet<'_>>", "*mut RTMPPacket"),

@@ -294,14 +294,7 @@ fn a_null_pointer_is_a_failure_and_never_a_crash() {
     // SAFETY: null is allowed everywhere, and the other pointers are valid.
     unsafe {
         assert_eq!(
-            RTMP_ParseURL(
-                ptr::null(),
-                c(&mut protocol),
-                c(&mut host),
-                c(&mut port),
-                c(&mut playpath),
-                c(&mut app)
-            ),
+            RTMP_ParseURL(None, c(&mut protocol), c(&mut host), c(&mut port), c(&mut playpath), c(&mut app)),
             0
         );
         assert_eq!((protocol, port, host.av_len, playpath.av_len, app.av_len), (0, 0, 1, 0, 0));
@@ -322,20 +315,20 @@ fn a_null_pointer_is_a_failure_and_never_a_crash() {
             RTMP_SetupStream(
                 c(r),
                 0,
-                null,
+                None,
                 0,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
                 5,
-                null,
-                null,
-                null,
+                None,
+                None,
+                None,
                 0,
                 0,
                 0,

@@ -95,6 +95,22 @@ impl<'a, L> Value<'a, L> {
         }
     }
 
+    /// The same value with its members, if it has any, in the form that `convert` gives them.
+    pub fn convert_members<M>(&self, convert: impl FnOnce(&L) -> Result<M>) -> Result<Value<'a, M>> {
+        Ok(match self {
+            Self::Object(members) => Value::Object(convert(members)?),
+            Self::EcmaArray(members) => Value::EcmaArray(convert(members)?),
+            Self::StrictArray(members) => Value::StrictArray(convert(members)?),
+            Self::Number(number) => Value::Number(*number),
+            Self::Boolean(boolean) => Value::Boolean(*boolean),
+            Self::String(text) => Value::String(text),
+            Self::Null => Value::Null,
+            Self::Date { millis, utc_offset } => Value::Date { millis: *millis, utc_offset: *utc_offset },
+            Self::XmlDocument(text) => Value::XmlDocument(text),
+            Self::Invalid => Value::Invalid,
+        })
+    }
+
     /// The members, if the value is an object; not those of arrays.
     pub fn as_object(&self) -> Option<&L> {
         match self {

@@ -108,6 +108,15 @@ pub enum Frame {
     GeneratedKey = 4,
 }
 
+impl Frame {
+    /// The frame type of this number, as messages contain it.
+    pub fn from_number(number: u8) -> Option<Self> {
+        [Self::Key, Self::Inter, Self::Disposable, Self::GeneratedKey]
+            .into_iter()
+            .find(|frame| *frame as u8 == number)
+    }
+}
+
 /// One track of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Track<'a> {

@@ -169,13 +169,7 @@ fn command<'a>(codec: Codec, mut rest: Bytes<'a>) -> Result<Track<'a>> {
 }
 
 fn frame(frame_type: u8) -> Result<Frame> {
-    Ok(match frame_type {
-        1 => Frame::Key,
-        2 => Frame::Inter,
-        3 => Frame::Disposable,
-        4 => Frame::GeneratedKey,
-        _ => return Err(RESERVED),
-    })
+    Frame::from_number(frame_type).ok_or(RESERVED)
 }
 
 /// The part after the first byte of an enhanced message. Only video has a frame type.

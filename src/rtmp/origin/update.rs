@@ -156,8 +156,7 @@ impl Origin {
         }
         for (option, flag) in FLAGS {
             if self.raised & flag != 0 && !self.is_replaced(option) {
-                let flags = field!(link, lFlags);
-                flags.set(flags.get() & !flag);
+                field!(link, lFlags).change(|flags| flags & !flag);
             }
         }
         if self.swf_size != 0 && self.swf_size == field!(link, SWFSize).get() {
@@ -290,7 +289,7 @@ impl Extras {
             }
             ptr::copy(array.add(end), array.add(first), all - end);
         }
-        count.set(count.get() - (self.end - self.first));
+        count.change(|count| count - (self.end - self.first));
         if all == end {
             // The open object was removed.
             field!(link, edepth).set(0);
@@ -574,26 +573,25 @@ mod tests {
     fn set_up_parts(session: &Session) {
         let (mut host, mut name) =
             ([c"host", c"name"]).map(|text| AVal { av_val: text.as_ptr().cast_mut(), av_len: 4 }).into();
-        let null = ptr::null_mut();
         // SAFETY: an initialised session; null is allowed, and the strings stay allocated.
         unsafe {
             RTMP_SetupStream(
                 Some(session.rtmp()),
                 0,
-                &raw mut host,
+                c(&raw mut host),
                 0,
-                null,
-                &raw mut name,
-                null,
-                null,
-                null,
-                null,
-                null,
-                null,
+                None,
+                c(&raw mut name),
+                None,
+                None,
+                None,
+                None,
+                None,
+                None,
                 0,
-                null,
-                null,
-                null,
+                None,
+                None,
+                None,
                 0,
                 0,
                 0,
