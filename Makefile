@@ -78,9 +78,10 @@ endif
 RELEASE := $(shell sed -n 's/^version = "\([0-9.]*\)"/\1/p' Cargo.toml | head -n 1)
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 
-# A tarball of `make dist` builds the same library in any directory.
+# A tarball of `make dist` builds the same library in any directory. The other flag is in .cargo/config.toml, too, which the
+# variable replaces.
 ifneq ($(wildcard vendor),)
-export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/usr/src/librtmp-$(RELEASE)
+export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/usr/src/librtmp-$(RELEASE) -Cllvm-args=-inline-threshold=75
 endif
 
 HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h

@@ -390,6 +390,8 @@ fn interrupted_or(error: Error, patience: &dyn Patience) -> Error {
 pub(crate) fn reach(link: &mut Link, patience: &dyn Patience) -> Result<()> {
     let mut waiting = Wait::for_link(patience);
     let mut interests = Vec::new();
+    // When connect() returns, a peer on the same machine has usually accepted already.
+    let mut is_hopeful = !patience.never_waits();
     loop {
         if patience.is_over() {
             return Err(Error::Interrupted);
@@ -397,6 +399,9 @@ pub(crate) fn reach(link: &mut Link, patience: &dyn Patience) -> Result<()> {
         link.step(Instant::now()).map_err(|error| interrupted_or(error, patience))?;
         if link.is_open() {
             return Ok(());
+        }
+        if mem::take(&mut is_hopeful) {
+            continue;
         }
         interests.clear();
         link.interests(Wanted::default(), &mut interests);

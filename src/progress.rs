@@ -52,6 +52,7 @@ pub(crate) enum What {
 }
 
 /// The stage of a connection.
+#[allow(clippy::large_enum_variant, reason = "one connection at a time is being made")]
 pub(crate) enum Stage {
     /// Connecting to the server or to its proxy.
     Reaching(Link),

@@ -116,7 +116,7 @@ impl Settings {
             app: app.to_vec(),
             tc_url: Vec::new(),
             url: application_url(&url, text),
-            stream_name: url.playpath.unwrap_or_default(),
+            stream_name: url.playpath.unwrap_or_default().into_owned(),
             page_url: Vec::new(),
             swf_url: Vec::new(),
             flash_version: DEFAULT_FLASH_VERSION.to_vec(),

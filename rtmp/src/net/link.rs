@@ -55,7 +55,7 @@ pub enum LinkPhase {
     Open,
 }
 
-#[expect(clippy::large_enum_variant, reason = "most links are direct, and a link has its own memory already")]
+#[allow(clippy::large_enum_variant, reason = "most links are direct, and a link has its own memory already")]
 enum Path {
     Direct(Wire),
     Tunnelled(Box<Tunnel>),

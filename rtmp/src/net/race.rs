@@ -103,8 +103,6 @@ impl Race {
         };
         match socket.connect(&address.into()) {
             Ok(()) => return Some(Arc::new(socket)),
-            // The system knows already that a peer on the same machine has accepted.
-            Err(error) if is_pending(&error) && socket.peer_addr().is_ok() => return Some(Arc::new(socket)),
             Err(error) if is_pending(&error) => {
                 self.attempts.push(Attempt { socket: Arc::new(socket), address });
                 self.next_start = now + STAGGER;

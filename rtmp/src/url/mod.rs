@@ -6,13 +6,15 @@
 //! ```
 //! let url = rtmp::url::parse(b"rtmps://user:secret@[::1]:444/vod/films/one.mp4")?;
 //! assert_eq!((url.protocol, url.host, url.port), (rtmp::url::Protocol::RTMPS, Some(&b"::1"[..]), 444));
-//! assert_eq!((url.app, url.playpath), (Some(&b"vod/films"[..]), Some(b"mp4:one".to_vec())));
+//! assert_eq!((url.app, url.playpath.as_deref()), (Some(&b"vod/films"[..]), Some(&b"mp4:one"[..])));
 //! # Ok::<(), rtmp::Error>(())
 //! ```
 
 mod protocol;
 mod stream_name;
 mod userinfo;
+
+use std::borrow::Cow;
 
 use crate::{
     error::{Error, Result},
@@ -40,7 +42,7 @@ pub struct Url<'a> {
     /// `None` when nothing follows the host, not even a slash.
     pub app: Option<&'a [u8]>,
     /// The stream name as it is sent, `None` when the URL ends before it.
-    pub playpath: Option<Vec<u8>>,
+    pub playpath: Option<Cow<'a, [u8]>>,
 }
 
 /// Splits a URL as librtmp does: the scheme may be unknown, an invalid port is omitted, and up to three path components belong
@@ -276,6 +278,6 @@ mod tests {
     #[test]
     fn a_playlist_name_may_precede_the_path() {
         let url = parse(b"rtmp://h?x/slist=b").unwrap();
-        assert_eq!((url.app, url.playpath), (Some(&b"slist=b"[..]), Some(b"b".to_vec())));
+        assert_eq!((url.app, url.playpath.as_deref()), (Some(&b"slist=b"[..]), Some(&b"b"[..])));
     }
 }
