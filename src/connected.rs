@@ -13,4 +13,10 @@ impl Handle {
         // SAFETY: null, or an initialised `RTMP`, which outlives the handle: that ends with the exported function.
         unsafe { Self::connected(Valid::or_null(r)) }
     }
+
+    /// The same without continuing the unfinished work of earlier calls; `None` if there is no connection.
+    pub(crate) fn idle_on(r: Rtmp<'_>) -> Option<Self> {
+        // SAFETY: as above.
+        unsafe { Self::idle(r.as_ptr()) }
+    }
 }

@@ -144,7 +144,7 @@ impl Session {
                     false
                 }
                 20 => {
-                    RTMP_Close(r);
+                    RTMP_Close(c(r));
                     self.peer = None;
                     false
                 }
@@ -186,7 +186,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // SAFETY: the session is not used after this, and its text is freed later.
         unsafe {
-            RTMP_Close(self.r);
+            RTMP_Close(c(self.r));
             RTMP_Free(self.r);
         }
         self.url.fill(0);

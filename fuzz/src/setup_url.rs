@@ -53,7 +53,7 @@ pub fn run(data: &[u8]) {
     // proxy.
     unsafe {
         AMF_Reset(&raw mut (*r).Link.extras);
-        RTMP_Close(r);
+        RTMP_Close(c(r));
     }
 }
 
@@ -65,7 +65,7 @@ fn one_after_the_other(r: *mut RTMP, bytes: &[u8], closes: bool) {
     for text in bytes.split(|byte| *byte == b'\n').take(4) {
         if closes {
             // SAFETY: `r` was initialised.
-            unsafe { RTMP_Close(r) };
+            unsafe { RTMP_Close(c(r)) };
         }
         for old in &mut texts {
             // Nothing reads it any more.
@@ -92,7 +92,7 @@ fn one_after_the_other(r: *mut RTMP, bytes: &[u8], closes: bool) {
         (*r).Link.sockshost = AVal { av_val: std::ptr::null_mut(), av_len: 0 };
         proxies.into_iter().for_each(|proxy| free(proxy.cast()));
         AMF_Reset(&raw mut (*r).Link.extras);
-        RTMP_Close(r);
+        RTMP_Close(c(r));
     }
 }
 

@@ -206,7 +206,7 @@ mod tests {
     fn free(r: Rtmp<'_>) {
         // SAFETY: the session is initialised, and is no longer used.
         unsafe {
-            RTMP_Close(r.as_ptr());
+            RTMP_Close(Some(r));
             RTMP_Free(r.as_ptr());
         }
     }
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!((field!(to, Link.port).get(), field!(to, Link.protocol).get()), (99, 0));
         assert_eq!(target(to), None);
         // SAFETY: the session is initialised.
-        unsafe { RTMP_Close(to.as_ptr()) };
+        unsafe { RTMP_Close(Some(to)) };
         assert_eq!(text(field!(to, Link.hostname)), b"", "nothing points to what is gone");
         free(to);
     }

@@ -66,13 +66,13 @@ mod tests {
             }
             listener.set_nonblocking(true).unwrap();
             assert!(listener.accept().is_err(), "nobody connected");
-            RTMP_Close(r);
+            RTMP_Close(session);
             RTMP_SetupURL(session, second);
             (*r).Link.timeout = 1;
             // The connection is made, but nobody answers the handshake.
             assert_eq!(RTMP_Connect(session, None), FALSE);
             assert!(listener.accept().is_ok(), "somebody connected");
-            RTMP_Close(r);
+            RTMP_Close(session);
             RTMP_Free(r);
             drop((std::ffi::CString::from_raw(first), std::ffi::CString::from_raw(second)));
         }

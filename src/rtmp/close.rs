@@ -11,7 +11,7 @@ use rtmp_core::{error::Result, flv::Flags, net::Received, transport::deadline::D
 use rustix::fd::AsFd;
 
 use super::{
-    RTMP, RTMP_FEATURE_WRITE,
+    RTMP_FEATURE_WRITE,
     options::{APP, TC_URL, forget_stream_name},
     origin::Origin,
     outgoing::take_unfinished,
@@ -280,12 +280,10 @@ fn reset_connection(r: Rtmp<'_>) {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
+pub unsafe extern "C-unwind" fn RTMP_Close(r: Option<Rtmp<'_>>) {
     boundary(Kind::Waits, (), |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let Some(rtmp) = (unsafe { Rtmp::new(r) }) else { return Ok(()) };
-        // SAFETY: as above.
-        match unsafe { Handle::idle(r) }.or_else(|| Handle::of(rtmp)) {
+        let Some(r) = r else { return Ok(()) };
+        match Handle::idle_on(r).or_else(|| Handle::of(r)) {
             Some(handle) => {
                 handle.keep_descriptor(false);
                 handle.progress_if_any(|progress| progress.opening = None);
@@ -293,12 +291,12 @@ pub unsafe extern "C-unwind" fn RTMP_Close(r: *mut RTMP) {
                 handle.progress_if_any(|progress| progress.failed = false);
             }
             None => {
-                state::take_pipe(rtmp);
-                reset(rtmp);
+                state::take_pipe(r);
+                reset(r);
             }
         }
-        Origin::close(rtmp);
-        state::clear_abort(rtmp);
+        Origin::close(r);
+        state::clear_abort(r);
         Ok(())
     })
 }

@@ -210,7 +210,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         // SAFETY: an initialised session, which nobody uses any more.
         unsafe {
-            RTMP_Close(self.0);
+            RTMP_Close(c(self.0));
             RTMP_Free(self.0);
         }
     }

@@ -368,7 +368,7 @@ mod tests {
 
         fn close(&self) {
             // SAFETY: an initialised session.
-            unsafe { RTMP_Close(self.0) }
+            unsafe { RTMP_Close(c(self.0)) }
         }
 
         #[expect(
