@@ -153,7 +153,7 @@ impl Shared {
         let before = self.sent.load(Ordering::SeqCst) as u64;
         let now = bytes.len().min(self.after.saturating_sub(before) as usize);
         to.write_all(&bytes[..now])?;
-        self.sent.fetch_add(now as usize, Ordering::SeqCst);
+        self.sent.fetch_add(now, Ordering::SeqCst);
         let rest = &bytes[now..];
         if rest.is_empty() {
             return Ok(());
