@@ -4,7 +4,7 @@
 //! step has received the bytes, so a call for each chunk of 128 bytes does nothing but decode it. Anything unusual, and every
 //! call that finds another thread using the session, goes to the general path, which continues at the same position.
 
-use std::ptr;
+use std::{ptr, time::Instant};
 
 use libc::c_int;
 use rtmp_core::{
@@ -21,15 +21,17 @@ use crate::{
     globals,
     log::Deferred,
     memory::Body,
-    reason::{self, Phase},
+    reason::{self, Failure, Phase},
     state::{Core, Handle, Held},
     valid::Rtmp,
 };
 
-/// Why a chunk was not returned, and the call that failed.
-struct Unread {
-    error: Error,
-    handle: Handle,
+/// Why a chunk was not returned.
+enum Unread {
+    /// There is none, as the last receive has shown. Programs read until they get that answer.
+    Again,
+    /// The connection was lost; with the call that failed.
+    Lost(Box<(Error, Handle)>),
 }
 
 /// Stores the next chunk in `packet`, as `RTMP_ReadPacket`. Returns TRUE, or `failure` if the connection was lost.
@@ -51,14 +53,14 @@ pub(super) unsafe fn read(r: *mut RTMP, packet: *mut RTMPPacket, failure: c_int)
         }
         Err(unread) => {
             packet.m_body = ptr::null_mut();
-            Some(fail(r, *unread, failure))
+            Some(fail(r, unread, failure))
         }
     }
 }
 
 /// Decodes the next chunk. `None` if it is not complete.
 #[inline(always)]
-fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Box<Unread>>> {
+fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Unread>> {
     if globals::logs_debug() || reason::is_reporting() || reason::has_followers() {
         return None;
     }
@@ -78,11 +80,14 @@ fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Box<Unread>>> {
     let is_plain = receive_buffer.is_none() && progress.lets_read();
     // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
     let mut inbox = unsafe { Inbox::of(held.sb()) };
-    if !is_plain || inbox.extent().1 == 0 {
+    if !is_plain {
         return None;
     }
     session.begin_receiving();
-    let received = run(r, session, None, |session, wishes| session.receive_chunk(wishes, inbox.unread()));
+    let received = match inbox.unread() {
+        [] => Ok((0, None)),
+        unread => run(r, session, None, |session, wishes| session.receive_chunk(wishes, unread)),
+    };
     // While the gate is held the session is there.
     let handle = || held.handle();
     let (used, chunk) = match received {
@@ -92,11 +97,18 @@ fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Box<Unread>>> {
             drop(core);
             drop(held);
             handle.give_up();
-            return Some(Err(Box::new(Unread { error, handle })));
+            return Some(Err(Unread::Lost(Box::new((error, handle)))));
         }
     };
     inbox.consume(used);
-    let chunk = chunk?;
+    let Some(chunk) = chunk else {
+        let is_empty = inbox.extent().1 == 0
+            && session.unsent().is_empty()
+            && session.wants_input()
+            && !globals::interrupted()
+            && progress.note_empty(held.timeout(), Instant::now());
+        return is_empty.then_some(Err(Unread::Again));
+    };
     progress.note_reading();
     progress.note_found();
     if session.unsent().is_empty() {
@@ -108,7 +120,7 @@ fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Box<Unread>>> {
     drop(held);
     Some(match handle.answer() {
         Ok(()) => Ok(chunk),
-        Err(error) => Err(Box::new(Unread { error, handle })),
+        Err(error) => Err(Unread::Lost(Box::new((error, handle)))),
     })
 }
 
@@ -130,14 +142,16 @@ pub(super) fn show(packet: &mut RTMPPacket, chunk: Chunk<Body>) {
     }
 }
 
-/// Reports why the connection was closed.
+/// Reports why there is no chunk.
 #[cold]
 #[inline(never)]
 fn fail(r: Rtmp<'_>, unread: Unread, failure: c_int) -> c_int {
     boundary(Kind::Session, failure, |_| {
         // SAFETY: `r` is an initialised `RTMP` until the call ends.
         unsafe { reason::about(r.as_ptr()) }?;
-        let Unread { error, handle } = unread;
-        Err(handle.failure(error.reported(), Phase::Reading))
+        Err(match unread {
+            Unread::Again => Failure::new(Error::Again, Phase::Reading),
+            Unread::Lost(lost) => lost.1.failure(lost.0.reported(), Phase::Reading),
+        })
     })
 }
