@@ -16,14 +16,18 @@ pub(crate) fn fill_predictably(bytes: &mut [u8], random: Random<'_>) -> Result<(
     let mut seed = [0; 8];
     random(&mut seed)?;
     let mut state = u64::from_le_bytes(seed);
-    for chunk in bytes.chunks_mut(8) {
-        // SplitMix64.
+    // SplitMix64.
+    let mut next = || {
         state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut word = state;
         word = (word ^ word >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         word = (word ^ word >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-        chunk.copy_from_slice(&(word ^ word >> 31).to_le_bytes()[..chunk.len()]);
-    }
+        (word ^ word >> 31).to_le_bytes()
+    };
+    let mut words = bytes.chunks_exact_mut(8);
+    words.by_ref().for_each(|word| word.copy_from_slice(&next()));
+    let rest = words.into_remainder();
+    rest.copy_from_slice(&next()[..rest.len()]);
     Ok(())
 }
 

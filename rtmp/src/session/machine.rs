@@ -39,7 +39,7 @@ pub trait Application {
     /// The application's settings, and the commands that wait for their results.
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls);
 
-    /// The second part of [`Application::wishes`], for which the settings need not be put together.
+    /// The second part of [`Application::wishes`], without the cost of the first.
     fn calls(&mut self) -> &mut dyn Calls {
         self.wishes().1
     }
