@@ -48,6 +48,10 @@ impl Application for Wishes<'_> {
         mirror_timestamp(self.rtmp, chunk_stream as usize, timestamp);
     }
 
+    fn calls(&mut self) -> &mut dyn Calls {
+        &mut self.calls
+    }
+
     fn wants_notices(&self) -> bool {
         self.notices.is_some()
     }

@@ -11,7 +11,7 @@ use rtmp_core::{
         Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
         StreamStage, packet_log,
     },
-    transport::deadline::Deadline,
+    transport::{deadline::Deadline, wait::Patience},
 };
 
 use super::{
@@ -127,8 +127,9 @@ impl Handle {
                 // A handshake has no other events.
                 Ok(Some(_)) => {}
                 Ok(None) => {
-                    // Send the queue when there is nothing to do but wait.
+                    // Send the queue when there is nothing to do but wait. The peer cannot have answered yet.
                     self.flush()?;
+                    self.patience().begin_wait();
                     self.fill(true)?;
                 }
                 Err(error) => {

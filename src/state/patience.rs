@@ -89,7 +89,7 @@ impl Patience for Patient<'_> {
     }
 
     fn leaves_wait_to_system(&self) -> bool {
-        self.deadline == Deadline::NEVER && single_thread::is_single_threaded()
+        single_thread::is_single_threaded()
     }
 }
 

@@ -124,6 +124,10 @@ impl Application for Wishes {
         (profile.unwrap_or_default(), calls)
     }
 
+    fn calls(&mut self) -> &mut dyn Calls {
+        &mut self.calls
+    }
+
     fn wants_notices(&self) -> bool {
         self.wants_notices
     }

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    random::Random,
+    random::{Random, fill_predictably},
     text::NOT_SHOWN,
 };
 
@@ -59,10 +59,13 @@ impl Client {
     /// A client that has not sent anything.
     pub fn new(options: ClientOptions, random: Random<'_>) -> Result<Self> {
         let (mut c1, mut filling, mut private) = ([0; BLOCK_LEN], [0; BLOCK_LEN], [0; PRIVATE_LEN]);
-        random(&mut c1)?;
         // The system is slow to produce random bytes, so request no more than needed.
         if options.encrypted || options.swf.is_some() {
+            random(&mut c1)?;
             random(&mut filling)?;
+        } else {
+            // They only have to tell this handshake from others (RTMP 1.0, section 5.2.3).
+            fill_predictably(&mut c1, random)?;
         }
         if options.encrypted {
             random(&mut private)?;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
-    random::Random,
+    random::{Random, fill_predictably},
     text,
 };
 
@@ -53,7 +53,8 @@ impl Server {
     /// A server that has not read anything.
     pub fn new(options: ServerOptions, random: Random<'_>) -> Result<Self> {
         let (mut s1, mut private) = ([0; BLOCK_LEN], [0; PRIVATE_LEN]);
-        random(&mut s1)?;
+        // They are sent as they are, and only have to tell this handshake from others.
+        fill_predictably(&mut s1, random)?;
         random(&mut private)?;
         Ok(Self::from_parts(options, &s1, &private))
     }

@@ -39,6 +39,11 @@ pub trait Application {
     /// The application's settings, and the commands that wait for their results.
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls);
 
+    /// The second part of [`Application::wishes`], without the cost of the first.
+    fn calls(&mut self) -> &mut dyn Calls {
+        self.wishes().1
+    }
+
     /// Called for each message that has arrived, with its timestamp.
     fn arrived(&mut self, _chunk_stream: u32, _timestamp: u32) {}
 

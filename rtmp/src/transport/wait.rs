@@ -244,11 +244,15 @@ impl<'a> Wait<'a> {
         }
         // Without a timeout, the system continues after a signal if its handler is installed that way.
         let Some(timeout) = SockRef::from(&fd).read_timeout()? else { return Ok(None) };
+        if self.patience.deadline().left()?.is_some_and(|left| left + SLACK < timeout) {
+            return Ok(None);
+        }
         let start = Instant::now();
         match call(true) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::TimedOut),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                self.deadline = Some(Deadline::after(Some(timeout.saturating_sub(start.elapsed()))));
+                let own = Deadline::after(Some(timeout.saturating_sub(start.elapsed())));
+                self.deadline = Some(own.or_sooner(self.patience.deadline()));
                 if self.is_over() { Err(Error::Interrupted) } else { Ok(None) }
             }
             // The thread that ends a wait may also shut the socket down.
@@ -339,6 +343,10 @@ pub fn pause(fd: BorrowedFd<'_>, time: Duration, patience: &dyn Patience) -> Res
 
 /// The time after which a wait checks whether it should end.
 pub const SLICE: Duration = Duration::from_millis(50);
+
+/// The time by which a wait that is left to the system may end after its deadline. It allows the first wait of a phase, whose limit
+/// is the socket's own timeout.
+const SLACK: Duration = Duration::from_millis(10);
 
 #[cfg(test)]
 mod tests {

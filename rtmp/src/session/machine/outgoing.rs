@@ -2,12 +2,14 @@
 
 use std::io::IoSlice;
 
+use log::{Level, log_enabled};
+
 use super::{Application, Session, chunk_size};
 use crate::{
     chunk::{Chunks, Outgoing},
     error::{Error, Result},
     message::Body,
-    session::{Calls, Command, Profile, packet_log},
+    session::{Command, packet_log},
 };
 
 /// Bytes in the queue that answer the peer or acknowledge received bytes. They may be anywhere in the queue, so two portions
@@ -184,18 +186,23 @@ impl<B: Body> Session<B> {
         Ok(())
     }
 
-    pub(super) fn say<C: AsRef<[u8]>>(
+    /// Sends one of the protocol's commands or control messages.
+    pub fn send_command<C: AsRef<[u8]>>(
         &mut self,
+        application: &mut dyn Application,
         command: &Command<C>,
-        profile: &Profile<'_>,
-        calls: &mut dyn Calls,
     ) -> Result<()> {
-        packet_log::announce(command, profile);
+        let logs = log_enabled!(Level::Debug);
+        if logs {
+            packet_log::announce(command, &application.wishes().0);
+        }
         let message = command.message();
         let chunks = self.encoder.encode(&message, chunk_size(self.state.out_chunk_size))?;
-        packet_log::log_sent(self.descriptor, &message, &chunks, profile);
+        if logs {
+            packet_log::log_sent(self.descriptor, &message, &chunks, &application.wishes().0);
+        }
         if let Some((name, transaction)) = command.remember {
-            calls.remember(name.as_bytes(), transaction);
+            application.calls().remember(name.as_bytes(), transaction);
         }
         if self.queue.is_empty() {
             self.first_chunk = chunks.first_len();

@@ -19,19 +19,8 @@ impl<B: Body> Session<B> {
     pub fn connect(&mut self, application: &mut dyn Application, extras: &[u8], now: Instant) -> Result<()> {
         self.set_starting(true);
         self.begin_phase(now);
-        let (profile, calls) = application.wishes();
-        let connect = command::connect(&mut self.state, &profile, extras);
-        self.say(&connect, &profile, calls)
-    }
-
-    /// Sends one of the protocol's commands or control messages.
-    pub fn send_command<C: AsRef<[u8]>>(
-        &mut self,
-        application: &mut dyn Application,
-        command: &Command<C>,
-    ) -> Result<()> {
-        let (profile, calls) = application.wishes();
-        self.say(command, &profile, calls)
+        let connect = command::connect(&mut self.state, &application.wishes().0, extras);
+        self.send_command(application, &connect)
     }
 
     /// Asks the server to pause the stream at its current position, or to continue from there.
@@ -106,12 +95,12 @@ impl<B: Body> Session<B> {
             // As below.
             let _ = self.send_command(application, &goodbye);
         }
-        let (profile, calls) = application.wishes();
+        let profile = application.wishes().0;
         let unpublish = profile.publish.then(|| command::fc_unpublish(&mut self.state, &profile));
         let delete = command::delete_stream(&mut self.state, stream_id);
         for goodbye in unpublish.into_iter().chain([delete]) {
             // A name that is too long for a message was refused before.
-            let _ = self.say(&goodbye, &profile, calls);
+            let _ = self.send_command(application, &goodbye);
         }
     }
 
