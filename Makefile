@@ -78,10 +78,9 @@ endif
 RELEASE := $(shell sed -n 's/^version = "\([0-9.]*\)"/\1/p' Cargo.toml | head -n 1)
 VERSION := $(shell sed -n 's/^version = "\([0-9]*\.[0-9]*\)\..*"/\1/p' Cargo.toml | head -n 1)
 
-# A tarball of `make dist` builds the same library in any directory. The other flag is in .cargo/config.toml, too, which the
-# variable replaces.
+# A tarball of `make dist` builds the same library in any directory.
 ifneq ($(wildcard vendor),)
-export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/usr/src/librtmp-$(RELEASE) -Cllvm-args=-inline-threshold=75
+export RUSTFLAGS += --remap-path-prefix=$(CURDIR)=/usr/src/librtmp-$(RELEASE)
 endif
 
 HEADERS = rtmp.h amf.h log.h http.h enhanced.h loop.h rtmp_sys.h

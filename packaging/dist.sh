@@ -16,7 +16,7 @@ date=$(git log -1 --format=%ct)
 git archive --prefix="$name/" HEAD | tar -x -C "$work"
 cd "$work/$name"
 mkdir -p .cargo
-$cargo vendor --locked --versioned-dirs vendor >>.cargo/config.toml 2>/dev/null
+$cargo vendor --locked --versioned-dirs vendor >.cargo/config.toml 2>/dev/null
 cd ..
 find "$name" -type d -exec chmod 755 {} + -o -perm /111 -exec chmod 755 {} + -o -exec chmod 644 {} +
 tar --sort=name --format=gnu --owner=0 --group=0 --numeric-owner --mtime="@$date" -cf "$name.tar" "$name"
