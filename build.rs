@@ -43,22 +43,7 @@ fn main() {
     // Mach-O and PE name their libraries in other ways, which packagers set.
     if is_elf {
         println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,librtmp.so.1");
-        if packs_relocations() {
-            println!("cargo:rustc-cdylib-link-arg=-Wl,-z,pack-relative-relocs");
-        }
     }
-}
-
-/// Whether the library is for this system, and its C library understands packed relocations, as glibc does since 2.36. They make
-/// the file 110 kB shorter. Linkers that do not know them ignore the option.
-fn packs_relocations() -> bool {
-    let is_native = env::var_os("HOST") == env::var_os("TARGET");
-    let getconf = || Command::new("getconf").arg("GNU_LIBC_VERSION").output().ok();
-    let Some(output) = is_native.then(getconf).flatten() else { return false };
-    // glibc 2.36
-    let version = String::from_utf8_lossy(&output.stdout).into_owned();
-    let minor = version.trim().strip_prefix("glibc 2.").and_then(|minor| minor.parse::<u32>().ok());
-    minor.is_some_and(|minor| minor >= 36)
 }
 
 /// The instruction of an architecture that jumps to a function and leaves every argument in place, where naked functions exist.
