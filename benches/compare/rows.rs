@@ -59,11 +59,11 @@ const MESSAGE: usize = 16 << 10;
 const LARGEST: usize = (16 << 20) - 1;
 /// Bytes of a message at the pace of a live stream.
 const LIVE: usize = 400;
-/// The number of messages at that pace.
-const LIVE_MESSAGES: u64 = 250;
-/// Bytes of a video message of a live stream of 2.5 Mbit/s, and the number of its messages: half a second.
+/// The number of messages at that pace: 0.3 seconds.
+const LIVE_MESSAGES: u64 = 150;
+/// Bytes of a video message of a live stream of 2.5 Mbit/s, and the number of its messages: 0.3 seconds.
 const PICTURE: usize = 12_000;
-const STREAM_MESSAGES: u64 = 34;
+const STREAM_MESSAGES: u64 = 20;
 /// Bytes of a message on one of many chunk streams, and the number of these.
 const SHORT: usize = 100;
 const STREAMS: usize = 65_000;
