@@ -2,7 +2,7 @@
 
 use std::{fmt, mem, ops::Deref};
 
-/// The body of a command. Most commands have fewer than [`ROOM`] bytes.
+/// The body of a command. Most commands have fewer than 62 bytes.
 #[derive(Clone)]
 pub struct ShortBytes(Bytes);
 
