@@ -16,7 +16,7 @@ impl Handle {
 
     /// The same without continuing the unfinished work of earlier calls; `None` if there is no connection.
     pub(crate) fn idle_on(r: Rtmp<'_>) -> Option<Self> {
-        // SAFETY: as above.
+        // SAFETY: it is initialised (`Valid::new`), and outlives the handle, which ends with the exported function.
         unsafe { Self::idle(r.as_ptr()) }
     }
 }

@@ -117,7 +117,8 @@ impl<'a> NulText<'a> {
     }
 }
 
-/// A place for a result, which is writable during the call. Its old contents are neither read nor dropped, so it need not be initialised. C passes it as a pointer.
+/// A place for a result, which is writable during the call. Its old contents are neither read nor dropped, so it need not be
+/// initialised. C passes it as a pointer.
 #[derive(Debug)]
 #[repr(transparent)]
 pub struct Out<T>(NonNull<T>);
