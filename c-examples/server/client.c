@@ -404,6 +404,8 @@ static void run(struct task *task, int reasons)
     if (client->stage == STAGE_SERVED
         && !(client_turn(client, state & RTMP_STEP_READABLE) && (!(reasons & TASK_IO) || client_check(client))))
         start_leaving(client);
+    if (reasons & TASK_IO && !(state & RTMP_STEP_READABLE))
+        netstream_flush(client); /* its time has come, and no message has */
     task->unsettled = client->stage < STAGE_SERVED || is_tunnelled(client);
     if (client->stage >= STAGE_LEAVING && leave(client)) {
         end(client);

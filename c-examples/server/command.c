@@ -9,6 +9,7 @@
 #include "amf0.h"
 #include "reply.h"
 #include "server.h"
+#include "waits.h"
 
 struct call {
     struct client *client;
@@ -155,7 +156,7 @@ static int do_publish(struct call *call)
     if (netstream)
         netstream_stop(client, netstream);
     if (netstream && call->stream_id > 0 && path_at(call, 3, path))
-        stream = live_publish(client->server->live, path);
+        stream = live_publish(client->server->live, path, !library_waits());
     if (!stream) {
         RTMP_Log(RTMP_LOGWARNING, "client %u: may not publish, bad or used name", client->number);
         stream_status(call, "error", "NetStream.Publish.BadName", "bad or used name");

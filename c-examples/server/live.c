@@ -21,6 +21,7 @@ struct player {
     size_t capacity, head, count, bytes; /* the capacity is 0 or a power of two */
     void (*wake)(void *context);
     void *context;
+    int awake;            /* it was woken, and has not emptied its queue since */
     int waiting;          /* for a key frame: nothing is queued until then … */
     int slow;             /* … because it was too slow */
     struct tracks begun;  /* the video tracks of which a key frame was queued */
@@ -31,6 +32,8 @@ struct stream {
     struct stream *next;
     char *name;
     int published;
+    int gathers;          /* see live_publish */
+    int held;             /* the last message is in the queues of players that were not woken for it */
     uint32_t latest;
     unsigned long long bytes, dropped;
     struct catchup catchup;
@@ -91,9 +94,17 @@ static int queue_take(struct player *player, struct delivery *delivery)
         return 0;
     *delivery = player->queue[player->head];
     player->head = (player->head + 1) & (player->capacity - 1);
-    player->count--;
+    player->awake = --player->count > 0;
     player->bytes -= message_cost(delivery->message);
     return 1;
+}
+
+static void wake_player(struct player *player)
+{
+    if (player->count == 0 || player->awake)
+        return;
+    player->awake = 1;
+    player->wake(player->context);
 }
 
 /* Makes room for one more. Returns 0 if the queue is full. */
@@ -139,8 +150,7 @@ static int queue_add(struct player *player, struct message *message, uint32_t ti
     player->bytes += message_cost(message);
     if (message->media.kind == MEDIA_KEY)
         tracks_add(&player->begun, &message->media.tracks);
-    if (player->count++ == 0)
-        player->wake(player->context);
+    player->count++;
     return 1;
 }
 
@@ -214,17 +224,20 @@ static void deliver_event(struct stream *stream, uint8_t type)
         }
         player->waiting = 0;
         memset(&player->begun, 0, sizeof player->begun);
+        wake_player(player);
     }
+    stream->held = 0;
     message_release(event);
 }
 
-struct stream *live_publish(struct live *live, const char *name)
+struct stream *live_publish(struct live *live, const char *name, int gathers)
 {
     struct stream *stream = find_or_add(live, name);
     if (stream && stream->published) {
         stream = NULL;
     } else if (stream) {
         stream->published = 1;
+        stream->gathers = gathers;
         deliver_event(stream, LIVE_PUBLISHED);
     }
     return stream;
@@ -244,9 +257,21 @@ void live_feed(struct stream *stream, struct message *message)
     stream->bytes += message->size;
     stream->latest = message->timestamp;
     catchup_add(&stream->catchup, message);
-    for (struct player *player = stream->players; player; player = player->next)
+    int holds = stream->gathers && !stream->held && stream->catchup.has_video && message->type == FLV_AUDIO;
+    for (struct player *player = stream->players; player; player = player->next) {
         deliver(player, message);
+        if (!holds)
+            wake_player(player);
+    }
+    stream->held = holds;
     message_release(message);
+}
+
+void live_flush(struct stream *stream)
+{
+    for (struct player *player = stream->held ? stream->players : NULL; player; player = player->next)
+        wake_player(player);
+    stream->held = 0;
 }
 
 int live_is_published(struct live *live, const char *name)
@@ -289,6 +314,7 @@ struct player *live_join(struct live *live, const char *name, void (*wake)(void 
     player->next = stream->players;
     stream->players = player;
     start_player(player);
+    wake_player(player);
     return player;
 }
 
@@ -313,6 +339,12 @@ void live_mute(struct player *player, uint8_t type, int muted)
         memset(&player->begun, 0, sizeof player->begun);
     if (again && !player->waiting) /* otherwise they come with the key frame */
         queue_headers(player, player->stream->latest, type);
+    wake_player(player);
+}
+
+const struct message *live_peek(const struct player *player)
+{
+    return player->count > 0 ? player->queue[player->head].message : NULL;
 }
 
 int live_take(struct player *player, struct delivery *delivery)

@@ -23,23 +23,30 @@ struct delivery {
 struct live *live_new(void);
 void live_free(struct live *live);
 
-/* `name` is application and stream name. Returns NULL if it is already being published. */
-struct stream *live_publish(struct live *live, const char *name);
+/* `name` is application and stream name. Returns NULL if it is already being published.
+ *
+ * With `gathers`, players are not woken for an audio message of a stream with video, but for the message after it, which comes
+ * within an audio frame (21 or 23 ms), and may be sent together with it. */
+struct stream *live_publish(struct live *live, const char *name, int gathers);
 void live_unpublish(struct live *live, struct stream *stream);
 
 /* Takes over the caller's reference. */
 void live_feed(struct stream *stream, struct message *message);
+/* Wakes the players for the last message, if there is none after it for now. */
+void live_flush(struct stream *stream);
 
 /* Returns 1 while `name` is being published. */
 int live_is_published(struct live *live, const char *name);
 
-/* `wake` is called with its context when a message is added to an empty queue. Returns NULL if memory is short. */
+/* `wake` is called with its context when there is something to take, and again after all of it was taken. Returns NULL if memory is short. */
 struct player *live_join(struct live *live, const char *name, void (*wake)(void *context), void *context);
 void live_leave(struct live *live, struct player *player);
 
 /* The media that the player does not want: receiveAudio(false), pause(true). Video resumes with a key frame. */
 void live_mute(struct player *player, uint8_t type, int muted);
 
+/* The message that `live_take` returns next, or NULL. */
+const struct message *live_peek(const struct player *player);
 /* Takes the next delivery from the queue. Returns 0 if there is none. */
 int live_take(struct player *player, struct delivery *delivery);
 

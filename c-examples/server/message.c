@@ -4,6 +4,7 @@
 #include <string.h>
 
 static size_t in_use;
+static uint64_t count;
 
 int message_memory_is_short(void) { return in_use > MOST_MEDIA / 2; }
 
@@ -18,6 +19,7 @@ static struct message *make(uint8_t type, uint32_t timestamp, uint32_t size, siz
         return NULL;
     in_use += cost;
     message->users = 1;
+    message->number = ++count;
     message->type = type;
     message->timestamp = timestamp;
     message->size = size;

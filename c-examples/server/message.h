@@ -19,6 +19,7 @@ struct header {
 
 struct message {
     int users;
+    uint64_t number; /* no other message has it */
     uint8_t type;
     uint32_t timestamp;
     uint32_t size;

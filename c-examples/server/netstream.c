@@ -223,13 +223,18 @@ static int put_event(struct client *client, int id, int control, const char *cod
     return reply_control(&client->sender, control, (uint32_t)id) && reply_status(&client->sender, id, "status", code, details);
 }
 
+static int is_event(const struct message *message)
+{
+    return message->type == LIVE_PUBLISHED || message->type == LIVE_UNPUBLISHED;
+}
+
 /* Returns 1 if there is something to send, 0 if there is not, and -1 if memory is short. */
 static int next_live(struct client *client, struct netstream *netstream)
 {
     struct delivery next;
     if (!live_take(netstream->player, &next))
         return 0;
-    if (next.message->type == LIVE_PUBLISHED || next.message->type == LIVE_UNPUBLISHED) {
+    if (is_event(next.message)) {
         int begins = next.message->type == LIVE_PUBLISHED;
         const char *name = name_of(netstream->path);
         message_release(next.message);
@@ -238,6 +243,11 @@ static int next_live(struct client *client, struct netstream *netstream)
     }
     client->server->counts.bytes_out += next.message->size;
     sender_media(&client->sender, netstream->id, next.timestamp, next.message);
+    const struct message *second = live_peek(netstream->player);
+    if (!second || is_event(second) || !sender_may_add(&client->sender, second) || !live_take(netstream->player, &next))
+        return 1;
+    client->server->counts.bytes_out += next.message->size;
+    sender_add(&client->sender, netstream->id, next.timestamp, next.message);
     return 1;
 }
 
@@ -294,6 +304,13 @@ int netstream_send(struct client *client)
         if (found <= 0)
             return found == 0;
     }
+}
+
+void netstream_flush(struct client *client)
+{
+    for (int i = 0; i < client->netstream_count; i++)
+        if (client->netstreams[i] && client->netstreams[i]->role == ROLE_PUBLISHING)
+            live_flush(client->netstreams[i]->stream);
 }
 
 int netstream_wait(struct client *client, int most)

@@ -47,6 +47,8 @@ int netstream_receive(struct client *client, RTMPPacket *packet);
 
 /* Sends what is due on all streams, as much as the client accepts. Returns 0 if the connection was lost. */
 int netstream_send(struct client *client);
+/* Lets players have the last message of what the client publishes, if there is none after it for now. */
+void netstream_flush(struct client *client);
 /* Milliseconds until something is due, but at most `most`. */
 int netstream_wait(struct client *client, int most);
 

@@ -10,7 +10,10 @@
 #include "threads.h"
 #include "waits.h"
 
-enum { EXTENDED = 0xffffff }; /* from this time on, it is in four bytes after the header */
+enum {
+    EXTENDED = 0xffffff, /* from this time on, it is in four bytes after the header */
+    MOST_FIRST = 4096    /* bytes of the first message of a pair: audio */
+};
 
 struct reply {
     struct reply *next;
@@ -39,13 +42,20 @@ static void drop_reply(struct sender *sender)
     free(reply);
 }
 
+static void end_media(struct sender *sender)
+{
+    if (sender->media.active)
+        message_release(sender->media.message);
+    message_release(sender->media.second);
+    sender->media.second = NULL;
+    sender->media.active = 0;
+}
+
 void sender_free(struct sender *sender)
 {
     while (sender->replies)
         drop_reply(sender);
-    if (sender->media.active)
-        message_release(sender->media.message);
-    sender->media.active = 0;
+    end_media(sender);
     free(sender->block);
     sender->block = NULL;
 }
@@ -80,17 +90,16 @@ int sender_is_behind(const struct sender *sender) { return sender->reply_bytes >
 
 /* ---- media ---- */
 
-/* Returns the size of the header of the message's first chunk, or of another one. */
-static int put_header(char *at, const struct sender *sender, int first)
+/* Writes the header of a message's first chunk, or of another one. Returns its size. */
+static int put_header(char *at, const struct header *header, uint8_t type, uint32_t size, int first)
 {
     const char *start = at;
     char *end = at + RTMP_MAX_HEADER_SIZE;
-    const struct header *header = &sender->media.header;
     *at++ = (char)(first ? header->basic : 3 << 6 | header->basic);
     if (first) {
         at = AMF_EncodeInt24(at, end, (int)(header->time < EXTENDED ? header->time : EXTENDED));
-        at = AMF_EncodeInt24(at, end, (int)sender->media.size);
-        *at++ = (char)sender->media.type;
+        at = AMF_EncodeInt24(at, end, (int)size);
+        *at++ = (char)type;
         for (int shift = 0; header->basic >> 6 == 0 && shift < 32; shift += 8)
             *at++ = (char)((uint32_t)header->stream_id >> shift); /* the only number with its lowest byte first */
     }
@@ -99,7 +108,13 @@ static int put_header(char *at, const struct sender *sender, int first)
     return (int)(at - start);
 }
 
-static void begin(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, uint32_t size)
+static int is_same(const struct header *a, const struct header *b)
+{
+    return a->basic == b->basic && a->time == b->time && a->stream_id == b->stream_id;
+}
+
+/* The header of the next message. */
+static struct header next_header(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp)
 {
     int number = type == FLV_VIDEO ? 1 : type == FLV_AUDIO ? 2 : 0;
     /* A short header has the time since the message before. For an equal or earlier time, receivers interpret it in different
@@ -108,9 +123,13 @@ static void begin(struct sender *sender, int stream_id, uint8_t type, uint32_t t
     int shorter = sender->chunk_streams[number].stream_id == stream_id && (int32_t)later > 0;
     sender->chunk_streams[number].stream_id = stream_id;
     sender->chunk_streams[number].timestamp = timestamp;
-    sender->media.header.basic = (uint8_t)(shorter << 6 | (CHANNEL_MEDIA + number));
-    sender->media.header.stream_id = stream_id;
-    sender->media.header.time = shorter ? later : timestamp;
+    return (struct header){ .basic = (uint8_t)(shorter << 6 | (CHANNEL_MEDIA + number)), .stream_id = stream_id,
+                            .time = shorter ? later : timestamp };
+}
+
+static void begin(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, uint32_t size)
+{
+    sender->media.header = next_header(sender, stream_id, type, timestamp);
     sender->media.type = type;
     sender->media.size = size;
     sender->media.sent = 0;
@@ -123,6 +142,18 @@ void sender_media(struct sender *sender, int stream_id, uint32_t timestamp, stru
     sender->media.message = message;
     sender->media.file = NULL;
     begin(sender, stream_id, message->type, timestamp, message->size);
+}
+
+int sender_may_add(const struct sender *sender, const struct message *second)
+{
+    return !library_waits() && sender->media.message && !sender->media.second && sender->media.sent == 0
+           && sender->media.size <= MOST_FIRST && second->size <= CHUNK_SIZE;
+}
+
+void sender_add(struct sender *sender, int stream_id, uint32_t timestamp, struct message *second)
+{
+    sender->media.second = second;
+    sender->media.second_header = next_header(sender, stream_id, second->type, timestamp);
 }
 
 void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, FILE *file, uint32_t size)
@@ -171,11 +202,10 @@ static int put_in_front(struct sender *sender)
 {
     struct message *message = sender->media.message;
     const struct header *header = &sender->media.header, *before = &message->header;
-    if (message->header_size != 0 && header->basic == before->basic && header->time == before->time
-        && header->stream_id == before->stream_id)
+    if (message->header_size != 0 && is_same(header, before))
         return message->header_size;
     char bytes[RTMP_MAX_HEADER_SIZE];
-    int size = put_header(bytes, sender, 1);
+    int size = put_header(bytes, header, message->type, message->size, 1);
     memcpy(message->body - size, bytes, (size_t)size);
     message->header = *header;
     message->header_size = size;
@@ -192,7 +222,8 @@ static int send_chunk(struct sender *sender)
     int first = sender->media.sent == 0, in_front = first && sender->media.message && !library_waits() ? put_in_front(sender) : 0;
     chunk.c_chunk = sender->media.payload - in_front;
     chunk.c_chunkSize = (int)part + in_front;
-    chunk.c_headerSize = in_front ? 0 : put_header(chunk.c_header, sender, first);
+    chunk.c_headerSize =
+        in_front ? 0 : put_header(chunk.c_header, &sender->media.header, sender->media.type, sender->media.size, first);
     threads_release();
     int sent = RTMP_SendChunk(sender->r, &chunk);
     threads_acquire();
@@ -201,11 +232,44 @@ static int send_chunk(struct sender *sender)
         return result;
     sender->media.loaded = 0;
     sender->media.sent += part;
-    if (sender->media.sent == sender->media.size) {
-        message_release(sender->media.message);
-        sender->media.active = 0;
-    }
+    if (sender->media.sent == sender->media.size)
+        end_media(sender);
     return 1;
+}
+
+/* Two messages of one chunk each, as they were last sent to a player. The next one mostly needs the same bytes. */
+static struct {
+    uint64_t messages[2];
+    struct header headers[2];
+    int size;
+    char bytes[MOST_FIRST + CHUNK_SIZE + 2 * RTMP_MAX_HEADER_SIZE];
+} pair;
+
+static void put_pair(const struct sender *sender)
+{
+    const struct message *messages[2] = { sender->media.message, sender->media.second };
+    const struct header *headers[2] = { &sender->media.header, &sender->media.second_header };
+    if (pair.messages[0] == messages[0]->number && pair.messages[1] == messages[1]->number
+        && is_same(&pair.headers[0], headers[0]) && is_same(&pair.headers[1], headers[1]))
+        return;
+    pair.size = 0;
+    for (int i = 0; i < 2; i++) {
+        pair.messages[i] = messages[i]->number;
+        pair.headers[i] = *headers[i];
+        pair.size += put_header(pair.bytes + pair.size, headers[i], messages[i]->type, messages[i]->size, 1);
+        memcpy(pair.bytes + pair.size, messages[i]->body, messages[i]->size);
+        pair.size += (int)messages[i]->size;
+    }
+}
+
+static int send_pair(struct sender *sender)
+{
+    put_pair(sender);
+    RTMPChunk chunk = { .c_chunk = pair.bytes, .c_chunkSize = pair.size };
+    int result = outcome(sender, RTMP_SendChunk(sender->r, &chunk));
+    if (result > 0)
+        end_media(sender);
+    return result;
 }
 
 static int send_reply(struct sender *sender)
@@ -236,6 +300,6 @@ int sender_flush(struct sender *sender)
 {
     int result = 1;
     while (result > 0 && (sender->media.active || sender->replies))
-        result = sender->media.active ? send_chunk(sender) : send_reply(sender);
+        result = sender->media.second ? send_pair(sender) : sender->media.active ? send_chunk(sender) : send_reply(sender);
     return result;
 }

@@ -10,6 +10,7 @@ mod forward;
 mod late;
 mod limits;
 mod names;
+mod pairs;
 mod programs;
 
 /// The preparations for a server.
