@@ -98,10 +98,11 @@ unit_tests() {
 	test_twice "unit tests of the Rust package" $build_std --package librtmp --lib --target "$triple" --target-dir "$target" -- $SKIPPED
 }
 
-sessions() {
-	RTMP_CROSS_TARGET=$triple RTMP_CROSS_LIBRARY=$library RTMP_CROSS_CC=$compiler RTMP_CROSS_RUNNER=$runner \
-		"$cargo" test --quiet --test cross -- --test-threads=1 --nocapture || fail "$name: sessions"
-}
+# Programs for the other system with peers of this one. In a process of its own, with which the variables end.
+sessions() (
+	export "RTMP_CROSS_TARGET=$triple" "RTMP_CROSS_LIBRARY=$library" "RTMP_CROSS_CC=$compiler" "RTMP_CROSS_RUNNER=$runner"
+	test_twice sessions --test cross -- --test-threads=1 --nocapture
+)
 
 # In a process of its own: variables end with it, and its exit status says whether it passed.
 run_target() (
@@ -149,21 +150,25 @@ run_target() (
 				return
 			fi
 			runner="$PWD/tests/cross/wine32.sh $root"
+			server="chroot $root env HOME=/root wineserver"
 		else
 			command -v wine >/dev/null || { leave_out "$name: its tests, apt-get install $packages"; return; }
-			# One server for all programs: it takes longer to start than they.
 			export WINEPREFIX="$target/wine"
-			wine wineboot >/dev/null 2>&1
-			wineserver --persistent
-			trap 'wineserver --kill' EXIT
+			server=wineserver
 		fi
+		# One server for all programs: it takes longer to start than they, and one that is about to end keeps new ones waiting.
+		$runner wineboot >/dev/null 2>&1
+		$server --persistent
+		trap '$server --kill' EXIT
 		mkdir -p "$tests/deps"
 		bcryptprimitives "$library" "$compiler"
 		cp "$library/bcryptprimitives.dll" "$tests/deps/"
 		export "CARGO_TARGET_${variable}_RUNNER=$runner"
 		unit_tests
-		RTMP_TEST_CC=$compiler RTMP_TEST_RUNNER=$runner RTMP_TEST_LIBRARY=$library/librtmp.dll "$cargo" test --quiet --test vectors \
-			-- chunk_vectors:: flv_vectors:: || fail "$name: vectors of C programs"
+		(
+			export "RTMP_TEST_CC=$compiler" "RTMP_TEST_RUNNER=$runner" "RTMP_TEST_LIBRARY=$library/librtmp.dll"
+			test_twice "vectors of C programs" --test vectors -- chunk_vectors:: flv_vectors::
+		)
 		sessions
 		;;
 	*)
