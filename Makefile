@@ -185,7 +185,7 @@ embedded:
 		-Zbuild-std=std,panic_abort -Zbuild-std-features=optimize_for_size --target $(HOST) --target-dir '$(EMBEDDED)'
 	cp '$(EMBEDDED)/$(HOST)/embedded/librtmp.a' '$(EMBEDDED)/$(HOST)/embedded/librtmp.so' '$(EMBEDDED)/'
 
-# Each feature alone, each one missing, none, and the small libraries.
+# Every set of features, and the small libraries.
 features:
 	CARGO='$(CARGO)' MAKE='$(MAKE)' tests/features.sh $(BUILDS)
 
