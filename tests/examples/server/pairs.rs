@@ -41,7 +41,14 @@ fn players_get(messages: &[(u8, Vec<u8>)]) -> Option<()> {
 
 #[test]
 fn audio_comes_in_front_of_its_picture() {
-    need!(players_get(&[sound(1, 300), frame(2, 9_000), sound(3, 300), sound(4, 300), frame(5, 100), frame(6, 100)]));
+    need!(players_get(&[
+        sound(1, 300),
+        frame(2, 9_000),
+        sound(3, 300),
+        sound(4, 300),
+        frame(5, 100),
+        frame(6, 100)
+    ]));
 }
 
 #[test]
@@ -53,7 +60,8 @@ fn audio_without_a_successor_comes() {
 fn long_messages_are_not_joined() {
     // The first message of a pair has 4,096 bytes, the second one 60,000, at most.
     let lengths = [(4_093, 59_994), (4_094, 100), (100, 59_995), (100, 200_000)];
-    let pairs: Vec<_> = lengths.iter().flat_map(|(first, second)| [sound(1, *first), frame(2, *second)]).collect();
+    let pairs: Vec<_> =
+        lengths.iter().flat_map(|(first, second)| [sound(1, *first), frame(2, *second)]).collect();
     need!(players_get(&pairs));
 }
 
