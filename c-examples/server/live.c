@@ -33,7 +33,7 @@ struct stream {
     char *name;
     int published;
     int gathers;          /* see live_publish */
-    int held;             /* the last message is in the queues of players that were not woken for it */
+    int held;             /* the number of messages for which players were not woken */
     uint32_t latest;
     unsigned long long bytes, dropped;
     struct catchup catchup;
@@ -257,13 +257,13 @@ void live_feed(struct stream *stream, struct message *message)
     stream->bytes += message->size;
     stream->latest = message->timestamp;
     catchup_add(&stream->catchup, message);
-    int holds = stream->gathers && !stream->held && stream->catchup.has_video && message->type == FLV_AUDIO;
+    int holds = stream->gathers && stream->held < MOST_HELD && stream->catchup.has_video && message->type == FLV_AUDIO;
     for (struct player *player = stream->players; player; player = player->next) {
         deliver(player, message);
         if (!holds)
             wake_player(player);
     }
-    stream->held = holds;
+    stream->held = holds ? stream->held + 1 : 0;
     message_release(message);
 }
 

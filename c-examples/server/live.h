@@ -7,6 +7,8 @@
 
 #include "message.h"
 
+enum { MOST_HELD = 2 /* audio messages that wait for the message after them */ };
+
 /* Types in queues besides FLV_AUDIO, FLV_VIDEO and FLV_SCRIPT; they are never sent. */
 enum { LIVE_PUBLISHED = 0xf0, LIVE_UNPUBLISHED = 0xf1 };
 
@@ -25,14 +27,14 @@ void live_free(struct live *live);
 
 /* `name` is application and stream name. Returns NULL if it is already being published.
  *
- * With `gathers`, players are not woken for an audio message of a stream with video, but for the message after it, which comes
- * within an audio frame (21 or 23 ms), and may be sent together with it. */
+ * With `gathers`, players of a stream with video are not woken for an audio message, but for the video message after it, or for
+ * the third audio message: that is within 47 ms with AAC, and all of them may be sent together. */
 struct stream *live_publish(struct live *live, const char *name, int gathers);
 void live_unpublish(struct live *live, struct stream *stream);
 
 /* Takes over the caller's reference. */
 void live_feed(struct stream *stream, struct message *message);
-/* Wakes the players for the last message, if there is none after it for now. */
+/* Wakes the players for the last messages, if there is none after them for now. */
 void live_flush(struct stream *stream);
 
 /* Returns 1 while `name` is being published. */

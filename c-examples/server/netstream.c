@@ -243,11 +243,12 @@ static int next_live(struct client *client, struct netstream *netstream)
     }
     client->server->counts.bytes_out += next.message->size;
     sender_media(&client->sender, netstream->id, next.timestamp, next.message);
-    const struct message *second = live_peek(netstream->player);
-    if (!second || is_event(second) || !sender_may_add(&client->sender, second) || !live_take(netstream->player, &next))
-        return 1;
-    client->server->counts.bytes_out += next.message->size;
-    sender_add(&client->sender, netstream->id, next.timestamp, next.message);
+    for (const struct message *more; (more = live_peek(netstream->player)) && !is_event(more);) {
+        if (!sender_may_add(&client->sender, more) || !live_take(netstream->player, &next))
+            break;
+        client->server->counts.bytes_out += next.message->size;
+        sender_add(&client->sender, netstream->id, next.timestamp, next.message);
+    }
     return 1;
 }
 

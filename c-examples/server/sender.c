@@ -10,10 +10,7 @@
 #include "threads.h"
 #include "waits.h"
 
-enum {
-    EXTENDED = 0xffffff, /* from this time on, it is in four bytes after the header */
-    MOST_FIRST = 4096    /* bytes of the first message of a pair: audio */
-};
+enum { EXTENDED = 0xffffff }; /* from this time on, it is in four bytes after the header */
 
 struct reply {
     struct reply *next;
@@ -46,9 +43,9 @@ static void end_media(struct sender *sender)
 {
     if (sender->media.active)
         message_release(sender->media.message);
-    message_release(sender->media.second);
-    sender->media.second = NULL;
     sender->media.active = 0;
+    while (sender->following_count > 0)
+        message_release(sender->following[--sender->following_count].message);
 }
 
 void sender_free(struct sender *sender)
@@ -144,16 +141,20 @@ void sender_media(struct sender *sender, int stream_id, uint32_t timestamp, stru
     begin(sender, stream_id, message->type, timestamp, message->size);
 }
 
-int sender_may_add(const struct sender *sender, const struct message *second)
+int sender_may_add(const struct sender *sender, const struct message *message)
 {
-    return !library_waits() && sender->media.message && !sender->media.second && sender->media.sent == 0
-           && sender->media.size <= MOST_FIRST && second->size <= CHUNK_SIZE;
+    uint32_t in_front = sender->media.size;
+    for (int i = 0; i < sender->following_count; i++)
+        in_front += sender->following[i].message->size;
+    return !library_waits() && sender->media.message && sender->media.sent == 0 && in_front <= MOST_IN_FRONT
+           && sender->following_count < MOST_TOGETHER - 1 && message->size <= CHUNK_SIZE;
 }
 
-void sender_add(struct sender *sender, int stream_id, uint32_t timestamp, struct message *second)
+void sender_add(struct sender *sender, int stream_id, uint32_t timestamp, struct message *message)
 {
-    sender->media.second = second;
-    sender->media.second_header = next_header(sender, stream_id, second->type, timestamp);
+    int place = sender->following_count++;
+    sender->following[place].message = message;
+    sender->following[place].header = next_header(sender, stream_id, message->type, timestamp);
 }
 
 void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, FILE *file, uint32_t size)
@@ -237,35 +238,44 @@ static int send_chunk(struct sender *sender)
     return 1;
 }
 
-/* Two messages of one chunk each, as they were last sent to a player. The next one mostly needs the same bytes. */
+/* Messages of one chunk each, as they were last sent to a player together. The next player mostly needs the same bytes. */
 static struct {
-    uint64_t messages[2];
-    struct header headers[2];
-    int size;
-    char bytes[MOST_FIRST + CHUNK_SIZE + 2 * RTMP_MAX_HEADER_SIZE];
-} pair;
+    struct { uint64_t message; struct header header; } parts[MOST_TOGETHER];
+    int count, size;
+    char bytes[MOST_IN_FRONT + CHUNK_SIZE + MOST_TOGETHER * RTMP_MAX_HEADER_SIZE];
+} bundle;
 
-static void put_pair(const struct sender *sender)
+static int is_part(int i, const struct message *message, const struct header *header)
 {
-    const struct message *messages[2] = { sender->media.message, sender->media.second };
-    const struct header *headers[2] = { &sender->media.header, &sender->media.second_header };
-    if (pair.messages[0] == messages[0]->number && pair.messages[1] == messages[1]->number
-        && is_same(&pair.headers[0], headers[0]) && is_same(&pair.headers[1], headers[1]))
-        return;
-    pair.size = 0;
-    for (int i = 0; i < 2; i++) {
-        pair.messages[i] = messages[i]->number;
-        pair.headers[i] = *headers[i];
-        pair.size += put_header(pair.bytes + pair.size, headers[i], messages[i]->type, messages[i]->size, 1);
-        memcpy(pair.bytes + pair.size, messages[i]->body, messages[i]->size);
-        pair.size += (int)messages[i]->size;
-    }
+    return bundle.parts[i].message == message->number && is_same(&bundle.parts[i].header, header);
 }
 
-static int send_pair(struct sender *sender)
+static int is_bundled(const struct sender *sender)
 {
-    put_pair(sender);
-    RTMPChunk chunk = { .c_chunk = pair.bytes, .c_chunkSize = pair.size };
+    int same = bundle.count == sender->following_count + 1 && is_part(0, sender->media.message, &sender->media.header);
+    for (int i = 0; same && i < sender->following_count; i++)
+        same = is_part(i + 1, sender->following[i].message, &sender->following[i].header);
+    return same;
+}
+
+static void add_part(const struct message *message, const struct header *header)
+{
+    bundle.parts[bundle.count].message = message->number;
+    bundle.parts[bundle.count++].header = *header;
+    bundle.size += put_header(bundle.bytes + bundle.size, header, message->type, message->size, 1);
+    memcpy(bundle.bytes + bundle.size, message->body, message->size);
+    bundle.size += (int)message->size;
+}
+
+static int send_bundle(struct sender *sender)
+{
+    if (!is_bundled(sender)) {
+        bundle.count = bundle.size = 0;
+        add_part(sender->media.message, &sender->media.header);
+        for (int i = 0; i < sender->following_count; i++)
+            add_part(sender->following[i].message, &sender->following[i].header);
+    }
+    RTMPChunk chunk = { .c_chunk = bundle.bytes, .c_chunkSize = bundle.size };
     int result = outcome(sender, RTMP_SendChunk(sender->r, &chunk));
     if (result > 0)
         end_media(sender);
@@ -300,6 +310,6 @@ int sender_flush(struct sender *sender)
 {
     int result = 1;
     while (result > 0 && (sender->media.active || sender->replies))
-        result = sender->media.second ? send_pair(sender) : sender->media.active ? send_chunk(sender) : send_reply(sender);
+        result = sender->following_count ? send_bundle(sender) : sender->media.active ? send_chunk(sender) : send_reply(sender);
     return result;
 }

@@ -1,6 +1,6 @@
-/* The output for one peer: answers, and one or two media messages at a time.
+/* The output for one peer: answers, and few media messages at a time.
  *
- * A small media message and the one after it leave with one call of the system, which costs more than all else about a player.
+ * Short media messages and the one after them leave with one call of the system, which costs more than all else about a player.
  *
  * The library accepts a chunk as a whole: the system gets as much as it has room for, the library keeps a copy of the rest, and
  * accepts nothing more until that was sent. Everything else stays here, or in the queues of live.c, where players share one body. */
@@ -13,7 +13,12 @@
 
 #include "message.h"
 
-enum { CHUNK_SIZE = 60000, MOST_REPLY_BYTES = 64 << 10 };
+enum {
+    CHUNK_SIZE = 60000,
+    MOST_REPLY_BYTES = 64 << 10,
+    MOST_TOGETHER = 4,   /* messages that leave together */
+    MOST_IN_FRONT = 4096 /* bytes of all of them but the last one */
+};
 
 struct reply;
 
@@ -32,9 +37,9 @@ struct sender {
         int active;
         int loaded;              /* `payload` is that of the next chunk */
         char *payload;
-        struct message *second;  /* sent together with it, or NULL */
-        struct header second_header;
     } media;
+    struct { struct message *message; struct header header; } following[MOST_TOGETHER - 1]; /* sent together with `media` */
+    int following_count;
     char *block;                 /* memory for a chunk that cannot be sent without a copy */
 };
 
@@ -52,10 +57,10 @@ int sender_is_behind(const struct sender *sender);
 
 /* Begins a message, when the previous one was sent completely. Takes over the caller's reference. */
 void sender_media(struct sender *sender, int stream_id, uint32_t timestamp, struct message *message);
-/* Returns 1 if another message can be sent together with the one that was begun. */
-int sender_may_add(const struct sender *sender, const struct message *second);
+/* Returns 1 if a message can be sent together with those that were begun. */
+int sender_may_add(const struct sender *sender, const struct message *message);
 /* Adds it. Takes over the caller's reference. */
-void sender_add(struct sender *sender, int stream_id, uint32_t timestamp, struct message *second);
+void sender_add(struct sender *sender, int stream_id, uint32_t timestamp, struct message *message);
 void sender_file(struct sender *sender, int stream_id, uint8_t type, uint32_t timestamp, FILE *file, uint32_t size);
 
 /* Sends the output. Returns 1 if nothing is left, 0 if the peer has to accept bytes first, and -1 if the connection was lost. */

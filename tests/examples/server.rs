@@ -10,8 +10,8 @@ mod forward;
 mod late;
 mod limits;
 mod names;
-mod pairs;
 mod programs;
+mod together;
 
 /// The preparations for a server.
 fn prepare() -> Option<()> {

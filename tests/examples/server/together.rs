@@ -1,5 +1,5 @@
-//! An audio message waits for the message after it, and leaves together with that: order, contents and times stay, and the last
-//! one comes, too.
+//! The server holds audio messages back and sends them with the next video message: no order, content or time changes, and the
+//! last messages arrive, too.
 
 use super::client::{Client, server};
 use crate::support::Library;
@@ -40,29 +40,35 @@ fn players_get(messages: &[(u8, Vec<u8>)]) -> Option<()> {
 }
 
 #[test]
-fn audio_comes_in_front_of_its_picture() {
-    need!(players_get(&[
-        sound(1, 300),
-        frame(2, 9_000),
-        sound(3, 300),
-        sound(4, 300),
-        frame(5, 100),
-        frame(6, 100)
-    ]));
+fn audio_is_sent_with_the_next_video_frame() {
+    let kinds = "avaavaaavaaaaavvaaaaaaav";
+    let number = |(number, kind)| if kind == 'a' { sound(number, 300) } else { frame(number, 9_000) };
+    need!(players_get(&(1..).zip(kinds.chars()).map(number).collect::<Vec<_>>()));
 }
 
 #[test]
 fn audio_without_a_successor_comes() {
     need!(players_get(&[sound(1, 300)]));
+    need!(players_get(&[sound(1, 300), sound(2, 300)]));
 }
 
 #[test]
 fn long_messages_are_not_joined() {
-    // The first message of a pair has 4,096 bytes, the second one 60,000, at most.
-    let lengths = [(4_093, 59_994), (4_094, 100), (100, 59_995), (100, 200_000)];
-    let pairs: Vec<_> =
-        lengths.iter().flat_map(|(first, second)| [sound(1, *first), frame(2, *second)]).collect();
-    need!(players_get(&pairs));
+    // All but the last message have 4,096 bytes, the last one 60,000, at most.
+    let lengths = [
+        (1_000, 3_090, 59_994),
+        (1_000, 3_091, 100),
+        (4_093, 100, 59_994),
+        (4_094, 10, 100),
+        (100, 100, 59_995),
+        (100, 100, 200_000),
+        (100, 70_000, 100),
+    ];
+    let messages: Vec<_> = lengths
+        .iter()
+        .flat_map(|(first, second, last)| [sound(1, *first), sound(2, *second), frame(3, *last)])
+        .collect();
+    need!(players_get(&messages));
 }
 
 #[test]
