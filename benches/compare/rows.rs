@@ -72,9 +72,9 @@ const STREAMS: usize = 65_000;
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, work, chunk, size, total, ffmpeg) in [
-        ("RTMP_Read, chunks of 1", "read", 1, MESSAGE, 8 << 20, true),
-        ("RTMP_Read, chunks of 16", "read", 16, MESSAGE, 64 << 20, true),
-        ("RTMP_Read, chunks of 128", "read", 128, MESSAGE, 512 << 20, true),
+        ("RTMP_Read, chunks of 1", "read", 1, MESSAGE, 4 << 20, true),
+        ("RTMP_Read, chunks of 16", "read", 16, MESSAGE, 32 << 20, true),
+        ("RTMP_Read, chunks of 128", "read", 128, MESSAGE, 256 << 20, true),
         ("RTMP_Read, chunks of 1024", "read", 1024, MESSAGE, 512 << 20, true),
         ("RTMP_Read, chunks of 4096", "read", 4096, MESSAGE, 512 << 20, true),
         ("RTMP_Read, chunks of 65536", "read", 65536, MESSAGE, 512 << 20, true),
