@@ -11,6 +11,8 @@
  *   driver amf count
  *   driver recv|recv-steps|store PORT message-size total         without librtmp: what the socket alone costs
  *   driver store-live|store-live-steps PORT message-size total
+ *   driver store-stream|store-stream-steps PORT message-size count
+ *   driver beside|beside-busy|arrival|arrival-beside|departure PORT message-size count
  *
  * The works that end with -steps use librtmp/loop.h if the library has it, and otherwise wait in their calls.
  */
@@ -254,45 +256,65 @@ static void add(struct timespec *moment, long long nanoseconds)
     moment->tv_nsec = nanoseconds % 1000000000LL;
 }
 
-/*
- * Publishes messages of `size` bytes: as fast as possible, one every 2 ms (LIVE), or as a live stream (STREAM), with 25 video
- * messages of `size` bytes and 43 audio messages of 350 bytes a second; `total` is then their number.
- */
+/* Messages of `size` bytes: as fast as possible, one every 2 ms (LIVE), or as a live stream (STREAM), with 25 video messages of
+ * `size` bytes and 43 audio messages of SOUND bytes a second. */
+struct pace {
+    struct timespec begun, due;
+    unsigned videos, sounds;
+};
+
+enum { SOUND = 350 };
+
+static struct pace start_pace(void)
+{
+    struct pace pace = {0};
+
+    clock_gettime(CLOCK_MONOTONIC, &pace.begun);
+    pace.due = pace.begun;
+    return pace;
+}
+
+/* Returns the length of the next message, and sets `due`. */
+static unsigned next_length(struct pace *pace, unsigned size, int how)
+{
+    long long video = pace->videos * 1000000000LL / 25, audio = pace->sounds * 1000000000LL / 43;
+
+    if (how & LIVE)
+        add(&pace->due, 2000000);
+    if (!(how & STREAM))
+        return size;
+    pace->due = pace->begun;
+    add(&pace->due, audio < video ? audio : video);
+    if (audio < video)
+        pace->sounds++;
+    else
+        pace->videos++;
+    return audio < video ? SOUND : size;
+}
+
+/* Publishes at this pace. With STREAM, `total` is the number of messages, and otherwise of their bytes. */
 static void publish(const char *url, int chunk_size, unsigned size, double total, int how)
 {
-    unsigned char *tag = malloc(size + 64), sound[350 + 15];
+    unsigned char *tag = malloc(size + 64), sound[SOUND + 15];
     RTMP *rtmp = how & BY_STEPS ? open_stepping_session(url, 1) : open_session(url, 1, 1);
     struct moment start;
-    struct timespec begun, due;
+    struct pace pace;
     double count = 0, messages = 0;
-    unsigned timestamp = 0, videos = 0, sounds = 0;
 
     request_chunk_size(rtmp, chunk_size);
     make_tag(how & BY_PACKETS ? tag + RTMP_MAX_HEADER_SIZE - 11 : tag, size, 0);
-    make_tag(sound, sizeof sound - 15, 0);
+    make_tag(sound, SOUND, 0);
     sound[0] = 8;
     start = now();
-    clock_gettime(CLOCK_MONOTONIC, &begun);
-    due = begun;
+    pace = start_pace();
     while ((how & STREAM ? messages : count) < total) {
-        unsigned char *next = tag;
-        unsigned length = size;
+        unsigned length = next_length(&pace, size, how), timestamp = 40 * (unsigned)(messages + 1);
+        unsigned char *next = length == size ? tag : sound;
 
-        timestamp += 40;
-        if (how & LIVE) {
-            add(&due, 2000000);
-            sleep_until(rtmp, &due, how);
-        } else if (how & STREAM) {
-            long long video = videos * 1000000000LL / 25, audio = sounds * 1000000000LL / 43;
-            due = begun;
-            add(&due, audio < video ? audio : video);
-            timestamp = (unsigned)((audio < video ? audio : video) / 1000000);
-            if (audio < video)
-                next = sound, length = sizeof sound - 15, sounds++;
-            else
-                videos++;
-            sleep_until(rtmp, &due, how);
-        }
+        if (how & STREAM)
+            timestamp = (unsigned)((pace.due.tv_sec - pace.begun.tv_sec) * 1000 + (pace.due.tv_nsec - pace.begun.tv_nsec) / 1000000);
+        if (how & (LIVE | STREAM))
+            sleep_until(rtmp, &pace.due, how);
         if (how & BY_PACKETS) {
             RTMPPacket packet = {0};
 
@@ -319,12 +341,121 @@ static void publish(const char *url, int chunk_size, unsigned size, double total
     free(tag);
 }
 
-static void *read_on(void *rtmp)
+/* A socket like one of librtmp's. */
+static int connect_to(const char *port)
+{
+    struct sockaddr_in address = {0};
+    int socket_fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
+    struct timeval timeout = {20, 0};
+
+    address.sin_family = AF_INET;
+    address.sin_port = htons((unsigned short)atoi(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    if (connect(socket_fd, (struct sockaddr *)&address, sizeof address))
+        fail("connect");
+    setsockopt(socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+    return socket_fd;
+}
+
+/* A session, or a bare socket, that two threads use; and what they measure. */
+struct pair {
+    RTMP *rtmp; /* NULL for a socket, whose peer sends messages of one chunk after no handshake */
+    int socket_fd;
+    unsigned char input[64 * 1024]; /* of the socket */
+    size_t begin, end;
+    double *delays;
+    int count, room, done;
+};
+
+static struct pair *open_pair(const char *where, int room)
+{
+    struct pair *pair = calloc(1, sizeof *pair);
+
+    pair->rtmp = strchr(where, ':') ? open_session(where, 0, 1) : NULL;
+    pair->socket_fd = pair->rtmp ? RTMP_Socket(pair->rtmp) : connect_to(where);
+    pair->delays = calloc((size_t)room, sizeof *pair->delays);
+    pair->room = room;
+    return pair;
+}
+
+static void close_pair(struct pair *pair)
+{
+    if (pair->rtmp)
+        close_session(pair->rtmp);
+    else
+        close(pair->socket_fd);
+    free(pair->delays);
+    free(pair);
+}
+
+/* The thread that uses the connection, too, ends. */
+static void end_thread(struct pair *pair, pthread_t thread)
+{
+    /* librtmp's goodbye on a connection that was shut down raises it. */
+    signal(SIGPIPE, SIG_IGN);
+    shutdown(pair->socket_fd, SHUT_RDWR);
+    pthread_join(thread, NULL);
+}
+
+/* Receives a message. Returns 0 at the end. */
+static int receive(struct pair *pair, RTMPPacket *packet)
+{
+    if (pair->rtmp)
+        return RTMP_GetNextMediaPacket(pair->rtmp, packet) == 1;
+    for (;;) {
+        unsigned char *at = pair->input + pair->begin;
+        size_t left = pair->end - pair->begin, header = left && at[0] >> 6 ? 8 : 12;
+        ssize_t got;
+
+        if (left >= header) {
+            packet->m_nBodySize = (uint32_t)at[4] << 16 | (uint32_t)at[5] << 8 | at[6];
+            packet->m_packetType = at[7];
+            packet->m_body = (char *)at + header;
+            pair->begin += header + packet->m_nBodySize;
+            if (pair->begin <= pair->end)
+                return 1;
+        }
+        memmove(pair->input, at, left);
+        pair->begin = 0;
+        pair->end = left;
+        got = recv(pair->socket_fd, pair->input + left, sizeof pair->input - left, 0);
+        if (got <= 0)
+            return 0;
+        pair->end += (size_t)got;
+    }
+}
+
+static void release(struct pair *pair, RTMPPacket *packet)
+{
+    if (pair->rtmp)
+        RTMPPacket_Free(packet);
+}
+
+/* Sends a message of audio or video, in front of whose body there is room for a header. Returns 0 when the connection has ended. */
+static int submit(struct pair *pair, uint8_t type, unsigned timestamp, char *body, unsigned size)
 {
     RTMPPacket packet = {0};
 
-    while (RTMP_GetNextMediaPacket(rtmp, &packet) == 1)
-        RTMPPacket_Free(&packet);
+    if (!pair->rtmp)
+        return send(pair->socket_fd, body - 12, size + 12, MSG_NOSIGNAL) == (ssize_t)size + 12;
+    packet.m_headerType = 1;
+    packet.m_nChannel = 4;
+    packet.m_packetType = type;
+    packet.m_nTimeStamp = timestamp;
+    packet.m_nInfoField2 = pair->rtmp->m_stream_id;
+    packet.m_nBodySize = size;
+    packet.m_body = body;
+    return RTMP_SendPacket(pair->rtmp, &packet, FALSE);
+}
+
+static void *read_on(void *arg)
+{
+    RTMPPacket packet = {0};
+
+    while (receive(arg, &packet))
+        release(arg, &packet);
     return NULL;
 }
 
@@ -338,11 +469,10 @@ static int compare(const void *a, const void *b)
 /*
  * Sends a message each millisecond while another thread reads all that the peer sends; if `busy`, another process uses the CPU.
  */
-static void send_beside(const char *url, unsigned size, int count, int busy)
+static void send_beside(const char *where, unsigned size, int count, int busy)
 {
     char *block = calloc(1, RTMP_MAX_HEADER_SIZE + size);
-    double *waits = calloc((size_t)count, sizeof *waits);
-    RTMP *rtmp = open_session(url, 0, 1);
+    struct pair *pair = open_pair(where, count);
     struct moment start = now();
     struct timespec pause = {0, 1000000}, before, after;
     pid_t worker = busy ? fork() : 0;
@@ -353,38 +483,25 @@ static void send_beside(const char *url, unsigned size, int count, int busy)
         for (volatile unsigned long n = 1;; n++)
             if (n % (1 << 20) == 0 && getppid() == 1)
                 _exit(0);
-    if (pthread_create(&reader, NULL, read_on, rtmp))
+    if (pthread_create(&reader, NULL, read_on, pair))
         fail("pthread_create");
     for (n = 0; n < count; n++) {
-        RTMPPacket packet = {0};
-
-        packet.m_headerType = 1;
-        packet.m_nChannel = 4;
-        packet.m_packetType = 8;
-        packet.m_nTimeStamp = (unsigned)n;
-        packet.m_nInfoField2 = rtmp->m_stream_id;
-        packet.m_nBodySize = size;
-        packet.m_body = block + RTMP_MAX_HEADER_SIZE;
         clock_gettime(CLOCK_MONOTONIC, &before);
-        if (!RTMP_SendPacket(rtmp, &packet, FALSE))
-            fail("RTMP_SendPacket");
+        if (!submit(pair, 8, (unsigned)n, block + RTMP_MAX_HEADER_SIZE, size))
+            fail("sending");
         clock_gettime(CLOCK_MONOTONIC, &after);
-        waits[n] = (double)(after.tv_sec - before.tv_sec) * 1e6 + (double)(after.tv_nsec - before.tv_nsec) / 1e3;
+        pair->delays[n] = (double)(after.tv_sec - before.tv_sec) * 1e6 + (double)(after.tv_nsec - before.tv_nsec) / 1e3;
         nanosleep(&pause, NULL);
     }
     if (worker > 0) {
         kill(worker, SIGKILL);
         waitpid(worker, NULL, 0);
     }
-    /* librtmp's goodbye on a connection that was shut down raises it. */
-    signal(SIGPIPE, SIG_IGN);
-    shutdown(RTMP_Socket(rtmp), SHUT_RDWR);
-    pthread_join(reader, NULL);
-    qsort(waits, (size_t)count, sizeof *waits, compare);
-    printf("{\"p999\":%.1f,\"worst\":%.1f}\n", waits[count - 1 - count / 1000], waits[count - 1]);
+    end_thread(pair, reader);
+    qsort(pair->delays, (size_t)count, sizeof *pair->delays, compare);
+    printf("{\"p999\":%.1f,\"worst\":%.1f}\n", pair->delays[count - 1 - count / 1000], pair->delays[count - 1]);
     report(start, count, count);
-    close_session(rtmp);
-    free(waits);
+    close_pair(pair);
     free(block);
 }
 
@@ -405,31 +522,14 @@ static void print_delays(double *delays, int count)
            delays[count - 1 - count / 1000]);
 }
 
-/* What two threads share. */
-struct delays {
-    RTMP *rtmp;
-    double *all;
-    int count, room, done;
-};
-
 /* Sends as fast as possible until the other thread has ended. */
 static void *send_on(void *arg)
 {
-    struct delays *delays = arg;
+    struct pair *pair = arg;
     char *block = calloc(1, RTMP_MAX_HEADER_SIZE + 100);
 
-    while (!__atomic_load_n(&delays->done, __ATOMIC_RELAXED)) {
-        RTMPPacket packet = {0};
-
-        packet.m_headerType = 1;
-        packet.m_nChannel = 4;
-        packet.m_packetType = 9;
-        packet.m_nInfoField2 = delays->rtmp->m_stream_id;
-        packet.m_nBodySize = 100;
-        packet.m_body = block + RTMP_MAX_HEADER_SIZE;
-        if (!RTMP_SendPacket(delays->rtmp, &packet, FALSE))
-            break;
-    }
+    while (!__atomic_load_n(&pair->done, __ATOMIC_RELAXED) && submit(pair, 9, 0, block + RTMP_MAX_HEADER_SIZE, 100))
+        ;
     free(block);
     return NULL;
 }
@@ -437,53 +537,48 @@ static void *send_on(void *arg)
 /* Collects the delays in the audio messages of the peer: of those messages themselves, if they contain the time of sending. */
 static void *collect(void *arg)
 {
-    struct delays *delays = arg;
+    struct pair *pair = arg;
     RTMPPacket packet = {0};
 
-    while (delays->count < delays->room && RTMP_GetNextMediaPacket(delays->rtmp, &packet) == 1) {
+    while (pair->count < pair->room && receive(pair, &packet)) {
         if (packet.m_packetType == 8 && packet.m_nBodySize >= 8) {
             unsigned long long number;
 
             memcpy(&number, packet.m_body, sizeof number);
             if (packet.m_nBodySize > 8)
                 number = clock_now() - number;
-            delays->all[delays->count++] = (double)number / 1e3;
+            pair->delays[pair->count++] = (double)number / 1e3;
         }
-        RTMPPacket_Free(&packet);
+        release(pair, &packet);
     }
     return NULL;
 }
 
 /* The time from the peer's sending of a message to the caller that waits for it; if `beside`, while another thread sends. */
-static void measure_arrival(const char *url, int count, int beside)
+static void measure_arrival(const char *where, int count, int beside)
 {
-    struct delays delays = {open_session(url, 0, 1), calloc((size_t)count, sizeof(double)), 0, count, 0};
+    struct pair *pair = open_pair(where, count);
     struct moment start = now();
     pthread_t sender;
 
-    if (beside && pthread_create(&sender, NULL, send_on, &delays))
+    if (beside && pthread_create(&sender, NULL, send_on, pair))
         fail("pthread_create");
-    collect(&delays);
-    if (delays.count < count)
-        fail("RTMP_GetNextMediaPacket");
-    __atomic_store_n(&delays.done, 1, __ATOMIC_RELAXED);
-    /* librtmp's goodbye on a connection that was shut down raises it. */
-    signal(SIGPIPE, SIG_IGN);
-    if (beside) {
-        shutdown(RTMP_Socket(delays.rtmp), SHUT_RDWR);
-        pthread_join(sender, NULL);
-    }
-    print_delays(delays.all, count);
+    collect(pair);
+    if (pair->count < count)
+        fail("receiving");
+    __atomic_store_n(&pair->done, 1, __ATOMIC_RELAXED);
+    if (beside)
+        end_thread(pair, sender);
+    print_delays(pair->delays, count);
     report(start, count, count);
-    close_session(delays.rtmp);
-    free(delays.all);
+    close_pair(pair);
 }
 
-/* The time from the call of RTMP_SendPacket to the peer's receipt, which the peer reports. */
-static void measure_departure(const char *url, unsigned size, int count)
+/* The time from the call that sends a message to the peer's receipt, which the peer reports. */
+static void measure_departure(const char *where, unsigned size, int count)
 {
-    struct delays delays = {open_session(url, 0, 1), calloc((size_t)count, sizeof(double)), 0, count, 0};
-    char *block = calloc(1, RTMP_MAX_HEADER_SIZE + size);
+    struct pair *pair = open_pair(where, count);
+    char *block = calloc(1, RTMP_MAX_HEADER_SIZE + size), *body = block + RTMP_MAX_HEADER_SIZE;
     struct moment start = now();
     struct timespec pause = {0, 1000000};
     pthread_t reader;
@@ -491,33 +586,24 @@ static void measure_departure(const char *url, unsigned size, int count)
 
     if (size < 16)
         fail("finding room for the time");
-    if (pthread_create(&reader, NULL, collect, &delays))
+    if (pthread_create(&reader, NULL, collect, pair))
         fail("pthread_create");
     for (n = 0; n < count; n++) {
-        RTMPPacket packet = {0};
         unsigned long long sent;
 
-        packet.m_headerType = 1;
-        packet.m_nChannel = 4;
-        packet.m_packetType = 8;
-        packet.m_nTimeStamp = (unsigned)n;
-        packet.m_nInfoField2 = delays.rtmp->m_stream_id;
-        packet.m_nBodySize = size;
-        packet.m_body = block + RTMP_MAX_HEADER_SIZE;
-        memcpy(packet.m_body, "it was:\n", 8);
+        memcpy(body, "it was:\n", 8);
         sent = clock_now();
-        memcpy(packet.m_body + 8, &sent, sizeof sent);
-        if (!RTMP_SendPacket(delays.rtmp, &packet, FALSE))
-            fail("RTMP_SendPacket");
+        memcpy(body + 8, &sent, sizeof sent);
+        if (!submit(pair, 8, (unsigned)n, body, size))
+            fail("sending");
         nanosleep(&pause, NULL);
     }
     pthread_join(reader, NULL);
-    if (delays.count < count)
-        fail("RTMP_GetNextMediaPacket");
-    print_delays(delays.all, count);
+    if (pair->count < count)
+        fail("receiving");
+    print_delays(pair->delays, count);
     report(start, count, count);
-    close_session(delays.rtmp);
-    free(delays.all);
+    close_pair(pair);
     free(block);
 }
 
@@ -605,25 +691,7 @@ static void encode_and_decode(int count)
     report(start, count, count);
 }
 
-/* A socket like one of librtmp's. */
-static int connect_to(const char *port)
-{
-    struct sockaddr_in address = {0};
-    int socket_fd = socket(AF_INET, SOCK_STREAM, 0), on = 1;
-    struct timeval timeout = {20, 0};
-
-    address.sin_family = AF_INET;
-    address.sin_port = htons((unsigned short)atoi(port));
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (connect(socket_fd, (struct sockaddr *)&address, sizeof address))
-        fail("connect");
-    setsockopt(socket_fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    setsockopt(socket_fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
-    setsockopt(socket_fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
-    return socket_fd;
-}
-
-/* How the bare loop below passes bytes, besides LIVE and BY_STEPS. */
+/* How the bare loop below passes bytes, besides LIVE, STREAM and BY_STEPS. */
 enum { SENDS = 16 };
 
 /* Waits as a program with an event loop does, until `due` or for bytes. */
@@ -643,29 +711,25 @@ static void poll_for(int socket_fd, const struct timespec *due)
         ppoll(&fd, 1, &left, NULL);
 }
 
-/* The same work without a protocol: receives blocks of `size` bytes, or sends them, as fast as possible or one every 2 ms (LIVE). */
+/* The same work without a protocol: receives blocks of `size` bytes, or sends them at their pace. */
 static void raw(const char *port, size_t size, double total, int how)
 {
     int socket_fd = connect_to(port);
     char *buffer = malloc(size);
     struct moment start = now();
-    struct timespec due;
+    struct pace pace = start_pace();
     double count = 0, calls = 0;
 
     memset(buffer, 0x55, size);
-    clock_gettime(CLOCK_MONOTONIC, &due);
-    while (count < total) {
+    while ((how & STREAM ? calls : count) < total) {
+        size_t length = next_length(&pace, (unsigned)size, how);
         ssize_t done;
-        if (how & LIVE) {
-            add(&due, 2000000);
-            if (how & BY_STEPS)
-                poll_for(socket_fd, &due);
-            else
-                clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &due, NULL);
-        } else if (how & BY_STEPS) {
-            poll_for(socket_fd, NULL);
-        }
-        done = how & SENDS ? send(socket_fd, buffer, size, MSG_NOSIGNAL) : recv(socket_fd, buffer, size, 0);
+
+        if (how & BY_STEPS)
+            poll_for(socket_fd, how & (LIVE | STREAM) ? &pace.due : NULL);
+        else if (how & (LIVE | STREAM))
+            clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &pace.due, NULL);
+        done = how & SENDS ? send(socket_fd, buffer, length, MSG_NOSIGNAL) : recv(socket_fd, buffer, length, 0);
         if (done <= 0)
             fail(how & SENDS ? "send" : "recv");
         count += (double)done;
@@ -695,6 +759,8 @@ static int how_of(const char *name)
         {"store", SENDS},
         {"store-live", SENDS | LIVE},
         {"store-live-steps", SENDS | LIVE | BY_STEPS},
+        {"store-stream", SENDS | STREAM},
+        {"store-stream-steps", SENDS | STREAM | BY_STEPS},
     };
 
     for (size_t n = 0; n < sizeof ways / sizeof *ways; n++)
@@ -706,6 +772,8 @@ static int how_of(const char *name)
 int main(int argc, char **argv)
 {
     const char *what = argc > 2 ? argv[1] : "";
+    /* The works that also have a bare loop, which has no chunk size. */
+    const char *size = argc > 4 ? argv[argc - 2] : "", *count = argc > 4 ? argv[argc - 1] : "";
 
     RTMP_LogSetLevel(RTMP_LOGCRIT);
     if (!strcmp(what, "read") && argc == 6)
@@ -716,14 +784,14 @@ int main(int argc, char **argv)
         read_by_steps(argv[2], atof(argv[5]));
     else if (how_of(what) >= 0 && argc == 6)
         publish(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]), how_of(what));
-    else if ((!strcmp(what, "arrival") || !strcmp(what, "arrival-beside")) && argc == 6)
-        measure_arrival(argv[2], atoi(argv[5]), !strcmp(what, "arrival-beside"));
-    else if (!strcmp(what, "departure") && argc == 6)
-        measure_departure(argv[2], (unsigned)atoi(argv[4]), atoi(argv[5]));
+    else if ((!strcmp(what, "arrival") || !strcmp(what, "arrival-beside")) && *count)
+        measure_arrival(argv[2], atoi(count), !strcmp(what, "arrival-beside"));
+    else if (!strcmp(what, "departure") && *count)
+        measure_departure(argv[2], (unsigned)atoi(size), atoi(count));
     else if (!strcmp(what, "blocks") && argc == 6)
         publish_blocks(argv[2], atoi(argv[3]), (unsigned)atoi(argv[4]), atof(argv[5]));
-    else if ((!strcmp(what, "beside") || !strcmp(what, "beside-busy")) && argc == 6)
-        send_beside(argv[2], (unsigned)atoi(argv[4]), atoi(argv[5]), !strcmp(what, "beside-busy"));
+    else if ((!strcmp(what, "beside") || !strcmp(what, "beside-busy")) && *count)
+        send_beside(argv[2], (unsigned)atoi(size), atoi(count), !strcmp(what, "beside-busy"));
     else if (!strcmp(what, "connect") && argc == 6)
         connect_often(argv[2], atoi(argv[3]), atof(argv[4]), atoi(argv[5]));
     else if (!strcmp(what, "amf"))

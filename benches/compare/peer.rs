@@ -34,12 +34,19 @@ pub enum Role {
     /// Drops everything after the handshake.
     Publish,
     /// Sends an audio message every millisecond that contains the time, and drops everything.
-    Clock,
+    Clock {
+        /// Without a handshake and commands.
+        bare: bool,
+    },
     /// Answers each message that contains the time with an audio message that contains its delay, in nanoseconds.
     Stopwatch {
         /// Whether video messages are sent as fast as the client accepts them.
         floods: bool,
+        /// Without a handshake and commands.
+        bare: bool,
     },
+    /// Sends video messages of 100 bytes as fast as the client accepts them, without a handshake and commands.
+    BareFlood,
     /// Sends replies and then nothing.
     Idle,
     /// Sends `size` zeros at a time, without any protocol.
@@ -67,7 +74,7 @@ pub enum Pace {
 }
 
 /// Time between two messages at live pace.
-const LIVE_INTERVAL: Duration = Duration::from_millis(2);
+pub const LIVE_INTERVAL: Duration = Duration::from_millis(2);
 /// Bytes of an audio message of a live stream.
 pub const SOUND: usize = 350;
 /// Bytes that a peer sends at a time between its answers.
@@ -157,7 +164,7 @@ impl Source {
                 (media(chunk, size, streams, least), sound, pace)
             }
             Role::RawSource { size, pace } => (vec![0; size], vec![0; SOUND], pace),
-            Role::Stopwatch { .. } => (media(128, 100, 1, FLOOD), Vec::new(), Pace::Flood),
+            Role::Stopwatch { .. } | Role::BareFlood => (media(128, 100, 1, FLOOD), Vec::new(), Pace::Flood),
             _ => (Vec::new(), Vec::new(), Pace::Flood),
         };
         Self { block: block.into(), sound: sound.into(), pace, begun: Instant::now(), videos: 0, sounds: 0 }
@@ -191,10 +198,20 @@ impl Source {
 fn serve(mut stream: TcpStream, role: Role, cover: Cover, source: Source) -> io::Result<()> {
     stream.set_nodelay(true)?;
     match role {
-        Role::RawSource { .. } => return send_for_ever(&mut stream, source, None),
+        Role::RawSource { .. } | Role::BareFlood => return send_for_ever(&mut stream, source, None),
         Role::RawSink => return discard(&stream),
-        Role::Clock => return tell_time(stream),
-        Role::Stopwatch { floods } => return measure_delays(stream, source, floods),
+        Role::Clock { bare } => {
+            if !bare {
+                greet(&mut stream, role)?;
+            }
+            return tell_time(stream);
+        }
+        Role::Stopwatch { floods, bare } => {
+            if !bare {
+                greet(&mut stream, role)?;
+            }
+            return measure_delays(stream, source, floods);
+        }
         _ => {}
     }
     if cover != Cover::Encrypted {
@@ -270,7 +287,6 @@ fn clock() -> u64 {
 
 /// [`Role::Clock`].
 fn tell_time(mut stream: TcpStream) -> io::Result<()> {
-    greet(&mut stream, Role::Clock)?;
     let incoming = stream.try_clone()?;
     thread::spawn(move || discard(&incoming));
     let mut bytes = Vec::new();
@@ -286,7 +302,6 @@ fn tell_time(mut stream: TcpStream) -> io::Result<()> {
 
 /// [`Role::Stopwatch`].
 fn measure_delays(mut stream: TcpStream, mut source: Source, floods: bool) -> io::Result<()> {
-    greet(&mut stream, Role::Stopwatch { floods })?;
     let (tell, told) = mpsc::channel::<Vec<u8>>();
     let mut outgoing = stream.try_clone()?;
     thread::spawn(move || -> io::Result<()> {

@@ -285,7 +285,7 @@ pub fn rows() -> Vec<Row> {
                 "Arrival to caller, 99.9th percentile",
             ],
             "arrival",
-            Role::Clock,
+            Role::Clock { bare: false },
         ),
         (
             [
@@ -294,7 +294,7 @@ pub fn rows() -> Vec<Row> {
                 "Arrival while sending a flood, 99.9th",
             ],
             "arrival-beside",
-            Role::Clock,
+            Role::Clock { bare: false },
         ),
         (
             [
@@ -303,7 +303,7 @@ pub fn rows() -> Vec<Row> {
                 "RTMP_SendPacket to peer, 99.9th percentile",
             ],
             "departure",
-            Role::Stopwatch { floods: false },
+            Role::Stopwatch { floods: false, bare: false },
         ),
         (
             [
@@ -312,7 +312,7 @@ pub fn rows() -> Vec<Row> {
                 "To peer beside a flood, 99.9th percentile",
             ],
             "departure",
-            Role::Stopwatch { floods: true },
+            Role::Stopwatch { floods: true, bare: false },
         ),
     ] {
         let peer = Some((role, Cover::Plain));
@@ -425,8 +425,13 @@ impl Row {
             (Unit::Each, Role::Play { size, pace, .. }) if self.is_paced() => {
                 (Role::RawSource { size, pace }, if by_steps { "recv-steps" } else { "recv" }, MESSAGE)
             }
-            (Unit::Each, Role::Publish) if self.work.contains("-live") && cover == Cover::Plain => {
-                let work = if by_steps { "store-live-steps" } else { "store-live" };
+            (Unit::Each, Role::Publish) if self.is_paced() => {
+                let work = match (self.work.contains("-stream"), by_steps) {
+                    (false, false) => "store-live",
+                    (false, true) => "store-live-steps",
+                    (true, false) => "store-stream",
+                    (true, true) => "store-stream-steps",
+                };
                 (Role::RawSink, work, self.sends.1)
             }
             (Unit::PerGigabyte, Role::Play { pace, .. }) => {
@@ -434,6 +439,11 @@ impl Row {
             }
             (Unit::PerGigabyte, Role::Publish) if self.work == "blocks" => (Role::RawSink, "store", 64 << 10),
             (Unit::PerGigabyte, Role::Publish) => (Role::RawSink, "store", self.sends.1),
+            (Unit::Printed(_), Role::Clock { .. }) => (Role::Clock { bare: true }, self.work, self.sends.1),
+            (Unit::Printed(_), Role::Stopwatch { floods, .. }) => {
+                (Role::Stopwatch { floods, bare: true }, self.work, self.sends.1)
+            }
+            (Unit::Printed(_), Role::Play { .. }) => (Role::BareFlood, self.work, self.sends.1),
             _ => return None,
         };
         Some(Limit { role, cover, work, size })

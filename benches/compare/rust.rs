@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 pub const MEASURED: &str = "rust";
 
 /// Does the work if this is the measured program: `rust read|next|write|send URL chunk-size message-size total`, or
-/// `rust recv|store rc4|tls PORT message-size total`.
+/// `rust recv|store|store-live|store-stream rc4|tls PORT message-size total`.
 pub fn run_if_asked() -> io::Result<bool> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let [MEASURED, work, url, chunk, size, total] =
@@ -22,9 +22,9 @@ pub fn run_if_asked() -> io::Result<bool> {
     else {
         return Ok(false);
     };
-    if let ("recv" | "store", cover, port) = (work, url, chunk) {
+    if let ("recv" | "store" | "store-live" | "store-stream", cover, port) = (work, url, chunk) {
         let number = |text: &str| text.parse::<u64>().map_err(io::Error::other);
-        bare::run(cover, port, number(size)? as usize, number(total)?, work == "store")?;
+        bare::run(work, cover, port, number(size)? as usize, number(total)?)?;
         return Ok(true);
     }
     let [chunk, size, total] =
