@@ -27,8 +27,8 @@ void live_free(struct live *live);
 
 /* `name` is application and stream name. Returns NULL if it is already being published.
  *
- * With `gathers`, players of a stream with video are not woken for an audio message, but for the video message after it, or for
- * the third audio message: that is within 47 ms with AAC, and all of them may be sent together. */
+ * With `gathers`, an audio message of a stream with video does not wake the players. The next video message does, or the third
+ * audio message: within 47 ms with AAC. A player may send all of them together. */
 struct stream *live_publish(struct live *live, const char *name, int gathers);
 void live_unpublish(struct live *live, struct stream *stream);
 
