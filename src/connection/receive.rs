@@ -36,10 +36,11 @@ impl Handle {
             return self.fill_from(&carrier);
         }
         if let Some(result) = (!self.is_watched()).then(|| self.fill_directly(whole)).flatten() {
-            if result.is_ok() {
+            if matches!(result, Ok(true)) {
+                // The peer sends faster than this side reads.
                 self.expect_bytes();
             }
-            return result;
+            return result.map(drop);
         }
         let (sb, mut is_full) = (self.sb(), false);
         let count = self.inbox().fill(|room| {
@@ -52,7 +53,6 @@ impl Handle {
             Ok(count)
         })?;
         if is_full {
-            // The peer sends faster than this side reads.
             self.expect_bytes();
         }
         self.receive_newest(count);
@@ -200,8 +200,8 @@ impl Handle {
     }
 
     /// Receives directly into the body of the message that is arriving, or into the receive buffer. `None` if there is neither, or
-    /// if the bytes need processing on their way.
-    fn fill_directly(&self, whole: bool) -> Option<Result<()>> {
+    /// if the bytes need processing on their way. Otherwise returns whether they filled the room for them.
+    fn fill_directly(&self, whole: bool) -> Option<Result<bool>> {
         let mut inbox = self.inbox();
         if inbox.sb().has_tls() {
             return None;
@@ -239,12 +239,13 @@ impl Handle {
         if matches!(result, Err(Error::TimedOut)) {
             receive_buffer::release(&mut inbox, &mut core.receive_buffer);
         }
-        Some(result.map(|_| ()))
+        Some(result.map(|arrived| arrived.full))
     }
 
-    /// Receives into a receive buffer that was taken out of the core, and has gathered the unread bytes.
-    fn fill_receive_buffer(&self, mut receive_buffer: Box<ReceiveBuffer>) -> Result<()> {
-        let result = receive_buffer.fill(self.sb(), &self.patience());
+    /// Receives into a receive buffer that was taken out of the core, and has gathered the unread bytes. Returns whether it is
+    /// full.
+    fn fill_receive_buffer(&self, mut receive_buffer: Box<ReceiveBuffer>) -> Result<bool> {
+        let result = receive_buffer.fill(self.sb(), &self.patience()).map(|()| receive_buffer.is_full());
         let mut core = self.core();
         if !self.is_open() || !self.is_current() {
             // The session of these bytes has ended, and this call frees the memory.

@@ -51,6 +51,11 @@ impl ReceiveBuffer {
         self.modest >= KEPT_FOR
     }
 
+    /// Whether there is no room for more bytes.
+    pub(crate) fn is_full(&self) -> bool {
+        self.memory.len() == self.memory.capacity()
+    }
+
     /// Copies unread bytes from the struct into this memory, and moves them to the front.
     pub(crate) fn gather(&mut self, inbox: &Inbox<'_>) {
         let sb = inbox.sb();
