@@ -37,7 +37,6 @@ impl Handle {
         }
         if let Some(result) = (!self.is_watched()).then(|| self.fill_directly(whole)).flatten() {
             if matches!(result, Ok(true)) {
-                // The peer sends faster than this side reads.
                 self.expect_bytes();
             }
             return result.map(drop);
@@ -53,6 +52,7 @@ impl Handle {
             Ok(count)
         })?;
         if is_full {
+            // The peer sends faster than this side reads.
             self.expect_bytes();
         }
         self.receive_newest(count);
@@ -200,7 +200,7 @@ impl Handle {
     }
 
     /// Receives directly into the body of the message that is arriving, or into the receive buffer. `None` if there is neither, or
-    /// if the bytes need processing on their way. Otherwise returns whether they filled the room for them.
+    /// if the bytes need processing on their way. Otherwise returns whether so many came that more can be expected.
     fn fill_directly(&self, whole: bool) -> Option<Result<bool>> {
         let mut inbox = self.inbox();
         if inbox.sb().has_tls() {
@@ -239,13 +239,14 @@ impl Handle {
         if matches!(result, Err(Error::TimedOut)) {
             receive_buffer::release(&mut inbox, &mut core.receive_buffer);
         }
-        Some(result.map(|arrived| arrived.full))
+        Some(result.map(|arrived| arrived.full || arrived.used > sockbuf::CAPACITY))
     }
 
-    /// Receives into a receive buffer that was taken out of the core, and has gathered the unread bytes. Returns whether it is
-    /// full.
+    /// Receives into a receive buffer that was taken out of the core, and has gathered the unread bytes. Returns whether
+    /// more bytes can be expected.
     fn fill_receive_buffer(&self, mut receive_buffer: Box<ReceiveBuffer>) -> Result<bool> {
-        let result = receive_buffer.fill(self.sb(), &self.patience()).map(|()| receive_buffer.is_full());
+        let result =
+            receive_buffer.fill(self.sb(), &self.patience()).map(|()| receive_buffer.expects_bytes());
         let mut core = self.core();
         if !self.is_open() || !self.is_current() {
             // The session of these bytes has ended, and this call frees the memory.

@@ -51,9 +51,9 @@ impl ReceiveBuffer {
         self.modest >= KEPT_FOR
     }
 
-    /// Whether there is no room for more bytes.
-    pub(crate) fn is_full(&self) -> bool {
-        self.memory.len() == self.memory.capacity()
+    /// Whether the last receive brought more than fits into the struct: then more bytes have probably arrived meanwhile.
+    pub(crate) fn expects_bytes(&self) -> bool {
+        self.modest == 0
     }
 
     /// Copies unread bytes from the struct into this memory, and moves them to the front.

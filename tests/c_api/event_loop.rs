@@ -426,7 +426,7 @@ fn a_live_player_makes_two_calls_for_a_message_also_after_a_burst() {
     let names = ["recvfrom(", "recvmsg(", "getsockopt(", "fcntl(", "ppoll("];
     let calls = thread.lines().filter(|call| names.iter().any(|name| call.starts_with(name))).count();
     // Connecting and the burst take some, and a wait that polls takes five for each message.
-    assert!(calls > 50 && calls < 2 * MESSAGES as usize + 150, "{calls} calls");
+    assert!(calls > 50 && calls < 2 * MESSAGES as usize + 300, "{calls} calls");
 }
 
 /// Calls are measured, without the time for which a busy machine lets the thread wait for a processor: none sleeps for 5 ms. How
