@@ -1,6 +1,6 @@
 //! Pointers from C, turned into references where the C contract allows it.
 
-use std::{ffi::CStr, marker::PhantomData, ptr::NonNull, slice};
+use std::{ffi::CStr, marker::PhantomData, mem::MaybeUninit, ptr::NonNull, slice};
 
 use libc::{c_char, c_int};
 use rtmp_core::error::{Error, Result};
@@ -18,6 +18,20 @@ pub(crate) unsafe fn items<'a, T>(array: *const T, count: u32) -> Option<&'a [T]
         _ if array.is_null() => None,
         // SAFETY: the array is not null, so it has `count` items that nobody writes meanwhile, by the Safety section.
         count => Some(unsafe { slice::from_raw_parts(array, count as usize) }),
+    }
+}
+
+/// The places of an array to fill, which may be null if there are none. They need not be initialised.
+///
+/// # Safety
+/// `array` is null or writable for `count` items, and nothing else uses them while the result is used.
+#[inline(always)]
+pub(crate) unsafe fn room<'a, T>(array: *mut T, count: usize) -> Option<&'a mut [MaybeUninit<T>]> {
+    match count {
+        0 => Some(&mut []),
+        _ if array.is_null() => None,
+        // SAFETY: the array is not null, so it is writable for `count` items that nothing else uses, by the Safety section.
+        count => Some(unsafe { slice::from_raw_parts_mut(array.cast(), count) }),
     }
 }
 

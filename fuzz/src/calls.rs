@@ -81,7 +81,7 @@ impl Session {
             if publishes {
                 RTMP_EnableWrite(c(r));
             }
-            assert_eq!(RTMP_SetNonBlocking(r, 1), 1);
+            assert_eq!(RTMP_SetNonBlocking(c(r), 1), 1);
             r
         };
         Self { r, url, listener, peer: None }
@@ -114,7 +114,7 @@ impl Session {
         // SAFETY: the session is initialised until this is dropped; the other pointers lead to memory of these lengths.
         unsafe {
             let failed = match call {
-                1..=6 => RTMP_Step(r) & FAILED != 0,
+                1..=6 => RTMP_Step(c(r)) & FAILED != 0,
                 7 => RTMP_Connect(c(r), None) == 0,
                 8 => RTMP_ConnectStream(c(r), number) == 0,
                 9 => RTMP_Read(r, out, number) < 0,
@@ -130,13 +130,13 @@ impl Session {
                 }
                 17 => {
                     let mut stats = RTMPStats { s_size: size_of::<RTMPStats>() as u32, ..RTMPStats::default() };
-                    RTMP_GetStats(r, &mut stats);
+                    RTMP_GetStats(c(r), &mut stats);
                     false
                 }
                 18 => {
                     let mut fds = mem::zeroed::<[_; 4]>();
-                    assert!(RTMP_GetPollFds(r, fds.as_mut_ptr(), 4) >= 0);
-                    assert!(RTMP_GetPollTimeout(r) >= -1);
+                    assert!(RTMP_GetPollFds(c(r), fds.as_mut_ptr(), 4) >= 0);
+                    assert!(RTMP_GetPollTimeout(c(r)) >= -1);
                     false
                 }
                 19 => {
@@ -149,7 +149,7 @@ impl Session {
                     false
                 }
                 21 => self.serve(),
-                _ => RTMP_SetNonBlocking(r, 1) == 0,
+                _ => RTMP_SetNonBlocking(c(r), 1) == 0,
             };
             assert!(!failed || RTMP_GetLastError(c(r)) != 0, "call {call} has failed without a reason");
         }

@@ -7,8 +7,8 @@ use crate::{
     boundary::{Kind, boundary},
     hooks::{Hook, Hooks},
     reason,
-    rtmp::RTMP,
     state::Handle,
+    valid::Rtmp,
 };
 
 /// Sets the function that receives the events of a session; NULL removes it.
@@ -25,12 +25,11 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type above that stays callable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetEventCallback(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     callback: Option<RTMP_EventCallback>,
     arg: *mut c_void,
 ) {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { set(r, |hooks| hooks.event = callback.map(|callback| Hook::new(callback, arg))) }
+    set(r, |hooks| hooks.event = callback.map(|callback| Hook::new(callback, arg)));
 }
 
 /// Sets a function that is called instead of `send` for all bytes of the session; NULL removes it.
@@ -43,12 +42,11 @@ pub unsafe extern "C" fn RTMP_SetEventCallback(
 /// `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type above that stays callable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetSendCallback(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     callback: Option<RTMP_SendCallback>,
     arg: *mut c_void,
 ) {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { set(r, |hooks| hooks.send = callback.map(|callback| Hook::new(callback, arg))) }
+    set(r, |hooks| hooks.send = callback.map(|callback| Hook::new(callback, arg)));
 }
 
 /// Sets a function that receives the log lines of calls about this session, instead of the log of the process; NULL removes it.
@@ -61,23 +59,16 @@ pub unsafe extern "C" fn RTMP_SetSendCallback(
 /// `r` is null or points to an initialised `RTMP`; `callback` is null or a function of the type above that stays callable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_SetSessionLog(
-    r: *mut RTMP,
+    r: Option<Rtmp<'_>>,
     callback: Option<RTMP_SessionLogCallback>,
     arg: *mut c_void,
 ) {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    unsafe { set(r, |hooks| hooks.log = callback.map(|callback| Hook::new(callback, arg))) }
+    set(r, |hooks| hooks.log = callback.map(|callback| Hook::new(callback, arg)));
 }
 
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
-unsafe fn set(r: *mut RTMP, change: impl FnOnce(&mut Hooks)) {
+fn set(r: Option<Rtmp<'_>>, change: impl FnOnce(&mut Hooks)) {
     boundary(Kind::Session, (), |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        unsafe {
-            reason::about(r)?;
-            Handle::from_raw(r)?.change_hooks(change);
-        }
+        Handle::made_for(reason::use_session(r)?)?.change_hooks(change);
         Ok(())
     })
 }

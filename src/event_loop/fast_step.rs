@@ -20,19 +20,14 @@ use crate::{
     globals,
     progress::{Input, Progress},
     reason,
-    rtmp::{RTMP, sockbuf::Inbox},
+    rtmp::sockbuf::Inbox,
     state::{Core, Held},
     valid::{Rtmp, field},
 };
 
 /// A step; `None` if the general path has to do it.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
 #[inline(always)]
-pub(super) unsafe fn step(r: *mut RTMP) -> Option<c_int> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let r = unsafe { Rtmp::new(r) }?;
+pub(super) fn step(r: Rtmp<'_>) -> Option<c_int> {
     look(r, |held, inbox, progress, _| {
         match (progress.input, inbox.extent().1 > 0) {
             (Input::Some, _) => progress.drained = false,
@@ -53,13 +48,8 @@ pub(super) unsafe fn step(r: *mut RTMP) -> Option<c_int> {
 }
 
 /// As `RTMP_GetPollTimeout`; `None` if the general path has to do it.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
 #[inline(always)]
-pub(super) unsafe fn left(r: *mut RTMP) -> Option<Option<Duration>> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let r = unsafe { Rtmp::new(r) }?;
+pub(super) fn left(r: Rtmp<'_>) -> Option<Option<Duration>> {
     look(r, |held, inbox, progress, _| {
         if progress.toggled.is_some() {
             return None;
@@ -80,13 +70,8 @@ pub(super) unsafe fn left(r: *mut RTMP) -> Option<Option<Duration>> {
 }
 
 /// Whether a session waits for its socket to become readable; `None` if the general path has to find that out.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`.
 #[inline(always)]
-pub(super) unsafe fn waits_for_input(r: *mut RTMP) -> Option<(c_int, bool)> {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    let r = unsafe { Rtmp::new(r) }?;
+pub(super) fn waits_for_input(r: Rtmp<'_>) -> Option<(c_int, bool)> {
     look(r, |_, _, progress, socket| Some((socket, progress.input != Input::Some)))
 }
 

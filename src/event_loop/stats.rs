@@ -12,9 +12,8 @@ use super::RTMPStats;
 use crate::{
     Errno, FALSE, TRUE,
     boundary::{Kind, boundary},
-    ptr::required,
+    ptr::{given, required},
     reason,
-    rtmp::RTMP,
     state::Handle,
     valid::Rtmp,
 };
@@ -33,20 +32,17 @@ use crate::{
 /// `r` is null or points to an initialised `RTMP`; `s` is null or points to `s_size` bytes, the first four of which hold that
 /// number.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetStats(r: *mut RTMP, s: *mut RTMPStats) -> c_int {
+pub unsafe extern "C" fn RTMP_GetStats(r: Option<Rtmp<'_>>, s: *mut RTMPStats) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, and `s` is null or holds its size, by the Safety section.
-        let (size, handle) = unsafe {
-            let r = Rtmp::new(r).ok_or(Error::Invalid("r"))?;
-            // No reference to the whole struct is made: the program's may be shorter.
-            let size = required(s.cast::<u32>(), "s")?;
-            (*size, Handle::of(r))
-        };
+        let r = given(r, "r")?;
+        // SAFETY: `s` is null or holds its size, by the Safety section. No reference to the whole struct is made: the program's
+        // may be shorter.
+        let size = *unsafe { required(s.cast::<u32>(), "s") }?;
         let room = size as usize;
         if room < mem::offset_of!(RTMPStats, s_bytesIn) {
             return Err(Error::Invalid("s_size is not the size of an RTMPStats").into());
         }
-        let stats = for_c(size, &handle.map(|handle| handle.stats()).unwrap_or_default());
+        let stats = for_c(size, &Handle::of(r).map(|handle| handle.stats()).unwrap_or_default());
         let known = room.min(size_of::<RTMPStats>());
         // SAFETY: `s` points to `s_size` bytes, by the Safety section; all bytes of `stats` are initialised, because it has no
         // padding (see `types`).
@@ -68,11 +64,10 @@ pub unsafe extern "C" fn RTMP_GetStats(r: *mut RTMP, s: *mut RTMPStats) -> c_int
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetLastSystemError(r: *mut RTMP) -> c_int {
+pub unsafe extern "C" fn RTMP_GetLastSystemError(r: Option<Rtmp<'_>>) -> c_int {
     // This may wait for another thread.
     let _errno = Errno::keep();
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    reason::last_system_code(unsafe { Rtmp::new(r) })
+    reason::last_system_code(r)
 }
 
 fn for_c(size: u32, stats: &Stats) -> RTMPStats {

@@ -20,11 +20,12 @@ use crate::{
     boundary::{Kind, attempt, boundary},
     carrier::Carrier,
     progress::{Input, Stage},
+    ptr::{given, room},
     reason::{self, Failure, Phase},
-    rtmp::{RTMP, close::step_leaving},
+    rtmp::close::step_leaving,
     socket::{POLLIN, POLLOUT, pollfd, raw},
     state::Handle,
-    valid::field,
+    valid::{Rtmp, field},
 };
 
 /// Makes a session non-blocking if `on` is not 0: no call about `r` waits. 0 makes it blocking again, as after `RTMP_Init`.
@@ -59,10 +60,9 @@ use crate::{
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
+pub unsafe extern "C" fn RTMP_SetNonBlocking(r: Option<Rtmp<'_>>, on: c_int) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe { Handle::from_raw(r) }?;
+        let handle = Handle::made_for(reason::use_session(r)?)?;
         let on = on != 0;
         if handle.never_waits() == on {
             return Ok(TRUE);
@@ -93,32 +93,23 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: *mut RTMP, on: c_int) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `fds` is null or writable for `size` entries.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c_int) -> c_int {
-    let room = usize::try_from(size).unwrap_or(0);
-    if !fds.is_null() || room == 0 {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        if let Some((socket, waits)) = attempt(|| unsafe { fast_step::waits_for_input(r) }) {
-            if waits && room > 0 {
-                // SAFETY: `fds` is writable for `size` entries, by the Safety section, and is not null because that is more than
-                // 0.
-                unsafe { *fds = pollfd { fd: raw(socket), events: POLLIN, revents: 0 } };
+pub unsafe extern "C" fn RTMP_GetPollFds(r: Option<Rtmp<'_>>, fds: *mut pollfd, size: c_int) -> c_int {
+    // SAFETY: `fds` is null or writable for `size` entries, by the Safety section.
+    let mut room = unsafe { room(fds, size.max(0) as usize) };
+    if let Some(room) = &mut room {
+        if let Some((socket, waits)) = attempt(|| fast_step::waits_for_input(r?)) {
+            if let (true, Some(first)) = (waits, room.first_mut()) {
+                first.write(pollfd { fd: raw(socket), events: POLLIN, revents: 0 });
             }
             return waits.into();
         }
     }
     boundary(Kind::Session, -1, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe {
-            reason::about(r)?;
-            Handle::existing(r)
-        };
-        if fds.is_null() && room > 0 {
-            return Err(Error::Invalid("fds is NULL").into());
-        }
-        let interests = handle.filter(Handle::never_waits).map_or_else(Vec::new, |handle| interests(&handle));
-        for (index, interest) in interests.iter().enumerate().take(room) {
-            // SAFETY: `fds` is writable for `size` entries, by the Safety section, and was found not to be null.
-            unsafe { *fds.add(index) = entry(interest) };
+        let handle = never_waiting(r)?;
+        let room = given(room, "fds is NULL")?;
+        let interests = handle.map_or_else(Vec::new, |handle| interests(&handle));
+        for (place, interest) in room.iter_mut().zip(&interests) {
+            place.write(entry(interest));
         }
         Ok(interests.len() as c_int)
     })
@@ -131,7 +122,7 @@ pub unsafe extern "C" fn RTMP_GetPollFds(r: *mut RTMP, fds: *mut pollfd, size: c
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
+pub unsafe extern "C" fn RTMP_GetPollTimeout(r: Option<Rtmp<'_>>) -> c_int {
     fn rounded(left: Option<Duration>) -> c_int {
         left.map_or(-1, |left| {
             let milliseconds = left.as_nanos().div_ceil(1_000_000);
@@ -139,18 +130,10 @@ pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
         })
     }
 
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    if let Some(left) = attempt(|| unsafe { fast_step::left(r) }) {
+    if let Some(left) = attempt(|| fast_step::left(r?)) {
         return rounded(left);
     }
-    boundary(Kind::Session, -1, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe {
-            reason::about(r)?;
-            Handle::existing(r)
-        };
-        Ok(handle.filter(Handle::never_waits).map_or(-1, |handle| rounded(left(&handle))))
-    })
+    boundary(Kind::Session, -1, |_| Ok(never_waiting(r)?.map_or(-1, |handle| rounded(left(&handle)))))
 }
 
 /// Returns one descriptor that is readable whenever `RTMP_Step` has to be called, or -1.
@@ -164,23 +147,16 @@ pub unsafe extern "C" fn RTMP_GetPollTimeout(r: *mut RTMP) -> c_int {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_GetPollFd(r: *mut RTMP) -> c_int {
+pub unsafe extern "C" fn RTMP_GetPollFd(r: Option<Rtmp<'_>>) -> c_int {
     boundary(Kind::Session, -1, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe {
-            reason::about(r)?;
-            Handle::existing(r)
-        };
-        match handle.filter(Handle::never_waits) {
-            Some(handle) => Ok(descriptor(&handle)?),
-            None => Err(Error::Invalid("RTMP_GetPollFd, the session may wait").into()),
-        }
+        let handle = given(never_waiting(r)?, "RTMP_GetPollFd, the session may wait")?;
+        Ok(descriptor(&handle)?)
     })
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn descriptor(handle: &Handle) -> Result<c_int> {
-    fn follow(r: crate::valid::Rtmp<'_>) {
+    fn follow(r: Rtmp<'_>) {
         let Some(handle) = Handle::of(r).filter(Handle::never_waits) else { return };
         let Some(mut descriptor) = handle.progress(|progress| progress.descriptor.take()) else { return };
         descriptor.watch(&interests(&handle), left(&handle));
@@ -216,20 +192,16 @@ fn descriptor(_: &Handle) -> Result<c_int> {
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn RTMP_Step(r: *mut RTMP) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-    if let Some(bits) = attempt(|| unsafe { fast_step::step(r) }) {
+pub unsafe extern "C" fn RTMP_Step(r: Option<Rtmp<'_>>) -> c_int {
+    if let Some(bits) = attempt(|| fast_step::step(r?)) {
         return bits;
     }
-    boundary(Kind::Session, FAILED, |_| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let handle = unsafe {
-            reason::about(r)?;
-            Handle::existing(r)
-        };
-        let Some(handle) = handle.filter(Handle::never_waits) else { return Ok(CLOSED) };
-        Ok(step(&handle))
-    })
+    boundary(Kind::Session, FAILED, |_| Ok(never_waiting(r)?.map_or(CLOSED, |handle| step(&handle))))
+}
+
+/// The session of an exported function, if its calls never wait.
+fn never_waiting(r: Option<Rtmp<'_>>) -> Result<Option<Handle>> {
+    Ok(Handle::of(reason::use_session(r)?).filter(Handle::never_waits))
 }
 
 /// As [`RTMP_Step`].

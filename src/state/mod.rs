@@ -159,19 +159,10 @@ impl Private {
 }
 
 impl Handle {
-    /// The session of an `RTMP`, made on first use. For calls that set a session up.
-    ///
-    /// # Safety
-    /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
-    pub(crate) unsafe fn from_raw(r: *mut RTMP) -> Result<Self> {
-        // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-        unsafe { Self::open(r, false) }
-    }
-
     /// The session of an `RTMP`, if it has one.
     ///
     /// # Safety
-    /// As for `from_raw`.
+    /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
     pub(crate) unsafe fn existing(r: *mut RTMP) -> Option<Self> {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is, by the Safety section.
         unsafe { Rtmp::new(r) }.and_then(Self::of)
@@ -184,7 +175,7 @@ impl Handle {
         attached(r, &keeper).map(|private| Self::new(raw, private))
     }
 
-    /// As `from_raw`, for a struct that is valid.
+    /// The session of an `RTMP`, made on first use. For calls that set a session up.
     pub(crate) fn made_for(r: Rtmp<'_>) -> Result<Self> {
         // SAFETY: it is initialised, and outlives the handle, which ends with the call that made it.
         unsafe { Self::open(r.as_ptr(), false) }
@@ -198,11 +189,11 @@ impl Handle {
         Self { raw, private, closings, receives, receives_since, limit, failed_in, notices }
     }
 
-    /// As `from_raw`; with `has_to_be`, no session is created for a struct without a connection, so that a call that fails
+    /// As `made_for`; with `has_to_be`, no session is created for a struct without a connection, so that a call that fails
     /// leaves nothing behind.
     ///
     /// # Safety
-    /// As for `from_raw`.
+    /// As for `existing`.
     unsafe fn open(r: *mut RTMP, has_to_be: bool) -> Result<Self> {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section; exported functions use the `RTMP` that they were called with.
@@ -255,7 +246,7 @@ impl Handle {
     /// The struct.
     #[inline(always)]
     pub(crate) fn rtmp(&self) -> Rtmp<'_> {
-        // SAFETY: it is initialised and does not move while the handle exists (`from_raw`).
+        // SAFETY: it is initialised and does not move while the handle exists (`made_for`).
         unsafe { Rtmp::from_non_null(self.raw) }
     }
 
@@ -288,10 +279,10 @@ impl Handle {
         Gate::of(self.rtmp())
     }
 
-    /// As `from_raw`, for a session that must have a connection.
+    /// As `made_for`, for a session that must have a connection.
     ///
     /// # Safety
-    /// As for `from_raw`.
+    /// As for `existing`.
     pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section.
@@ -310,7 +301,7 @@ impl Handle {
     /// As [`Self::connected`], but does not continue the unfinished work of earlier calls; `None` if there is no connection.
     ///
     /// # Safety
-    /// As for `from_raw`.
+    /// As for `existing`.
     pub(crate) unsafe fn idle(r: *mut RTMP) -> Option<Self> {
         // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
         // the Safety section.

@@ -392,8 +392,7 @@ mod tests {
             for (name, number) in NUMBERS {
                 all += &format!("{name}={} ", number(self.rtmp()).get());
             }
-            // SAFETY: an initialised session.
-            let hidden = unsafe { Handle::from_raw(self.0) }.unwrap().settings();
+            let hidden = Handle::made_for(self.rtmp()).unwrap().settings();
             let RTMP_LNK { lFlags, socksport, port, protocol, SWFSize, edepth, .. } = *link;
             all + &format!(
                 "{lFlags} {socksport} {port} {protocol} {SWFSize} {edepth} {} {:?} {:?}",
