@@ -9,9 +9,9 @@
 //! on the general path. All other messages, and every call that finds another call using the session, go to the general path,
 //! which continues at the same position.
 
-use std::{mem::MaybeUninit, slice, time::Instant};
+use std::{mem::MaybeUninit, time::Instant};
 
-use libc::{c_char, c_int};
+use libc::c_int;
 use rtmp_core::{
     chunk::{Decoder, Ready},
     error::{Error, Result},
@@ -24,7 +24,7 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMP_LF_LIVE, RTMPPacket, direct,
+    RTMP_LF_LIVE, RTMPPacket, direct,
     read_state::{Block, with_read_state},
     receive_buffer::{self, ReceiveBuffer},
     sockbuf::Inbox,
@@ -44,26 +44,14 @@ use crate::{
 pub(super) type Attempt<T> = Option<Result<T, Failure>>;
 
 /// Stores the next message in `packet` and overwrites all of it except `m_chunk`; the body belongs to the caller.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[inline(always)]
-pub(super) unsafe fn next(r: *mut RTMP, packet: *mut RTMPPacket) -> Attempt<()> {
-    // SAFETY: both are null or point to valid objects, by the Safety section.
-    let (r, packet) = unsafe { (Rtmp::new(r)?, Valid::new(packet)?) };
+pub(super) fn next(r: Rtmp<'_>, packet: Valid<'_, RTMPPacket>) -> Attempt<()> {
     take(r, Packet(packet))
 }
 
-/// Stores the next message as an FLV tag in `buf`; returns the length of the tag.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
+/// Stores the next message as an FLV tag in `out`; returns the length of the tag.
 #[inline(always)]
-pub(super) unsafe fn read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> Attempt<usize> {
-    let size = usize::try_from(size).ok().filter(|_| !buf.is_null())?;
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is writable for `size` bytes, which need not be
-    // initialised, by the Safety section.
-    let (r, out) = unsafe { (Rtmp::new(r)?, slice::from_raw_parts_mut(buf.cast(), size)) };
+pub(super) fn read(r: Rtmp<'_>, out: &mut [MaybeUninit<u8>]) -> Attempt<usize> {
     take(r, Tag { r, out })
 }
 
@@ -467,8 +455,7 @@ fn is_due(r: Rtmp<'_>, state: &State) -> bool {
 fn finish_message(r: Rtmp<'_>) {
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    // SAFETY: `r` is an initialised `RTMP` until the call ends.
-    let Ok(handle) = (unsafe { Handle::connected(r.as_ptr()) }) else { return };
+    let Ok(handle) = Handle::connected_to(Some(r)) else { return };
     // An error has closed the connection, and the next call reports it. The message arrived before it.
     let _ = handle.acknowledge_if_due();
     handle.update_readiness();

@@ -147,8 +147,7 @@ pub(super) fn show(packet: &mut RTMPPacket, chunk: Chunk<Body>) {
 #[inline(never)]
 fn fail(r: Rtmp<'_>, unread: Unread, failure: c_int) -> c_int {
     boundary(Kind::Session, failure, |_| {
-        // SAFETY: `r` is an initialised `RTMP` until the call ends.
-        unsafe { reason::about(r.as_ptr()) }?;
+        reason::use_session(Some(r))?;
         Err(match unread {
             Unread::Again => Failure::new(Error::Again, Phase::Reading),
             Unread::Lost(lost) => lost.1.failure(lost.0.reported(), Phase::Reading),

@@ -9,7 +9,7 @@
 
 use std::io::{self, IoSlice};
 
-use libc::{c_char, c_int};
+use libc::c_int;
 use rtmp_core::{
     chunk::{Chunks, Outgoing},
     error::{Error, Result},
@@ -64,14 +64,9 @@ pub(super) unsafe fn send(
     }
 }
 
-/// Publishes a tag; returns `size`, or `failure` if the connection was lost.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
+/// Publishes a tag; returns its length, or `failure` if the connection was lost.
 #[inline(always)]
-pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failure: c_int) -> Option<c_int> {
-    // SAFETY: both are null or point to what they have to, by the Safety section.
-    let (r, input) = unsafe { (Rtmp::new(r)?, bytes(buf, size, "buf").ok()?) };
+pub(super) fn write(r: Rtmp<'_>, input: &[u8], failure: c_int) -> Option<c_int> {
     let encode = |core: &mut Core, chunk_size| {
         if core.unfinished.is_some() {
             return None;
@@ -84,7 +79,7 @@ pub(super) unsafe fn write(r: *mut RTMP, buf: *const c_char, size: c_int, failur
         Some(chunks)
     };
     match transmit(r, encode)? {
-        Ok(_) => Some(size),
+        Ok(_) => Some(input.len() as c_int),
         Err(unsent) => Some(fail(r, *unsent, &first_tag(r, input), failure)),
     }
 }
@@ -141,8 +136,7 @@ pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_
 #[inline(never)]
 fn fail_chunk(r: Rtmp<'_>, unsent: Unsent, failure: c_int) -> c_int {
     boundary(Kind::Session, failure, |_| {
-        // SAFETY: `r` is an initialised `RTMP` until the call ends.
-        unsafe { reason::about(r.as_ptr()) }?;
+        reason::use_session(Some(r))?;
         unsent.handle.give_up();
         Err(Failure::new(unsent.error, Phase::SENDING))
     })
@@ -225,8 +219,7 @@ fn wait(
 #[inline(never)]
 fn fail(r: Rtmp<'_>, unsent: Unsent, message: &Outgoing<'_>, failure: c_int) -> c_int {
     boundary(Kind::Session, failure, |_| {
-        // SAFETY: `r` is an initialised `RTMP` until the call ends.
-        unsafe { reason::about(r.as_ptr()) }?;
+        reason::use_session(Some(r))?;
         let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
         let Unsent { error, handle } = unsent;
         let error = report(&handle, error, message.first_len(chunk_size));

@@ -2,7 +2,7 @@
 
 use std::{
     mem::{self, MaybeUninit},
-    ptr, slice,
+    ptr,
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMP_LF_LIVE, close, fast_read, fast_write,
+    RTMP_LF_LIVE, close, fast_read, fast_write,
     outgoing::{
         first_chunk_len, log_unsent, mirror_writer, outgoing, report, send_in_batch, show_unfinished,
         take_unfinished,
@@ -28,7 +28,7 @@ use crate::{
     cancel, errno,
     log::Deferred,
     memory::Body,
-    ptr::bytes,
+    ptr::{bytes, given, room},
     pump::Reading,
     reason::{self, Code, During, Failure, Phase},
     state::{Core, Handle},
@@ -56,48 +56,38 @@ use crate::{
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_Read(r: *mut RTMP, buf: *mut c_char, size: c_int) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or writable for `size` bytes, by the Safety
-    // section.
-    let count = match attempt(|| unsafe { fast_read::read(r, buf, size) }) {
+pub unsafe extern "C-unwind" fn RTMP_Read(r: Option<Rtmp<'_>>, buf: *mut c_char, size: c_int) -> c_int {
+    // SAFETY: `buf` is null or writable for `size` bytes, by the Safety section; the two paths use it one after the other.
+    let out = move || unsafe { room(buf.cast(), usize::try_from(size).ok()?) };
+    let count = match attempt(move || fast_read::read(r?, out()?)) {
         Some(Ok(count)) => count as c_int,
-        // SAFETY: as above.
-        other => unsafe { read_in_general(r, buf, size, other.and_then(Result::err)) },
+        other => read_in_general(r, buf, size, out(), other.and_then(Result::err)),
     };
     cancel::act();
     count
 }
 
-/// The general path. `failure` is a failure that is already known.
-///
-/// # Safety
-/// As for [`RTMP_Read`].
+/// The general path. `out` is the memory at `buf`, `failure` a failure that is already known.
 #[inline(never)]
-unsafe fn read_in_general(
-    r: *mut RTMP,
-    buf: *mut c_char,
+fn read_in_general(
+    r: Option<Rtmp<'_>>,
+    buf: *const c_char,
     size: c_int,
+    out: Option<&mut [MaybeUninit<u8>]>,
     failure: Option<fast_read::Failure>,
 ) -> c_int {
-    let mut fails_again = false;
-    let read = boundary(Kind::Session, None, |errno| {
-        // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
-        let rtmp = unsafe { reason::about(r) }?;
+    let call = |errno: &mut Errno| -> Result<Option<usize>, Failure> {
+        let rtmp = reason::use_session(r)?;
         let status = field!(rtmp, m_read.status);
         let ending = Ending::from_status(status.get());
         if ending == Some(Ending::Error) {
             return Ok(None);
         }
         if matches!(failure, Some(fast_read::Failure::Again)) {
-            fails_again = true;
             return Err(Failure::new(Error::Again, Phase::Reading));
         }
-        // SAFETY: as above.
-        let handle = match unsafe { Handle::connected(r) } {
-            Err(Error::Again) => {
-                fails_again = true;
-                return Err(Failure::new(Error::Again, Phase::Reading));
-            }
+        let handle = match Handle::connected_to(r) {
+            Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::Reading)),
             found => found.ok(),
         };
         let Some(handle) = handle else {
@@ -111,20 +101,18 @@ unsafe fn read_in_general(
             stay_at_the_end(&handle, buf, size.max(0) as usize);
             return Ok(Some(0));
         }
-        let room =
-            usize::try_from(size).map_err(|_| Error::Invalid("size is negative")).during(Phase::Reading)?;
-        let out = match room {
-            0 => &mut [],
-            _ if buf.is_null() => return Err(Failure::new(Error::Invalid("buf is NULL"), Phase::Reading)),
-            // SAFETY: `buf` is writable for `size` bytes, by the Safety section; they need not be initialised.
-            room => unsafe { slice::from_raw_parts_mut(buf.cast::<MaybeUninit<u8>>(), room) },
-        };
+        given((size >= 0).then_some(()), "size is negative").during(Phase::Reading)?;
+        let out = given(out, "buf is NULL").during(Phase::Reading)?;
         let count = read(&handle, out, failure, errno);
         handle.keep_descriptor(false);
         handle.update_readiness();
-        count.inspect_err(|failure| fails_again = failure.is_again())
+        count
+    };
+    let mut fails_again = false;
+    let count = boundary(Kind::Session, None, |errno| {
+        call(errno).inspect_err(|failure| fails_again = failure.is_again())
     });
-    read.map_or_else(
+    count.map_or_else(
         || {
             errno::set(if fails_again { libc::EAGAIN } else { libc::EINVAL });
             -1
@@ -385,33 +373,25 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_Write(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
-    // SAFETY: `r` is null or points to an initialised `RTMP`; `buf` is null or readable for `size` bytes, by the Safety
-    // section.
-    let used = attempt_once(-1, || unsafe { fast_write::write(r, buf, size, -1) });
-    // SAFETY: as above.
-    let used = used.unwrap_or_else(|| unsafe { write_in_general(r, buf, size) });
+pub unsafe extern "C-unwind" fn RTMP_Write(r: Option<Rtmp<'_>>, buf: *const c_char, size: c_int) -> c_int {
+    // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
+    let input = unsafe { bytes(buf, size, "buf") }.ok();
+    let used = attempt_once(-1, || fast_write::write(r?, input?, -1));
+    let used = used.unwrap_or_else(|| write_in_general(r, input));
     cancel::act();
     used
 }
 
 /// The general path.
-///
-/// # Safety
-/// As for [`RTMP_Write`].
 #[inline(never)]
-unsafe fn write_in_general(r: *mut RTMP, buf: *const c_char, size: c_int) -> c_int {
+fn write_in_general(r: Option<Rtmp<'_>>, input: Option<&[u8]>) -> c_int {
     boundary(Kind::Session, -1, |_| {
-        // SAFETY: `buf` is null or readable for `size` bytes, by the Safety section.
-        let input = unsafe { bytes(buf, size, "buf") }?;
-        // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section, and is looked at only if it is not null.
-        let handle = match unsafe { Handle::connected(r) } {
+        let input = given(input, "buf")?;
+        let handle = match Handle::connected_to(r) {
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
             Err(error) => {
-                // SAFETY: `r` is null or an initialised `RTMP`, by the Safety section.
-                let first_chunk = unsafe { Rtmp::new(r) }.map_or(0, |r| log_unsent_tag(r, input));
-                return Err(Failure::unsent(error, first_chunk));
+                return Err(Failure::unsent(error, r.map_or(0, |r| log_unsent_tag(r, input))));
             }
         };
         handle.reserve_queue(input.len()).during(Phase::SENDING)?;

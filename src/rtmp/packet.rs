@@ -340,8 +340,7 @@ pub unsafe extern "C-unwind" fn RTMP_GetNextMediaPacket(
 ) -> c_int {
     // Here, because a cancellation later would leak a body that the call returns.
     cancel::act();
-    // SAFETY: both are null or point to a valid `RTMP` and `RTMPPacket`, as their types say (`Valid::new`).
-    let outcome = match attempt(|| unsafe { fast_read::next(Rtmp::or_null(r), Valid::or_null(packet)) }) {
+    let outcome = match attempt(|| fast_read::next(r?, packet?)) {
         Some(Ok(())) => number(Outcome::Media),
         other => next_media(r, packet, other.and_then(Result::err)),
     };
