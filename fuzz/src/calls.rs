@@ -159,7 +159,7 @@ impl Session {
         // SAFETY: zeros are an empty packet, which is freed; the session is initialised.
         unsafe {
             let mut packet: RTMPPacket = mem::zeroed();
-            let failed = RTMP_ReadPacket(c(self.r), &mut packet) == 0;
+            let failed = RTMP_ReadPacket(c(self.r), c(&mut packet)) == 0;
             if !failed && packet.m_nBytesRead == packet.m_nBodySize {
                 RTMP_ClientPacket(c(self.r), c(&mut packet));
             }

@@ -12,7 +12,7 @@ use rtmp_core::{
     error::{Error, Result},
 };
 
-use super::{RTMP, RTMPPacket, sockbuf::Inbox};
+use super::{RTMPPacket, sockbuf::Inbox};
 use crate::{
     Errno, TRUE,
     boundary::{Kind, boundary},
@@ -23,7 +23,7 @@ use crate::{
     memory::Body,
     reason::{self, Failure, Phase},
     state::{Core, Handle, Held},
-    valid::Rtmp,
+    valid::{Rtmp, Valid, field},
 };
 
 /// Why a chunk was not returned.
@@ -35,15 +35,10 @@ enum Unread {
 }
 
 /// Stores the next chunk in `packet`, as `RTMP_ReadPacket`. Returns TRUE, or `failure` if the connection was lost.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`.
 #[inline(always)]
-pub(super) unsafe fn read(r: *mut RTMP, packet: *mut RTMPPacket, failure: c_int) -> Option<c_int> {
-    // SAFETY: both are null or point to valid objects, by the Safety section; only this call uses the packet.
-    let (r, packet) = unsafe { (Rtmp::new(r)?, packet.as_mut()?) };
+pub(super) fn read(r: Rtmp<'_>, packet: Valid<'_, RTMPPacket>, failure: c_int) -> Option<c_int> {
     // The general path copies the header of the chunk.
-    if !packet.m_chunk.is_null() {
+    if !field!(packet, m_chunk).get().is_null() {
         return None;
     }
     match take(r)? {
@@ -52,7 +47,7 @@ pub(super) unsafe fn read(r: *mut RTMP, packet: *mut RTMPPacket, failure: c_int)
             Some(TRUE)
         }
         Err(unread) => {
-            packet.m_body = ptr::null_mut();
+            field!(packet, m_body).set(ptr::null_mut());
             Some(fail(r, unread, failure))
         }
     }
@@ -126,20 +121,20 @@ fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Unread>> {
 
 /// Fills in the caller's packet.
 #[inline(always)]
-pub(super) fn show(packet: &mut RTMPPacket, chunk: Chunk<Body>) {
-    packet.m_headerType = chunk.format;
-    packet.m_packetType = chunk.kind.0;
-    packet.m_hasAbsTimestamp = u8::from(chunk.format == 0);
-    packet.m_nChannel = chunk.chunk_stream as c_int;
-    packet.m_nTimeStamp = chunk.sent_timestamp;
-    packet.m_nInfoField2 = chunk.stream_id as i32;
-    packet.m_nBodySize = chunk.length;
-    packet.m_nBytesRead = chunk.received;
-    packet.m_body = ptr::null_mut();
-    if let Some(message) = chunk.message {
-        packet.m_nTimeStamp = message.timestamp;
-        packet.m_body = message.body.into_raw();
-    }
+pub(super) fn show(packet: Valid<'_, RTMPPacket>, chunk: Chunk<Body>) {
+    let (timestamp, body) = match chunk.message {
+        Some(message) => (message.timestamp, message.body.into_raw()),
+        None => (chunk.sent_timestamp, ptr::null_mut()),
+    };
+    field!(packet, m_headerType).set(chunk.format);
+    field!(packet, m_packetType).set(chunk.kind.0);
+    field!(packet, m_hasAbsTimestamp).set(u8::from(chunk.format == 0));
+    field!(packet, m_nChannel).set(chunk.chunk_stream as c_int);
+    field!(packet, m_nTimeStamp).set(timestamp);
+    field!(packet, m_nInfoField2).set(chunk.stream_id as i32);
+    field!(packet, m_nBodySize).set(chunk.length);
+    field!(packet, m_nBytesRead).set(chunk.received);
+    field!(packet, m_body).set(body);
 }
 
 /// Reports why there is no chunk.

@@ -18,46 +18,32 @@ use rtmp_core::{
 };
 
 use super::{
-    RTMP, RTMPChunk, RTMPPacket,
-    outgoing::{first_tag, message_of, mirror_writer, outgoing, report},
+    outgoing::{first_tag, mirror_writer, outgoing, report},
+    view::{Packet, RawChunk},
 };
 use crate::{
     Errno, TRUE,
     boundary::{Kind, boundary},
     cancel::Shield,
     globals,
-    memory::RTMP_MAX_HEADER_SIZE,
     outbox::Passage,
-    ptr::bytes,
     reason::{self, Failure, Phase},
     state::{Core, Handle, Held},
-    valid::{Rtmp, Valid, field},
+    valid::{Rtmp, field},
 };
 
 /// Sends a packet; returns TRUE, or `failure` if the connection was lost.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket` whose body is null or
-/// readable for `m_nBodySize` bytes.
 #[inline(always)]
-pub(super) unsafe fn send(
-    r: *mut RTMP,
-    packet: *mut RTMPPacket,
-    queue: bool,
-    failure: c_int,
-) -> Option<c_int> {
-    // SAFETY: both are null or point to valid objects, by the Safety section; only this call uses the packet.
-    let (r, packet) = unsafe { (Rtmp::new(r)?, packet.as_mut()?) };
+pub(super) fn send(r: Rtmp<'_>, packet: Packet<'_>, queue: bool, failure: c_int) -> Option<c_int> {
     let kind = MessageType(packet.m_packetType);
     if kind == MessageType::COMMAND && (queue || globals::logs_debug()) {
         return None;
     }
-    // SAFETY: the packet's body is null or readable for its size, by the Safety section.
-    let message = unsafe { message_of(packet) }.ok()?;
+    let message = packet.message().ok()?;
     let encode = |core: &mut Core, chunk_size| core.session.encoder().encode(&message, chunk_size).ok();
     match transmit(r, encode)? {
         Ok(format) => {
-            packet.m_headerType = format;
+            packet.note_format(format);
             Some(TRUE)
         }
         Err(unsent) => Some(fail(r, *unsent, &message, failure)),
@@ -85,23 +71,9 @@ pub(super) fn write(r: Rtmp<'_>, input: &[u8], failure: c_int) -> Option<c_int> 
 }
 
 /// Sends a chunk of a session that does not wait; returns TRUE, or `failure` if the connection was lost.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
-/// readable for `c_chunkSize` bytes.
 #[inline(always)]
-pub(super) unsafe fn send_chunk(r: *mut RTMP, chunk: *mut RTMPChunk, failure: c_int) -> Option<c_int> {
-    // SAFETY: both are null or point to valid objects, and the payload is null or readable for its size, by the Safety section; the
-    // header is not longer than its field.
-    let (r, pieces) = unsafe {
-        let (r, chunk) = (Rtmp::new(r)?, Valid::new(chunk)?);
-        let (header, header_size) = (field!(chunk, c_header).as_ptr(), field!(chunk, c_headerSize).get());
-        let (payload, size) = (field!(chunk, c_chunk).get(), field!(chunk, c_chunkSize).get());
-        if header_size as usize > RTMP_MAX_HEADER_SIZE {
-            return None;
-        }
-        (r, [bytes(header.cast(), header_size, "c_header").ok()?, bytes(payload, size, "c_chunk").ok()?])
-    };
+pub(super) fn send_chunk(r: Rtmp<'_>, chunk: RawChunk<'_>, failure: c_int) -> Option<c_int> {
+    let pieces = chunk.pieces().ok()?;
     let _errno = Errno::keep();
     if globals::dumps() || reason::is_reporting() {
         return None;

@@ -17,7 +17,6 @@ use crate::{
     fields::profile,
     log::Deferred,
     memory::Body,
-    ptr::bytes,
     reason,
     state::{Core, Handle},
     valid::{Rtmp, Valid, field},
@@ -47,44 +46,6 @@ pub(super) fn without_session(r: Rtmp<'_>, log: impl FnOnce() -> usize) -> usize
     let handle = Handle::of(r);
     let _core = handle.as_ref().map(Handle::core);
     log()
-}
-
-/// The message in a packet.
-///
-/// # Safety
-/// The packet's body is null or readable for `m_nBodySize` bytes while the result is used.
-pub(super) unsafe fn message_of<'a>(packet: &RTMPPacket) -> Result<Outgoing<'a>> {
-    Ok(Outgoing {
-        chunk_stream: u32::try_from(packet.m_nChannel)
-            .map_err(|_| Error::Invalid("m_nChannel is negative"))?,
-        format: packet.m_headerType,
-        kind: MessageType(packet.m_packetType),
-        timestamp: packet.m_nTimeStamp,
-        stream_id: packet.m_nInfoField2 as u32,
-        // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
-        body: unsafe { body_of(packet) }?,
-    })
-}
-
-/// A packet's body.
-///
-/// # Safety
-/// The body is null or readable for `m_nBodySize` bytes while the result is used.
-pub(crate) unsafe fn body_of<'a>(packet: &RTMPPacket) -> Result<&'a [u8]> {
-    let size = c_int::try_from(packet.m_nBodySize).map_err(|_| Error::TooLarge("m_nBodySize"))?;
-    // SAFETY: the body is null or readable for `m_nBodySize` bytes while the result is used, by the Safety section.
-    unsafe { bytes(packet.m_body, size, "m_body is NULL but m_nBodySize is not 0") }
-}
-
-/// Sends a packet; a send error has closed the connection.
-///
-/// # Safety
-/// The packet's body is null or readable for `m_nBodySize` bytes.
-pub(super) unsafe fn send_packet(handle: &Handle, packet: &mut RTMPPacket, queue: bool) -> Result<()> {
-    // SAFETY: `packet` points to a packet whose body is readable for its size, by the Safety section.
-    let message = unsafe { message_of(packet) }?;
-    let call = if queue && message.kind == MessageType::COMMAND { command_of(message.body) } else { None };
-    send_message(handle, &message, call).map(|format| packet.m_headerType = format)
 }
 
 /// Name and transaction id of a command's body.

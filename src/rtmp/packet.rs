@@ -12,15 +12,15 @@ use rtmp_core::{
 
 use super::{
     RTMPChunk, RTMPPacket, fast_read, fast_receive, fast_write,
-    outgoing::{log_unsent, message_of, send_packet},
-    view::Packet,
+    outgoing::{command_of, log_unsent, send_message},
+    view::{Packet, RawChunk},
 };
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, attempt, attempt_once, boundary},
     cancel, globals,
     memory::{Body, RTMP_MAX_HEADER_SIZE, release},
-    ptr::{bytes, given, required, required_mut},
+    ptr::given,
     pump::Reading,
     reason::{self, During, Failure, Phase},
     state::Handle,
@@ -120,13 +120,14 @@ pub unsafe extern "C" fn RTMPPacket_Free(p: Option<Valid<'_, RTMPPacket>>) {
 /// `r` is null or points to an initialised `RTMP`; `packet` is null or points to an `RTMPPacket`, whose `m_chunk` is null
 /// or points to an `RTMPChunk`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket) -> c_int {
+pub unsafe extern "C-unwind" fn RTMP_ReadPacket(
+    r: Option<Rtmp<'_>>,
+    packet: Option<Valid<'_, RTMPPacket>>,
+) -> c_int {
     // Here, because a cancellation later would leak a body that the call returns.
     cancel::act();
-    // SAFETY: `r` is null or initialised, `packet` null or an `RTMPPacket` that only this call uses, by the Safety section.
-    let result = attempt_once(FALSE, || unsafe { fast_receive::read(Rtmp::or_null(r), packet, FALSE) });
-    // SAFETY: as above; the packet's `m_chunk` is null or points to an `RTMPChunk`.
-    let result = result.unwrap_or_else(|| unsafe { read_in_general(r, packet) });
+    let result = attempt_once(FALSE, || fast_receive::read(r?, packet?, FALSE));
+    let result = result.unwrap_or_else(|| read_in_general(r, packet));
     if result == FALSE {
         cancel::act();
     }
@@ -134,20 +135,13 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(r: Option<Rtmp<'_>>, packet: *mu
 }
 
 /// The general path.
-///
-/// # Safety
-/// As for [`RTMP_ReadPacket`].
 #[inline(never)]
-unsafe fn read_in_general(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket) -> c_int {
+fn read_in_general(r: Option<Rtmp<'_>>, packet: Option<Valid<'_, RTMPPacket>>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `packet` is null or an `RTMPPacket` that only this call uses, whose `m_chunk` is null or an `RTMPChunk`, by the
-        // Safety section.
-        let (packet, shown) = unsafe {
-            let packet = required_mut(packet, "packet")?;
-            let shown = packet.m_chunk.as_mut();
-            (packet, shown)
-        };
-        packet.m_body = ptr::null_mut();
+        let packet = given(packet, "packet")?;
+        field!(packet, m_body).set(ptr::null_mut());
+        // SAFETY: `m_chunk` is null or points to an `RTMPChunk`, as `rtmp.h` says of the field.
+        let shown = unsafe { Valid::new(field!(packet, m_chunk).get()) };
         let handle = Handle::connected_to(r)
             .inspect_err(|error| {
                 if !matches!(error, Error::Again) {
@@ -168,23 +162,25 @@ unsafe fn read_in_general(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket) -> c_int
 }
 
 /// Fills in the caller's chunk.
-fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
-    let header = chunk.header.as_bytes();
-    shown.c_headerSize = header.len() as c_int;
-    for (shown, byte) in shown.c_header.iter_mut().zip(header) {
+fn show_chunk(shown: Valid<'_, RTMPChunk>, handle: &Handle, chunk: &Chunk<Body>) {
+    let (header, place) = (chunk.header.as_bytes(), field!(shown, c_header));
+    let mut bytes = place.copy();
+    for (shown, byte) in bytes.iter_mut().zip(header) {
         *shown = *byte as c_char;
     }
+    place.put(bytes);
+    field!(shown, c_headerSize).set(header.len() as c_int);
     let mut core = handle.core();
     let body = match &chunk.message {
         Some(message) => Some(&message.body),
         None => core.session.decoder().unfinished_body(chunk.chunk_stream),
     };
     let offset = (chunk.received - chunk.payload) as usize;
-    shown.c_chunk = match body {
+    field!(shown, c_chunk).set(match body {
         Some(body) if chunk.payload > 0 => body.as_ptr().wrapping_add(offset).cast(),
         _ => ptr::null_mut(),
-    };
-    shown.c_chunkSize = chunk.payload as c_int;
+    });
+    field!(shown, c_chunkSize).set(chunk.payload as c_int);
 }
 
 /// Sends a message.
@@ -204,35 +200,21 @@ fn show_chunk(shown: &mut RTMPChunk, handle: &Handle, chunk: &Chunk<Body>) {
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_SendPacket(
     r: Option<Rtmp<'_>>,
-    packet: *mut RTMPPacket,
+    packet: Option<Packet<'_>>,
     queue: c_int,
 ) -> c_int {
-    let fast = || {
-        // SAFETY: `r` is null or initialised, `packet` null or an `RTMPPacket` that only this call uses, whose body is readable
-        // for its size, by the Safety section.
-        unsafe { fast_write::send(Rtmp::or_null(r), packet, queue != 0, FALSE) }
-    };
-    let sent = attempt_once(FALSE, fast);
-    // SAFETY: as above.
-    let sent = sent.unwrap_or_else(|| unsafe { send_in_general(r, packet, queue != 0) });
+    let sent = attempt_once(FALSE, || fast_write::send(r?, packet?, queue != 0, FALSE));
+    let sent = sent.unwrap_or_else(|| send_in_general(r, packet, queue != 0));
     cancel::act();
     sent
 }
 
 /// The general path.
-///
-/// # Safety
-/// As for [`RTMP_SendPacket`].
 #[inline(never)]
-unsafe fn send_in_general(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket, queue: bool) -> c_int {
+fn send_in_general(r: Option<Rtmp<'_>>, packet: Option<Packet<'_>>, queue: bool) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `packet` is null or an `RTMPPacket` that only this call uses, whose body is null or readable for `m_nBodySize`
-        // bytes, by the Safety section.
-        let (packet, message) = unsafe {
-            let packet = required_mut(packet, "packet")?;
-            let message = message_of(packet);
-            (packet, message)
-        };
+        let packet = given(packet, "packet")?;
+        let message = packet.message();
         let handle = match Handle::connected_to(r) {
             Ok(handle) => handle,
             Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
@@ -242,11 +224,12 @@ unsafe fn send_in_general(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket, queue: b
                 return Err(Failure::unsent(error, first_chunk));
             }
         };
-        handle
-            .reserve_queue(message.map_or(0, |message| message.body.len()))
-            // SAFETY: the body is null or readable for its size, as above.
-            .and_then(|()| unsafe { send_packet(&handle, packet, queue) })
-            .during(Phase::SENDING)?;
+        let len = message.as_ref().map_or(0, |message| message.body.len());
+        handle.reserve_queue(len).during(Phase::SENDING)?;
+        let message = message.during(Phase::SENDING)?;
+        let is_awaited = queue && message.kind == MessageType::COMMAND;
+        let call = if is_awaited { command_of(message.body) } else { None };
+        packet.note_format(send_message(&handle, &message, call).during(Phase::SENDING)?);
         Ok(TRUE)
     })
 }
@@ -260,33 +243,18 @@ unsafe fn send_in_general(r: Option<Rtmp<'_>>, packet: *mut RTMPPacket, queue: b
 /// `r` is null or points to an initialised `RTMP`; `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or
 /// readable for `c_chunkSize` bytes.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: Option<Rtmp<'_>>, chunk: *mut RTMPChunk) -> c_int {
-    // SAFETY: `r` is null or initialised, `chunk` null or an `RTMPChunk` whose payload is readable for its size, by the Safety
-    // section.
-    let sent = attempt_once(FALSE, || unsafe { fast_write::send_chunk(Rtmp::or_null(r), chunk, FALSE) });
-    // SAFETY: as above.
-    let sent = sent.unwrap_or_else(|| unsafe { send_chunk_in_general(r, chunk) });
+pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: Option<Rtmp<'_>>, chunk: Option<RawChunk<'_>>) -> c_int {
+    let sent = attempt_once(FALSE, || fast_write::send_chunk(r?, chunk?, FALSE));
+    let sent = sent.unwrap_or_else(|| send_chunk_in_general(r, chunk));
     cancel::act();
     sent
 }
 
 /// The general path.
-///
-/// # Safety
-/// As for [`RTMP_SendChunk`].
 #[inline(never)]
-unsafe fn send_chunk_in_general(r: Option<Rtmp<'_>>, chunk: *mut RTMPChunk) -> c_int {
+fn send_chunk_in_general(r: Option<Rtmp<'_>>, chunk: Option<RawChunk<'_>>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        // SAFETY: `chunk` is null or points to an `RTMPChunk` whose `c_chunk` is null or readable for `c_chunkSize`
-        // bytes, by the Safety section.
-        let (chunk, payload) = unsafe {
-            let chunk = required(chunk, "chunk")?;
-            (chunk, bytes(chunk.c_chunk, chunk.c_chunkSize, "c_chunk")?)
-        };
-        let header = usize::try_from(chunk.c_headerSize).ok().and_then(|len| chunk.c_header.get(..len));
-        let header = header.ok_or(Error::Invalid("c_headerSize"))?;
-        let len = header.len();
-        let header = &chunk.c_header.map(|byte| byte as u8)[..len];
+        let [header, payload] = given(chunk, "chunk")?.pieces()?;
         let handle = Handle::connected_to(r);
         if globals::dumps() {
             packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), header, payload);

@@ -188,13 +188,14 @@ fn generate(name: &str) -> String {
 }
 
 /// The types of parameters that are pointers in C.
-const POINTERS: [(&str, &str); 6] = [
+const POINTERS: [(&str, &str); 7] = [
     ("Option<Rtmp<'_>>", "*mut RTMP"),
     ("Option<Text<'_>>", "*const AVal"),
     ("Option<NulText<'_>>", "*const c_char"),
     ("Option<Object<'_>>", "*mut AMFObject"),
     ("Option<Property<'_>>", "*mut AMFObjectProperty"),
     ("Option<Packet<'_>>", "*mut RTMPPacket"),
+    ("Option<RawChunk<'_>>", "*mut RTMPChunk"),
 ];
 
 /// The beginnings of such types with a parameter of their own, and the pointers, whose target it is, or `char` for a number.
