@@ -13,7 +13,6 @@ mod boundary;
 mod calls;
 mod cancel;
 mod carrier;
-mod connected;
 mod connection;
 pub mod enhanced;
 mod errno;

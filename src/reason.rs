@@ -361,15 +361,6 @@ pub(crate) fn use_session(r: Option<Rtmp<'_>>) -> Result<Rtmp<'_>> {
     if is_told(|told| told == session.as_ptr()) { Err(refusal()) } else { Ok(session) }
 }
 
-/// As [`use_session`], for a pointer.
-///
-/// # Safety
-/// `r` is null or points to an initialised `RTMP`, until the exported function returns.
-pub(crate) unsafe fn about<'a>(r: *mut RTMP) -> Result<Rtmp<'a>> {
-    // SAFETY: it is null, or points to an `RTMP` that stays, by the Safety section.
-    use_session(unsafe { Rtmp::new(r) })
-}
-
 /// As [`use_session`], for functions that only read, and may be called in a callback of the same session.
 pub(crate) fn look_at(r: Option<Rtmp<'_>>) -> Result<Rtmp<'_>> {
     let session = r.ok_or(Error::Invalid(NO_SESSION))?;
@@ -585,7 +576,7 @@ mod tests {
     fn fail(r: *mut RTMP, phase: Phase, error: Error) {
         boundary(Kind::Session, (), |_| {
             // SAFETY: the tests' sessions are initialised.
-            unsafe { about(r) }?;
+            use_session(unsafe { Rtmp::new(r) })?;
             Err(Failure::new(error.reported(), phase))
         });
     }
@@ -691,7 +682,7 @@ mod tests {
         let r = &raw mut *session;
         boundary(Kind::Session, (), |_| {
             // SAFETY: the session is initialised.
-            unsafe { about(r) }?;
+            use_session(unsafe { Rtmp::new(r) })?;
             panic!("a defect")
         });
         assert_eq!(reason(r), (Code::Internal, "internal error, the call was given up".to_owned()));
@@ -704,7 +695,7 @@ mod tests {
         let (r, other) = (&raw mut *outer, &raw mut *inner);
         boundary(Kind::Session, (), |_| {
             // SAFETY: the session is initialised.
-            unsafe { about(r) }?;
+            use_session(unsafe { Rtmp::new(r) })?;
             fail(other, Phase::SENDING, Error::Closed);
             Err(Failure::new(Error::TimedOut, Phase::Reading))
         });

@@ -3,11 +3,7 @@
 //!
 //! No reference to a whole struct is made: other threads, and callbacks, use its fields meanwhile.
 
-use std::{
-    fmt,
-    marker::PhantomData,
-    ptr::{self, NonNull},
-};
+use std::{fmt, marker::PhantomData, ptr::NonNull};
 
 use super::{ptr::Parameter, rtmp::RTMP, shared::Shareable};
 
@@ -63,12 +59,6 @@ impl<'a, T> Valid<'a, T> {
     #[inline(always)]
     pub(crate) const unsafe fn from_non_null(place: NonNull<T>) -> Self {
         Self { place, lives: PhantomData }
-    }
-
-    /// The pointer that C passed.
-    #[inline(always)]
-    pub(crate) fn or_null(valid: Option<Self>) -> *mut T {
-        valid.map_or(ptr::null_mut(), Self::as_ptr)
     }
 
     #[inline(always)]

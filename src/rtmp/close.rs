@@ -283,7 +283,7 @@ fn reset_connection(r: Rtmp<'_>) {
 pub unsafe extern "C-unwind" fn RTMP_Close(r: Option<Rtmp<'_>>) {
     boundary(Kind::Waits, (), |_| {
         let Some(r) = r else { return Ok(()) };
-        match Handle::idle_on(r).or_else(|| Handle::of(r)) {
+        match Handle::idle_on(Some(r)).ok().or_else(|| Handle::of(r)) {
             Some(handle) => {
                 handle.keep_descriptor(false);
                 handle.progress_if_any(|progress| progress.opening = None);

@@ -159,26 +159,36 @@ impl Private {
 }
 
 impl Handle {
-    /// The session of an `RTMP`, if it has one.
-    ///
-    /// # Safety
-    /// `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used.
-    pub(crate) unsafe fn existing(r: *mut RTMP) -> Option<Self> {
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is, by the Safety section.
-        unsafe { Rtmp::new(r) }.and_then(Self::of)
-    }
-
-    /// As `existing`, for a struct that is valid. A handle ends with the call that made it, and so before the struct.
-    pub(crate) fn of(r: Rtmp<'_>) -> Option<Self> {
-        let raw = NonNull::new(r.as_ptr())?;
-        let keeper = Gate::of(r).hold();
-        attached(r, &keeper).map(|private| Self::new(raw, private))
-    }
-
-    /// The session of an `RTMP`, made on first use. For calls that set a session up.
+    /// The session of an `RTMP`, made on first use. For calls that set a session up. A handle ends with the call that made it, and
+    /// so before the struct.
     pub(crate) fn made_for(r: Rtmp<'_>) -> Result<Self> {
-        // SAFETY: it is initialised, and outlives the handle, which ends with the call that made it.
-        unsafe { Self::open(r.as_ptr(), false) }
+        Self::open(Some(r), false)
+    }
+
+    /// The session of an `RTMP`, if it has one.
+    pub(crate) fn of(r: Rtmp<'_>) -> Option<Self> {
+        let keeper = Gate::of(r).hold();
+        attached(r, &keeper).map(|private| Self::new(r.as_non_null(), private))
+    }
+
+    /// The session of an exported function, whose parameter this is. An error if it is null or has no connection.
+    pub(crate) fn connected_to(r: Option<Rtmp<'_>>) -> Result<Self> {
+        let handle = Self::idle_on(r)?;
+        if handle.never_waits() && handle.go_on()? {
+            return Err(Error::NotConnected.reported());
+        }
+        Ok(handle)
+    }
+
+    /// The same without continuing the unfinished work of earlier calls.
+    pub(crate) fn idle_on(r: Option<Rtmp<'_>>) -> Result<Self> {
+        let handle = Self::open(r, true)?;
+        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
+            // A panic left the protocol state unfinished. Only this session ends.
+            handle.give_up();
+            return Err(Error::NotConnected);
+        }
+        Ok(handle)
     }
 
     fn new(raw: NonNull<RTMP>, private: Arc<Private>) -> Self {
@@ -189,15 +199,10 @@ impl Handle {
         Self { raw, private, closings, receives, receives_since, limit, failed_in, notices }
     }
 
-    /// As `made_for`; with `has_to_be`, no session is created for a struct without a connection, so that a call that fails
-    /// leaves nothing behind.
-    ///
-    /// # Safety
-    /// As for `existing`.
-    unsafe fn open(r: *mut RTMP, has_to_be: bool) -> Result<Self> {
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
-        // the Safety section; exported functions use the `RTMP` that they were called with.
-        let rtmp = unsafe { reason::about(r) }?;
+    /// The session of an `RTMP`. With `has_to_be`, no session is created for a struct without a connection, so that a call that
+    /// fails leaves nothing behind.
+    fn open(r: Option<Rtmp<'_>>, has_to_be: bool) -> Result<Self> {
+        let rtmp = reason::use_session(r)?;
         let raw = rtmp.as_non_null();
         let gate = Gate::of(rtmp);
         defaults::initialise_zeroed(rtmp);
@@ -234,6 +239,7 @@ impl Handle {
                 }
             }
         };
+        let r = rtmp.as_ptr();
         if handle.private.home.load(Ordering::Relaxed) != r {
             let home = handle.private.home.swap(r, Ordering::Relaxed);
             if home != r && !home.is_null() {
@@ -277,40 +283,6 @@ impl Handle {
 
     fn gate(&self) -> Gate<'_> {
         Gate::of(self.rtmp())
-    }
-
-    /// As `made_for`, for a session that must have a connection.
-    ///
-    /// # Safety
-    /// As for `existing`.
-    pub(crate) unsafe fn connected(r: *mut RTMP) -> Result<Self> {
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
-        // the Safety section.
-        let handle = unsafe { Self::open(r, true) }?;
-        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
-            // A panic left the protocol state unfinished. Only this session ends.
-            handle.give_up();
-            return Err(Error::NotConnected);
-        }
-        if handle.never_waits() && handle.go_on()? {
-            return Err(Error::NotConnected.reported());
-        }
-        Ok(handle)
-    }
-
-    /// As [`Self::connected`], but does not continue the unfinished work of earlier calls; `None` if there is no connection.
-    ///
-    /// # Safety
-    /// As for `existing`.
-    pub(crate) unsafe fn idle(r: *mut RTMP) -> Option<Self> {
-        // SAFETY: `r` is null or points to an initialised `RTMP` that stays where it is while the handle is used, by
-        // the Safety section.
-        let handle = unsafe { Self::open(r, true) }.ok()?;
-        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
-            handle.give_up();
-            return None;
-        }
-        Some(handle)
     }
 
     /// Notes the phase in which something failed, also during a new login.

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{Handle, Settings};
-use crate::{progress::Progress, rtmp::RTMP};
+use crate::{progress::Progress, rtmp::RTMP, valid::Rtmp};
 
 impl Handle {
     /// Whether calls never wait.
@@ -80,14 +80,15 @@ static NEVER_WAITING: AtomicUsize = AtomicUsize::new(0);
 /// Drops the unfinished work and the options of a session that never waits, before its memory is freed.
 ///
 /// # Safety
-/// `r` points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any more.
+/// `r` is null, or points to memory that was an initialised `RTMP` if there are sessions that never wait, and nobody uses it any
+/// more.
 pub(crate) unsafe fn forget_progress(r: *mut RTMP) {
     if NEVER_WAITING.load(Ordering::Relaxed) == 0 {
         return;
     }
-    // SAFETY: `r` points to an initialised `RTMP`, by the Safety section.
-    let handle = unsafe { Handle::existing(r) };
-    if let Some(handle) = handle.filter(Handle::never_waits) {
+    // SAFETY: `r` is null or points to an initialised `RTMP`, by the Safety section.
+    let r = unsafe { Rtmp::new(r) };
+    if let Some(handle) = r.and_then(Handle::of).filter(Handle::never_waits) {
         handle.give_up();
         handle.set_never_waits(false);
         // Otherwise, the options would stay in the struct for the next connection.
