@@ -37,9 +37,7 @@ pub(crate) struct Wishes<'h> {
 
 impl Application for Wishes<'_> {
     fn wishes(&mut self) -> (Profile<'_>, &mut dyn Calls) {
-        // SAFETY: programs do not free the strings of `Link` during a call, which is a rule of `rtmp.h`, and this reference
-        // ends with the step.
-        let mut profile = unsafe { profile(&*field!(self.rtmp, Link).as_ptr()) };
+        let mut profile = profile(field!(self.rtmp, Link));
         profile.all_data = flv::Flags(field!(self.rtmp, m_read.flags).get()).has(flv::Flags::ALL);
         (profile, &mut self.calls)
     }

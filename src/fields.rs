@@ -180,6 +180,7 @@ fn owners(rtmp: &RTMP) {
 }
 
 /// The bytes of a string in `Link`, which stay until the string is replaced or the session is closed.
+#[inline]
 pub(crate) fn text<'a>(string: Valid<'a, AVal>) -> &'a [u8] {
     // SAFETY: strings in `Link` are readable for their lengths, a rule of `rtmp.h`.
     unsafe { aval_bytes(&string.copy()) }
@@ -201,39 +202,35 @@ pub(crate) unsafe fn release_text(string: Valid<'_, AVal>) {
     string.put(AVal::EMPTY);
 }
 
-/// The settings in `Link` as the protocol's profile.
-///
-/// # Safety
-/// The strings of `link` are readable for their lengths while the result is used.
-pub(super) unsafe fn profile<'a>(link: &RTMP_LNK) -> Profile<'a> {
-    let flag = |flag| link.lFlags & flag != 0;
-    // SAFETY: the strings of `link` are readable for their lengths while the result is used, by the Safety section.
-    let bytes = |value| unsafe { aval_bytes(value) };
+/// The settings in `Link` as the protocol's profile, with strings that stay as in [`text`].
+pub(super) fn profile(link: Valid<'_, RTMP_LNK>) -> Profile<'_> {
+    let flags = field!(link, lFlags).get();
+    let flag = |flag| flags & flag != 0;
     Profile {
-        publish: link.protocol & RTMP_FEATURE_WRITE != 0,
+        publish: field!(link, protocol).get() & RTMP_FEATURE_WRITE != 0,
         live: flag(RTMP_LF_LIVE),
         playlist: flag(RTMP_LF_PLST),
         buffer_events: flag(RTMP_LF_BUFX),
-        app: bytes(&link.app),
-        tc_url: bytes(&link.tcUrl),
-        flash_version: bytes(&link.flashVer),
-        swf_url: bytes(&link.swfUrl),
-        page_url: bytes(&link.pageUrl),
-        stream_name: bytes(&link.playpath),
-        auth: bytes(&link.auth),
+        app: text(field!(link, app)),
+        tc_url: text(field!(link, tcUrl)),
+        flash_version: text(field!(link, flashVer)),
+        swf_url: text(field!(link, swfUrl)),
+        page_url: text(field!(link, pageUrl)),
+        stream_name: text(field!(link, playpath)),
+        auth: text(field!(link, auth)),
         auth_flag: flag(RTMP_LF_AUTH),
-        subscribe_name: bytes(&link.subscribepath),
-        usher_token: bytes(&link.usherToken),
-        secure_token: bytes(&link.token),
-        user: bytes(&link.pubUser),
-        password: bytes(&link.pubPasswd),
-        swf_verification: (link.SWFSize != 0).then(|| {
-            // SAFETY: the strings of `link` are readable for their lengths while the result is used, by the Safety
-            // section; signed and unsigned bytes are laid out alike.
-            unsafe { &*(&raw const link.SWFVerificationResponse).cast() }
+        subscribe_name: text(field!(link, subscribepath)),
+        usher_token: text(field!(link, usherToken)),
+        secure_token: text(field!(link, token)),
+        user: text(field!(link, pubUser)),
+        password: text(field!(link, pubPasswd)),
+        swf_verification: (field!(link, SWFSize).get() != 0).then(|| {
+            // SAFETY: the field is initialised, and changes only when a handshake ends; signed and unsigned bytes are laid out
+            // alike.
+            unsafe { &*field!(link, SWFVerificationResponse).as_ptr().cast() }
         }),
-        start_ms: link.seekTime,
-        stop_ms: link.stopTime,
+        start_ms: field!(link, seekTime).get(),
+        stop_ms: field!(link, stopTime).get(),
         capabilities: None,
         all_data: false,
     }

@@ -29,9 +29,7 @@ const PUBLISHING: u32 = 4;
 pub(super) fn log_unsent(r: Rtmp<'_>, message: &Outgoing<'_>) -> usize {
     without_session(r, || {
         let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
-        // SAFETY: no other call frees strings of `Link` meanwhile (`without_session`), and the program does not during a call.
-        let profile = unsafe { profile(&*field!(r, Link).as_ptr()) };
-        packet_log::log_unsent(message, &profile, chunk_size)
+        packet_log::log_unsent(message, &profile(field!(r, Link)), chunk_size)
     })
 }
 

@@ -321,11 +321,9 @@ fn log_unsent(r: Rtmp<'_>, build: &mut Build<'_>) -> usize {
     without_session(r, || {
         let mut session = Session::default();
         session.state = load(r);
-        // SAFETY: no other call frees strings of `Link` meanwhile (`without_session`), and the program does not during a call.
-        let profile = unsafe { profile(&*field!(r, Link).as_ptr()) };
         let command = build(r, &mut session);
         let chunk_size = session::chunk_size(session.state.out_chunk_size);
-        packet_log::log_unsent_command(&command, &profile, chunk_size)
+        packet_log::log_unsent_command(&command, &profile(field!(r, Link)), chunk_size)
     })
 }
 
