@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
-    iter,
+    iter, mem, ptr,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicPtr, Ordering},
@@ -24,22 +24,13 @@ use crate::{
     gate::Keeper,
     globals,
     pipe::Pipe,
-    ptr, reason, socket, tcp_info,
+    ptr::{bytes, given},
+    reason, socket, tcp_info,
     valid::{Valid, field},
 };
 
 /// The last byte of the buffer stays free, so that text in it can have a NUL at its end.
 pub(crate) const CAPACITY: usize = RTMP_BUFFER_CACHE_SIZE - 1;
-
-/// A descriptor that C stores in an `int`.
-fn borrow<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
-    if fd < 0 {
-        return Err(Error::Closed);
-    }
-    // SAFETY: the last call that may use a descriptor of the library closes it (`Handle::hang_up`), and a program's own
-    // descriptor stays open during calls, which is a rule of `rtmp.h`.
-    Ok(unsafe { socket::borrow(fd) })
-}
 
 /// A valid `RTMPSockBuf`.
 pub(crate) type SockBuf<'a> = Valid<'a, RTMPSockBuf>;
@@ -74,7 +65,13 @@ impl<'a> SockBuf<'a> {
 
     /// The socket, if there is one.
     pub(crate) fn socket(self) -> Result<BorrowedFd<'a>> {
-        borrow(field!(self, sb_socket).get())
+        let number = field!(self, sb_socket).get();
+        if number < 0 {
+            return Err(Error::Closed);
+        }
+        // SAFETY: the last call that may use a descriptor of the library closes it (`Handle::hang_up`), and a program's own
+        // descriptor stays open during calls, which is a rule of `rtmp.h`.
+        Ok(unsafe { socket::borrow(number) })
     }
 
     /// Whether there is TLS on the socket.
@@ -103,7 +100,7 @@ impl<'a> SockBuf<'a> {
 
     /// Removes the object that carries the bytes in TLS.
     pub(crate) fn detach(self) -> Option<Arc<Carrier>> {
-        self.exchange(std::ptr::null_mut())
+        self.exchange(ptr::null_mut())
     }
 
     fn exchange(self, carrier: *mut Carrier) -> Option<Arc<Carrier>> {
@@ -445,11 +442,9 @@ fn arrange<R>(
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: Option<Valid<'_, RTMPSockBuf>>) -> c_int {
     boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
-        // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
-        let sb = unsafe { SockBuf::new(sb) };
         // SAFETY: the program reads from the buffer in this call, which it may do in one thread only.
         let received = with_socket(sb).and_then(|sb| unsafe { Inbox::of(sb) }.receive());
         if let Err(error) = &received {
@@ -475,15 +470,15 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Fill(sb: *mut RTMPSockBuf) -> c_int 
 /// `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
-    sb: *mut RTMPSockBuf,
+    sb: Option<Valid<'_, RTMPSockBuf>>,
     buf: *const c_char,
     len: c_int,
 ) -> c_int {
     boundary(Kind::Waits, -1, |_| {
         refuse_in_callback(sb)?;
-        // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`; `buf` is null or readable for `len` bytes, by
-        // the Safety section.
-        let (sb, bytes) = unsafe { (with_socket(SockBuf::new(sb))?, ptr::bytes(buf, len, "buf")?) };
+        let sb = with_socket(sb)?;
+        // SAFETY: `buf` is null or readable for `len` bytes, by the Safety section.
+        let bytes = unsafe { bytes(buf, len, "buf") }?;
         let fd = sb.socket()?;
         let sent = match sb.carrier() {
             Some(carrier) => carrier.send_some(bytes, &globals::USER),
@@ -501,11 +496,10 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Send(
 /// # Safety
 /// `sb` is null or points to an initialised `RTMPSockBuf`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int {
+pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: Option<Valid<'_, RTMPSockBuf>>) -> c_int {
     boundary(Kind::Waits, -1, |errno| {
         refuse_in_callback(sb)?;
-        // SAFETY: `sb` is null or points to an initialised `RTMPSockBuf`, by the Safety section.
-        let sb = unsafe { SockBuf::new(sb) }.ok_or(Error::Invalid("sb"))?;
+        let sb = given(sb, "sb")?;
         let socket = field!(sb, sb_socket).get();
         if let Some(carrier) = sb.detach() {
             carrier.say_goodbye();
@@ -524,12 +518,13 @@ pub unsafe extern "C-unwind" fn RTMPSockBuf_Close(sb: *mut RTMPSockBuf) -> c_int
 
 /// The buffer of a caller that has a socket.
 fn with_socket(sb: Option<SockBuf<'_>>) -> Result<SockBuf<'_>> {
-    let sb = sb.ok_or(Error::Invalid("sb"))?;
+    let sb = given(sb, "sb")?;
     if field!(sb, sb_socket).get() < 0 { Err(Error::NotConnected) } else { Ok(sb) }
 }
 
 /// Fails in the log callback of a call with the session that this buffer belongs to.
-fn refuse_in_callback(sb: *mut RTMPSockBuf) -> Result<()> {
-    let offset = std::mem::offset_of!(RTMP, m_sb);
-    if reason::is_told(|told| told.addr() + offset == sb.addr()) { Err(reason::refusal()) } else { Ok(()) }
+fn refuse_in_callback(sb: Option<SockBuf<'_>>) -> Result<()> {
+    let its = |told: *mut RTMP| told.addr() + mem::offset_of!(RTMP, m_sb);
+    let is_told = sb.is_some_and(|sb| reason::is_told(|told| its(told) == sb.as_ptr().addr()));
+    if is_told { Err(reason::refusal()) } else { Ok(()) }
 }
