@@ -56,11 +56,8 @@ pub(crate) fn receive(
         Ok(0) => Err(Error::Closed),
         result => result,
     };
-    fill_loan(inbox, loan, ahead, fill).inspect_err(|error| {
-        if matches!(error, Error::TimedOut) {
-            inbox.sb().set_timed_out(true);
-        }
-    })
+    let filled = fill_loan(inbox, loan, ahead, fill);
+    inbox.sb().note_timeout(filled)
 }
 
 /// As [`receive`] with `ahead`, but only bytes that are available; `None` if there are none.

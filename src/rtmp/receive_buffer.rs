@@ -94,10 +94,7 @@ impl ReceiveBuffer {
         let fd = sb.socket()?;
         let received =
             self.append(|room| tcp::receive_vectored(fd, &mut [MaybeUninitSlice::new(room)], patience));
-        if matches!(received, Err(Error::TimedOut)) {
-            sb.set_timed_out(true);
-        }
-        if received? == 0 { Err(Error::Closed) } else { Ok(()) }
+        if sb.note_timeout(received)? == 0 { Err(Error::Closed) } else { Ok(()) }
     }
 
     /// Gathers, receives the bytes that are available on the socket, and shows them; returns whether there were any.

@@ -53,6 +53,15 @@ impl<'a> SockBuf<'a> {
         field!(self, sb_timedout).set(timed_out.into());
     }
 
+    /// Records that the wait with this result ended with a timeout, if it did.
+    pub(super) fn note_timeout<T>(self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| {
+            if matches!(error, Error::TimedOut) {
+                self.set_timed_out(true);
+            }
+        })
+    }
+
     /// Records the number of unread bytes.
     pub(super) fn set_size(self, size: usize) {
         field!(self, sb_size).set(size as c_int);
@@ -326,11 +335,8 @@ impl<'a> Inbox<'a> {
 
     /// Moves the unread bytes to the front and lets `receive` append more; returns how many arrived.
     pub(crate) fn fill(&mut self, receive: impl FnOnce(&mut [u8]) -> Result<usize>) -> Result<usize> {
-        let received = self.append(receive).inspect_err(|error| {
-            if matches!(error, Error::TimedOut) {
-                self.0.set_timed_out(true);
-            }
-        })?;
+        let received = self.append(receive);
+        let received = self.0.note_timeout(received)?;
         if received == 0 { Err(Error::Closed) } else { Ok(received) }
     }
 
@@ -379,11 +385,7 @@ impl<'a> Inbox<'a> {
         // initialised them.
         unsafe { self.start().add(end).write_bytes(0, CAPACITY - end) };
         let sb = self.0;
-        let received = sb.receive_into(&mut self.whole_mut()[end..], &globals::USER);
-        if matches!(received, Err(Error::TimedOut)) {
-            sb.set_timed_out(true);
-        }
-        let received = received?;
+        let received = sb.note_timeout(sb.receive_into(&mut self.whole_mut()[end..], &globals::USER))?;
         sb.set_size(size + received);
         Ok(received)
     }
