@@ -207,12 +207,10 @@ impl<'a> SockBuf<'a> {
         if let Some(carrier) = self.carrier() {
             return carrier.send_all(chunks.pieces(), patience);
         }
-        let fd = self.socket()?;
-        let sent = arrange(chunks, scratch, |slices| {
-            let first = tcp::send_slices_now(fd, slices);
-            tcp::send_rest(fd, slices, first, patience)
-        });
-        sent.unwrap_or_else(|| tcp::send_all(fd, chunks.pieces(), scratch, patience))
+        match self.send_chunks_now(chunks, scratch) {
+            Some(Ok(sent)) if sent == chunks.len() => Ok(()),
+            first => self.send_rest_of(chunks, first, scratch, patience),
+        }
     }
 
     /// Sends what the system takes of a message at once, without TLS; `None` if it is too long for one call.
@@ -232,7 +230,7 @@ impl<'a> SockBuf<'a> {
         Some(tcp::send_slices_now(self.socket().ok()?, pieces))
     }
 
-    /// Sends what is left of a message after `first` came of [`send_chunks_now`](Self::send_chunks_now).
+    /// Sends what is left of a message without TLS after `first` came of [`send_chunks_now`](Self::send_chunks_now).
     pub(crate) fn send_rest_of(
         self,
         chunks: &Chunks<'_>,
@@ -240,10 +238,10 @@ impl<'a> SockBuf<'a> {
         scratch: &mut Vec<u8>,
         patience: &dyn Patience,
     ) -> Result<()> {
-        let Some(first) = first else { return self.send_chunks(chunks, scratch, patience) };
         let fd = self.socket()?;
-        let rest = arrange(chunks, scratch, |slices| tcp::send_rest(fd, slices, first, patience));
-        rest.unwrap_or(Err(Error::Invalid("no pieces")))
+        let rest = first
+            .and_then(|first| arrange(chunks, scratch, |slices| tcp::send_rest(fd, slices, first, patience)));
+        rest.unwrap_or_else(|| tcp::send_all(fd, chunks.pieces(), scratch, patience))
     }
 
     /// Informs the peer that nothing more follows, and waits until it has read everything, see [`tcp::linger`].
