@@ -8,8 +8,7 @@ use rtmp_core::{
     handshake,
     message::Message,
     session::{
-        Application, Command, Consequence, Event, Outcome, Phase as Owed, Profile, Received, Session,
-        StreamStage, packet_log,
+        Application, Consequence, Event, Outcome, Phase as Owed, Received, Session, StreamStage, packet_log,
     },
     transport::{deadline::Deadline, wait::Patience},
 };
@@ -368,11 +367,6 @@ impl Handle {
     pub(crate) fn acknowledge_if_due(&self) -> Result<()> {
         self.receiving_step(|session, wishes, _| (0, session.acknowledge_if_due(wishes)))?;
         self.answer()
-    }
-
-    /// Sends one of the session's messages; after an error the connection is closed.
-    pub(crate) fn send(&self, build: impl FnOnce(&mut Session<Body>, &Profile<'_>) -> Command) -> Result<()> {
-        self.send_command(build).map_err(|(error, first_chunk)| self.fail_sending(error, first_chunk))
     }
 
     /// Logs why a message could not be sent, with the length of its first chunk, and closes the connection.

@@ -23,13 +23,10 @@ use crate::{
 };
 
 impl Handle {
-    /// Builds one of the session's messages and sends it; no other message comes in between. An error contains the length of
-    /// the message's first chunk.
-    pub(crate) fn send_command(
-        &self,
-        build: impl FnOnce(&mut Session<Body>, &Profile<'_>) -> Command,
-    ) -> Result<(), (Error, usize)> {
-        let _deferred = Deferred::begin();
+    /// Builds one of the session's messages and sends it; no other message comes in between. After an error the connection is
+    /// closed.
+    pub(crate) fn send(&self, build: impl FnOnce(&mut Session<Body>, &Profile<'_>) -> Command) -> Result<()> {
+        let deferred = Deferred::begin();
         let sending = self.outbox().take_turn();
         let (built, first_chunk) = self.step(|session, wishes| {
             let command = build(session, &wishes.wishes().0);
@@ -38,7 +35,8 @@ impl Handle {
             (session.send_command(wishes, &command), first_chunk)
         });
         let sent = self.drain(sending, Ok(()));
-        built.and(sent).map_err(|error| (error, first_chunk))
+        drop(deferred);
+        built.and(sent).map_err(|error| self.fail_sending(error, first_chunk))
     }
 
     /// Encodes a message and sends it at the least cost; `call` is remembered, and `encoded` receives the header format once
@@ -110,17 +108,19 @@ impl Handle {
         first: Option<io::Result<usize>>,
         mut sending: Sending<'_>,
     ) -> Result<()> {
-        match self.sb().send_rest_of(chunks, first, sending.scratch(), &self.patience()) {
-            Ok(()) => {
-                let answers = self.drain(sending, Ok(()));
-                self.forgive(answers)
-            }
-            failed => self.drain(sending, failed),
-        }
+        let sent = self.sb().send_rest_of(chunks, first, sending.scratch(), &self.patience());
+        self.send_answers(sending, sent)
     }
 
-    /// Sends a message, and after it the answers that other threads have left for this one. After an error the answers are
+    /// Sends the answers that other threads have left for this one, behind a message with this result. After an error they are
     /// dropped, because a part of the message may have been sent.
+    fn send_answers(&self, sending: Sending<'_>, sent: Result<()>) -> Result<()> {
+        let has_sent = sent.is_ok();
+        let answers = self.drain(sending, sent);
+        if has_sent { self.forgive(answers) } else { answers }
+    }
+
+    /// Sends a message, and behind it the answers that other threads have left for this one.
     fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
         if self.never_waits() {
             drop(sending);
@@ -133,13 +133,8 @@ impl Handle {
             chunks.append_to(&mut whole);
             return self.send_or_queue(|| iter::once(&whole[..]));
         }
-        match self.send_chunks(chunks, sending.scratch()) {
-            Ok(()) => {
-                let answers = self.drain(sending, Ok(()));
-                self.forgive(answers)
-            }
-            failed => self.drain(sending, failed),
-        }
+        let sent = self.send_chunks(chunks, sending.scratch());
+        self.send_answers(sending, sent)
     }
 
     /// Sends the session's queue.
