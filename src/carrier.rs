@@ -15,11 +15,7 @@ use std::{
 use rtmp_core::{
     error::{Error, Result},
     net::{Link, LinkPhase, Received, Wanted},
-    stats::Phases,
-    transport::{
-        tunnel::Status,
-        wait::{Patience, Wait},
-    },
+    transport::wait::{Patience, Wait},
 };
 use rustix::fd::{AsFd, IntoRawFd, OwnedFd};
 use socket2::Socket;
@@ -155,21 +151,6 @@ impl Carrier {
         }
     }
 
-    /// Whether there is more than the bytes received so far: buffered bytes, or the end.
-    pub(crate) fn holds_more(&self) -> bool {
-        self.lock().holds_more()
-    }
-
-    /// Whether the link only passes bytes to the socket.
-    pub(crate) fn is_bare(&self) -> bool {
-        self.lock().is_bare()
-    }
-
-    /// Whether the last call that received took everything that was on the socket.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.lock().is_drained()
-    }
-
     /// Sends all pieces, and waits until the system has accepted them.
     pub(crate) fn send_all<'p>(
         &self,
@@ -245,13 +226,8 @@ impl Carrier {
         }
     }
 
-    /// The number of bytes that were taken and that the system has not accepted yet.
-    pub(crate) fn unsent(&self) -> usize {
-        self.lock().unsent()
-    }
-
-    /// As [`Self::unsent`], but 0 while a thread uses the link: the caller may be the program's own send function, which the
-    /// link calls.
+    /// The number of bytes that were taken and that the system has not accepted yet; 0 while a thread uses the link: the caller
+    /// may be the program's own send function, which the link calls.
     pub(crate) fn unsent_if_idle(&self) -> usize {
         match self.link.try_lock() {
             Ok(link) => link.unsent(),
@@ -282,21 +258,6 @@ impl Carrier {
             patience.deadline().left()?;
             self.wait(Wanted::default(), &mut waiting)?;
         }
-    }
-
-    /// The durations of the phases that made the connection.
-    pub(crate) fn phases(&self) -> Phases {
-        self.lock().phases()
-    }
-
-    /// The state of a tunnel's client.
-    pub(crate) fn tunnel_status(&self) -> Option<Status> {
-        self.lock().tunnel_status()
-    }
-
-    /// Whether bytes pass through a tunnel that was opened here.
-    pub(crate) fn has_tunnel(&self) -> bool {
-        self.lock().has_tunnel()
     }
 
     /// Waits until the link has sent the bytes that it has taken.

@@ -110,7 +110,7 @@ impl Handle {
 
     /// Shows callers the state of the tunnel.
     pub(crate) fn show_tunnel(&self, carrier: &Carrier) {
-        let Some(status) = carrier.tunnel_status() else { return };
+        let Some(status) = carrier.lock().tunnel_status() else { return };
         let r = self.rtmp();
         // Both the reading and the sending thread may be here.
         let _core = self.core();

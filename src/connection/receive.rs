@@ -78,7 +78,7 @@ impl Handle {
         };
         self.show_tunnel(carrier);
         let count = if self.never_waits() {
-            let is_drained = result.is_ok() && carrier.is_drained();
+            let is_drained = result.is_ok() && carrier.lock().is_drained();
             self.progress(|progress| {
                 progress.drained = is_drained;
                 if result.is_err() {
@@ -179,7 +179,7 @@ impl Handle {
         self.show_tunnel(carrier);
         match result {
             Ok(count) => {
-                let is_drained = carrier.is_drained();
+                let is_drained = carrier.lock().is_drained();
                 self.progress(|progress| {
                     (progress.input, progress.silent_since) = (Input::Some, None);
                     progress.drained = is_drained;
@@ -324,7 +324,7 @@ impl Handle {
             more || ready::is_worth_reading(&load(self.rtmp()), session.decoder(), begun, all_data, unread);
         worth_reading
             || !core.stream.pending().is_empty()
-            || carrier.is_some_and(|carrier| carrier.holds_more())
+            || carrier.is_some_and(|carrier| carrier.lock().holds_more())
     }
 }
 

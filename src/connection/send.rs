@@ -183,7 +183,8 @@ impl Handle {
     /// rest is copied, unless the bytes have to be changed first, or are many pieces.
     fn send_or_queue<'p, I: Iterator<Item = &'p [u8]>>(&self, pieces: impl Fn() -> I) -> Result<()> {
         let Some(carrier) = self.carrier() else { return Err(Error::NotConnected) };
-        let (has_tunnel, has_hook) = (carrier.has_tunnel(), self.send_hook().is_some());
+        let has_tunnel = carrier.lock().has_tunnel();
+        let has_hook = self.send_hook().is_some();
         let (mut count, mut len) = (0, 0);
         for piece in pieces() {
             count += 1;
@@ -247,7 +248,7 @@ impl Handle {
 
     /// The number of bytes that the carrier has taken and not sent yet.
     fn unsent_below(&self) -> usize {
-        if self.is_bare() { 0 } else { self.carrier().map_or(0, |carrier| carrier.unsent()) }
+        if self.is_bare() { 0 } else { self.carrier().map_or(0, |carrier| carrier.lock().unsent()) }
     }
 
     /// Fails with [`Error::Again`] if a session that does not wait has no room for this many more bytes.

@@ -228,7 +228,7 @@ fn step_connection(handle: &Handle) {
     let Some(carrier) = handle.carrier() else { return };
     let now = Instant::now();
     if let Err(error) = carrier.step(now).and_then(|()| handle.flush_now()) {
-        let is_direct = carrier.tunnel_status().is_none();
+        let is_direct = carrier.lock().tunnel_status().is_none();
         if !is_direct || !error.is_end_of_connection() {
             return fail(handle, error);
         }

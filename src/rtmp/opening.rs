@@ -211,7 +211,8 @@ impl Opening {
             };
         }
         handle.show_tunnel(carrier);
-        handle.core().phases.tls = carrier.phases().tls;
+        let phases = carrier.lock().phases();
+        handle.core().phases.tls = phases.tls;
         // The peer's first bytes may have arrived together with the end of its handshake.
         if !handle.is_carried() {
             handle.inbox().refill_from_pending();

@@ -184,7 +184,7 @@ impl<'a> SockBuf<'a> {
 
     /// Whether TLS has more bytes than were put into the buffer.
     pub(crate) fn tls_holds_more(self) -> bool {
-        self.carrier().is_some_and(|carrier| carrier.holds_more())
+        self.carrier().is_some_and(|carrier| carrier.lock().holds_more())
     }
 
     /// Sends bytes, through TLS if there is any.

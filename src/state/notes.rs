@@ -100,7 +100,7 @@ impl Handle {
     /// Notes whether `carrier`, which has just sent, only passes bytes to the socket.
     pub(crate) fn note_bare(&self, core: &Core, carrier: &Arc<Carrier>) {
         if core.carrier.as_ref().is_some_and(|current| Arc::ptr_eq(current, carrier)) {
-            self.private.bare.store(carrier.is_bare(), Ordering::Relaxed);
+            self.private.bare.store(carrier.lock().is_bare(), Ordering::Relaxed);
         }
     }
 
