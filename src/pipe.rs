@@ -31,16 +31,3 @@ impl Pipe {
         }
     }
 }
-
-/// Connections that were given up. There is rarely more than one.
-#[derive(Default)]
-pub(crate) struct Retired {
-    last: Option<Pipe>,
-    earlier: Vec<Pipe>,
-}
-
-impl Retired {
-    pub(crate) fn push(&mut self, pipe: Pipe) {
-        self.earlier.extend(self.last.replace(pipe));
-    }
-}

@@ -9,7 +9,7 @@ use crate::{
     carrier::Carrier,
     memory::{Body, Lent},
     outbox::{Queue, Turn},
-    pipe::Retired,
+    pipe::Pipe,
     progress::Progress,
     rtmp::{read_state::Block, receive_buffer::ReceiveBuffer},
 };
@@ -45,7 +45,7 @@ pub(crate) struct Core {
     /// Few programs change any.
     pub(super) settings: Option<Box<Settings>>,
     /// Connections that were given up. Other calls may be using them; the last of all closes them.
-    pub(super) retired: Retired,
+    pub(super) retired: Vec<Pipe>,
     /// The time for which sending has waited for room.
     pub(super) blocked: Blocked,
 }

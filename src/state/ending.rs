@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     gate::{Gate, Keeper},
-    pipe::{Pipe, Retired},
+    pipe::Pipe,
     socket,
     valid::{Rtmp, field},
 };
@@ -94,7 +94,7 @@ impl Drop for Handle {
         if on_slot {
             only = put(self.rtmp(), &keeper, None);
         }
-        let mut retired = Retired::default();
+        let mut retired = Vec::new();
         let mut is_worn = false;
         // Synchronises with the end of other calls.
         if let Some(private) = only.as_mut().and_then(Arc::get_mut) {

@@ -46,7 +46,7 @@ pub(crate) use self::{
 use crate::{
     gate::{Gate, Keeper},
     outbox::{Locked, Outbox},
-    pipe::Retired,
+    pipe::Pipe,
     reason::{self, Failure, Phase},
     rtmp::{
         RTMP, defaults,
@@ -134,7 +134,7 @@ impl Private {
     }
 
     /// Connections that were given up, once no other call uses them: the gate is held, and this is the only call.
-    fn take_retired(&self) -> Retired {
+    fn take_retired(&self) -> Vec<Pipe> {
         // Synchronises with the end of other calls.
         fence(Ordering::Acquire);
         self.has_retired.store(false, Ordering::Relaxed);
