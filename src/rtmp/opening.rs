@@ -282,14 +282,6 @@ impl Opening {
 }
 
 impl Handle {
-    /// A session that does not wait and serves a client gets the link that carries its bytes.
-    pub(crate) fn carry_plainly(&self) -> Result<()> {
-        if self.never_waits() && !self.is_carried() {
-            self.carry_socket()?;
-        }
-        Ok(())
-    }
-
     /// Lets a link on the plain socket carry the session.
     pub(crate) fn carry_socket(&self) -> Result<Arc<Carrier>> {
         let shown = shown(self)?;
@@ -472,11 +464,10 @@ fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
 /// Lets a link carry the session; the TLS layer is stored with the socket.
 fn carry(handle: &Handle, link: Link, shown: Shown, is_tls: bool) -> Arc<Carrier> {
     let carrier = Arc::new(Carrier::new(link, shown));
-    if !is_tls {
-        handle.send_through_hook(&carrier);
-    }
     if is_tls {
         handle.sb().attach(carrier.clone());
+    } else {
+        handle.send_through_hook(&carrier);
     }
     if handle.never_waits() {
         handle.set_carrier(Some(carrier.clone()));
@@ -530,17 +521,13 @@ fn unreached(handle: &Handle, error: Error) -> Error {
     if !matches!(error, Error::Unresolved(_)) {
         handle.give_up();
     }
-    log_in_librtmps_words(&error);
-    error.reported()
-}
-
-/// Logs the words that users of librtmp search for.
-fn log_in_librtmps_words(error: &Error) {
-    match error {
+    // The words that users of librtmp search for.
+    match &error {
         Error::Unresolved(host) => log::error!("Problem accessing the DNS. (addr: {host})"),
         Error::Proxy(reason) => log::error!("RTMP_Connect0, {reason}"),
         error => log::error!("RTMP_Connect0, failed to connect socket. {error}"),
     }
+    error.reported()
 }
 
 /// Reports the failure of an existing connection and closes it, unless the step only cannot continue without waiting.

@@ -60,7 +60,9 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: Option<Rtmp<'_>>) -> c_int {
         let begin = || {
             let socket = handle.socket().map_err(unshaken)?;
             let waits_for_ever = tcp::add_missing_timeouts(socket, handle.timeout());
-            handle.carry_plainly().map_err(unshaken)?;
+            if handle.never_waits() && !handle.is_carried() {
+                handle.carry_socket().map_err(unshaken)?;
+            }
             handle.forget_session();
             let limit = Deadline::after(if handle.never_waits() { handle.timeout() } else { None });
             Ok(Opening { waits_for_ever, limit, ..Opening::at(What::Serve, Stage::Listening) })
@@ -102,8 +104,7 @@ impl Handle {
     pub(crate) fn finish_tunnel(&self, carrier: &Carrier) -> Result<bool, Failure> {
         match carrier.open(&self.patience()) {
             Ok(()) => {
-                let protocol = field!(self.rtmp(), Link.protocol);
-                protocol.set(protocol.get() | RTMP_FEATURE_HTTP2);
+                field!(self.rtmp(), Link.protocol).change(|protocol| protocol | RTMP_FEATURE_HTTP2);
                 if !self.never_waits() {
                     self.bridge_tunnel(carrier).during(Phase::Tunnel)?;
                 }
@@ -120,9 +121,7 @@ impl Handle {
             Err((_, error)) => Err(error).during(Phase::Tunnel),
         }
     }
-}
 
-impl Handle {
     /// Gives the program a socket for the session: programs whose calls wait also wait for the socket themselves, and the
     /// session has several connections.
     fn bridge_tunnel(&self, carrier: &Carrier) -> Result<()> {
