@@ -12,6 +12,7 @@ use rustix::fd::AsRawFd;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use super::descriptor::Descriptor;
 use super::{
+    RTMPEvent,
     bits::{CLOSED, CONNECTED, FAILED, FLUSHED, READABLE, STREAMING, WRITABLE},
     fast_step,
 };
@@ -269,7 +270,7 @@ fn check_sending(handle: &Handle, now: Instant) -> Result<()> {
         Some(end) if end <= now => Err(Error::TimedOut),
         _ => Ok(progress.backlog.take_report(now)),
     })?;
-    report.map_or(Ok(()), |stalled| handle.raise_stall(stalled))
+    report.map_or(Ok(()), |stalled| handle.raise(&RTMPEvent::stall(stalled)))
 }
 
 /// Finds out whether a call that reads would return something.

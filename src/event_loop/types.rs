@@ -2,6 +2,7 @@
 
 #[cfg(target_pointer_width = "64")]
 use std::mem;
+use std::time::Duration;
 
 use libc::{c_char, c_int, c_void};
 
@@ -81,6 +82,12 @@ impl RTMPEvent {
             e_url: AVal::EMPTY,
             e_body: AVal::EMPTY,
         }
+    }
+
+    /// The peer has accepted nothing for this time.
+    pub(crate) fn stall(stalled: Duration) -> Self {
+        let e_stalled = u32::try_from(stalled.as_millis()).unwrap_or(u32::MAX);
+        Self { e_stalled, ..Self::of(RTMP_EVENT_STALL) }
     }
 }
 

@@ -6,14 +6,13 @@ use std::{
 };
 
 use rtmp_core::{
-    error::Result,
     stats::Stats,
     transport::{deadline::Deadline, wait::Patience},
 };
 
 use super::{Handle, Private};
 use crate::{
-    event_loop::{RTMP_EVENT_STALL, RTMPEvent},
+    event_loop::RTMPEvent,
     gate::Gate,
     globals, single_thread,
     tcp_info::TcpInfo,
@@ -70,10 +69,8 @@ impl Patience for Patient<'_> {
             }
             blocked.told = waited.as_secs();
         }
-        let e_stalled = u32::try_from(waited.as_millis()).unwrap_or(u32::MAX);
-        let event = RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) };
         // A program that gives up ends the wait.
-        let _ = private.raise(self.gate.rtmp(), &event);
+        let _ = private.raise(self.gate.rtmp(), &RTMPEvent::stall(waited));
     }
 
     fn unblocked(&self, begun: Instant) {
@@ -159,11 +156,5 @@ impl Handle {
         (phases.lookup, phases.tcp, phases.proxy, phases.tls) =
             (below.lookup, below.tcp, below.proxy, below.tls);
         stats
-    }
-
-    /// Reports to the program for how long the peer has accepted nothing; an error if the program gives up.
-    pub(crate) fn raise_stall(&self, stalled: Duration) -> Result<()> {
-        let e_stalled = u32::try_from(stalled.as_millis()).unwrap_or(u32::MAX);
-        self.raise(&RTMPEvent { e_stalled, ..RTMPEvent::of(RTMP_EVENT_STALL) })
     }
 }
