@@ -148,7 +148,7 @@ pub unsafe extern "C" fn RTMP_EncodeCapabilities(
         let room = unsafe { Room::new(p, end) };
         let settings = handle.map(|handle| handle.settings()).unwrap_or_default();
         let mut members = Encoder::new();
-        settings.enhanced.capabilities.write_members(&mut members);
+        settings.common.enhanced.capabilities.write_members(&mut members);
         let members = members.finish();
         let after = room.ok().and_then(|mut room| room.put(&members).map(|()| room.position()));
         Ok(after.ok_or(Error::TooLarge("the capabilities, for the room there is"))?)
@@ -187,7 +187,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
         let message = unsafe { room.read(kind, tracks, count, nano) }.during(Phase::SENDING)?;
         let body = message.encode().during(Phase::SENDING)?;
         let handle = Handle::connected_to(r).during(Phase::SENDING)?;
-        if !handle.settings().enhanced.force {
+        if !handle.settings().common.enhanced.force {
             let peer = handle.core().session.peer().map(|peer| peer.capabilities.clone());
             // The program only gets the code; nothing is wrong with the connection.
             peer.unwrap_or_default().check(&message).map_err(|error| Failure::new(error, Phase::Call))?;

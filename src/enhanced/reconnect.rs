@@ -97,10 +97,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: Option<Rtmp<'_>>, from: Option<
         }
         // Settings of the old session alone are not copied: callbacks have arguments that belong to it.
         let Settings {
-            local,
-            tls,
-            enhanced,
-            tuning,
+            common,
             mut history,
             before_url: _,
             login: _,
@@ -112,9 +109,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: Option<Rtmp<'_>>, from: Option<
         history.count(Instant::now()).during(Phase::Url)?;
         let texts = copy(to, from, url).during(Phase::Url)?;
         handle.change_settings(|settings| {
-            (settings.local, settings.tls) = (local, tls);
-            (settings.enhanced, settings.tuning) = (enhanced, tuning);
-            (settings.history, settings.texts) = (history, Some(texts));
+            (settings.common, settings.history, settings.texts) = (common, history, Some(texts));
         });
         Ok(TRUE)
     })

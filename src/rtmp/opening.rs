@@ -241,7 +241,7 @@ impl Opening {
         }
         let extras = encode_extras(fields::extras(field!(handle.rtmp(), Link)));
         let extras = extras.inspect_err(|_| handle.give_up()).map_err(unsent)?;
-        let enhanced = handle.with_settings(|settings| settings.enhanced.clone());
+        let enhanced = handle.with_settings(|settings| settings.common.enhanced.clone());
         handle
             .send(|session, profile| {
                 if let Some(version) = enhanced.object_encoding {
@@ -407,9 +407,10 @@ fn target(handle: &Handle) -> Result<Target> {
     };
     features::check_protocol(Protocol::from_bits(protocol))?;
     let (tls, proxy_trust) = handle.with_settings(|settings| {
-        let tls = (protocol & RTMP_FEATURE_SSL != 0).then(|| (Text(host).to_string(), trust(&settings.tls)));
+        let tls =
+            (protocol & RTMP_FEATURE_SSL != 0).then(|| (Text(host).to_string(), trust(&settings.common.tls)));
         // Asking for the process's rights takes system calls.
-        (tls, proxy.as_ref().map_or(Trust::Platform, |_| proxy_trust(&settings.tls)))
+        (tls, proxy.as_ref().map_or(Trust::Platform, |_| proxy_trust(&settings.common.tls)))
     });
     Ok(Target {
         host: host.to_vec(),

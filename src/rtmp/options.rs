@@ -120,12 +120,10 @@ fn apply(r: Rtmp<'_>, arg: AVal, setting: Setting<'_>) -> Result<()> {
         Setting::PublishUser(_) => field!(link, pubUser).put(arg),
         Setting::PublishPassword(_) => field!(link, pubPasswd).put(arg),
         // The others have no field.
-        other => {
-            Handle::made_for(r)?.change_settings(|settings| match settings.common().apply(&other)? {
-                true => Ok(()),
-                false => Err(Error::Unsupported("this option")),
-            })?
-        }
+        other => Handle::made_for(r)?.change_settings(|settings| match settings.common.apply(&other)? {
+            true => Ok(()),
+            false => Err(Error::Unsupported("this option")),
+        })?,
     }
     Ok(())
 }

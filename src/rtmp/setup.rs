@@ -6,7 +6,7 @@ use libc::{c_char, c_int, c_long, c_uint};
 use rtmp_core::{
     error::{Error, Result},
     features,
-    options::{Pair, next_pair, number, unescape},
+    options::{Common, Pair, next_pair, number, unescape},
     text::{self, NOT_SHOWN, Text},
     transport::proxy::{self, Proxy},
     url::{self, Protocol},
@@ -26,7 +26,7 @@ use crate::{
     fields, globals, memory,
     ptr::{NulText, Parameter, aval_bytes, given},
     reason::{self, During, Failure, Phase},
-    state::{Handle, Hidden, Login},
+    state::{Handle, Login},
     valid::{Rtmp, Valid, field},
 };
 
@@ -132,7 +132,7 @@ fn set_up(r: Rtmp<'_>, text: &mut Divided, is_new: bool, origin: &mut Origin) ->
     if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.copy().av_len > 0 {
         features::SWF.check().during(Phase::Call)?;
         let handle = Handle::made_for(r).during(Phase::Url)?;
-        let tls = handle.settings().tls;
+        let tls = handle.settings().common.tls;
         // The reason why there is no hash was logged; the session continues without one.
         if let Ok(swf) = hash_swf(fields::text(swf_url), field!(link, swfAge).get(), &tls, &handle.patience())
         {
@@ -152,13 +152,12 @@ fn set_up(r: Rtmp<'_>, text: &mut Divided, is_new: bool, origin: &mut Origin) ->
 }
 
 /// The options that have no field and belong to the text of a URL.
-fn hidden_options(r: Rtmp<'_>) -> Hidden {
-    let settings = Handle::of(r).map(|handle| handle.settings()).unwrap_or_default();
-    Hidden { local: settings.local, tls: settings.tls, tuning: settings.tuning, enhanced: settings.enhanced }
+fn hidden_options(r: Rtmp<'_>) -> Common {
+    Handle::of(r).map(|handle| handle.settings().common).unwrap_or_default()
 }
 
 /// Stores the values of the options without a field before a text changes them.
-fn keep_hidden_options(r: Rtmp<'_>, before: Hidden) {
+fn keep_hidden_options(r: Rtmp<'_>, before: Common) {
     let changed = hidden_options(r) != before;
     if let Some(handle) = changed.then(|| Handle::of(r)).flatten() {
         handle.change_settings(|settings| settings.before_url = Some(Box::new(before)));

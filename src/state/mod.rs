@@ -41,7 +41,7 @@ pub(crate) use self::{
     exclusive::{Exclusive, exclusive},
     held::Held,
     never_waits::forget_progress,
-    settings::{Hidden, Login, Settings},
+    settings::{Login, Settings},
 };
 use crate::{
     gate::{Gate, Keeper},
@@ -144,9 +144,9 @@ impl Private {
     /// Copies frequently used settings to fields that need no lock.
     fn note(&self, settings: &Settings) {
         self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
-        let milliseconds = settings.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
+        let milliseconds = settings.common.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
         self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
-        self.queue_limit.store(settings.tuning.queue_limit.unwrap_or(0), Ordering::Relaxed);
+        self.queue_limit.store(settings.common.tuning.queue_limit.unwrap_or(0), Ordering::Relaxed);
     }
 
     fn core(&self) -> Locked<'_, Core> {

@@ -8,12 +8,11 @@ use std::{
 use libc::c_char;
 use rtmp_core::{
     flv,
-    options::{Common, Enhanced, Tuning},
+    options::Common,
     session::History,
     transport::{
         local::{Local, SocketHook},
         tcp,
-        tls::TlsOptions,
     },
 };
 
@@ -25,16 +24,10 @@ use crate::{enhanced::requested::Requested, hooks::Hooks, rtmp::origin::Origin, 
 /// route and trusts the same servers.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Settings {
-    /// The local address of connections, and the permitted addresses of servers: the options `bind` and `ipv`.
-    pub(crate) local: Local,
-    /// The trusted certificates: the options `tlsVerify` and `tlsCA`.
-    pub(crate) tls: TlsOptions,
-    /// The announcement of Enhanced RTMP.
-    pub(crate) enhanced: Enhanced,
-    /// The connection's behaviour: `timeoutMs`, `sendQueue`, `closeReset` and `data`.
-    pub(crate) tuning: Tuning,
-    /// The values of these before the text of the URL changed them.
-    pub(crate) before_url: Option<Box<Hidden>>,
+    /// The options that Rust programs have as well.
+    pub(crate) common: Common,
+    /// Their values before the text of the URL changed them.
+    pub(crate) before_url: Option<Box<Common>>,
     /// The decoded login from the URL.
     pub(crate) login: Option<Arc<Login>>,
     /// The server's last reconnect request.
@@ -49,46 +42,16 @@ pub(crate) struct Settings {
     pub(crate) hooks: Hooks,
 }
 
-/// Options for which `Link` has no field and that the text of a URL can set.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Hidden {
-    pub(crate) local: Local,
-    pub(crate) tls: TlsOptions,
-    pub(crate) tuning: Tuning,
-    pub(crate) enhanced: Enhanced,
-}
-
 impl Settings {
-    /// The places of the options that Rust programs have as well.
-    pub(crate) fn common(&mut self) -> Common<'_> {
-        let Self { local, tls, tuning, enhanced, .. } = self;
-        Common { local, tls, tuning, enhanced }
-    }
-
     /// Whether any value has no place in the struct.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self {
-            local,
-            tls,
-            enhanced,
-            tuning,
-            before_url,
-            login,
-            reconnect,
-            history,
-            texts,
-            origin: _,
-            hooks,
-        } = self;
+        let Self { common, before_url, login, reconnect, history, texts, origin: _, hooks } = self;
         *hooks != Hooks::default()
             || before_url.is_some()
             || login.is_some()
             || reconnect.is_some()
             || texts.is_some()
-            || *local != Local::default()
-            || *tls != TlsOptions::default()
-            || *tuning != Tuning::default()
-            || *enhanced != Enhanced::default()
+            || *common != Common::default()
             || *history != History::default()
     }
 }
@@ -153,7 +116,7 @@ impl Handle {
 
     /// Lets readers receive every data message if the option `data` is set.
     pub(crate) fn show_data_option(&self) {
-        if self.with_settings(|settings| settings.tuning.all_data) {
+        if self.with_settings(|settings| settings.common.tuning.all_data) {
             let flags = field!(self.rtmp(), m_read.flags);
             flags.set(flags.get() | flv::Flags::ALL.0);
         }
@@ -161,7 +124,7 @@ impl Handle {
 
     /// Makes closing reset the connection if the option `closeReset` is set.
     pub(crate) fn prepare_reset(&self) {
-        let resets = self.with_settings(|settings| settings.tuning.resets);
+        let resets = self.with_settings(|settings| settings.common.tuning.resets);
         if let (true, Ok(socket)) = (resets, self.socket()) {
             tcp::reset_at_close(socket);
         }
@@ -169,7 +132,7 @@ impl Handle {
 
     /// The local address of connections, with a function that reports each of their sockets as an event.
     pub(crate) fn local(&self) -> Local {
-        let mut local = self.with_settings(|settings| settings.local.clone());
+        let mut local = self.with_settings(|settings| settings.common.local.clone());
         if self.wants_events() {
             local.hook = Some(SocketHook::new(raise_socket));
         }

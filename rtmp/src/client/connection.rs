@@ -280,7 +280,7 @@ impl Connection {
                     ClientOptions { time, encrypted: settings.protocol.is_encrypted(), swf: self.swf };
                 let mut session = Session::client(options, self.timeout, random, now)?;
                 session.state.buffer_ms = settings.buffer_ms;
-                session.state.object_encoding = settings.enhanced.object_encoding.unwrap_or(0).into();
+                session.state.object_encoding = settings.common.enhanced.object_encoding.unwrap_or(0).into();
                 session
             }
             None => {
@@ -382,7 +382,7 @@ impl Connection {
     /// The body of a message. Fails if the peer has not announced support for it.
     pub(super) fn encode_media(&mut self, message: &media::Message<'_>) -> Result<Vec<u8>> {
         let body = message.encode()?;
-        if !self.wishes.settings.as_ref().is_some_and(|settings| settings.enhanced.force) {
+        if !self.wishes.settings.as_ref().is_some_and(|settings| settings.common.enhanced.force) {
             self.peer().check(message)?;
         }
         Ok(body)
@@ -434,7 +434,7 @@ impl Connection {
 
     /// Ends a connection on which nothing can be sent any more.
     pub(super) fn cut(&mut self) {
-        let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.tuning.resets);
+        let resets = self.wishes.settings.as_ref().is_some_and(|settings| settings.common.tuning.resets);
         if let (true, Stage::Open(pump) | Stage::Leaving(pump, _)) = (resets, &mut self.stage) {
             if let Some(socket) = pump.link().socket() {
                 tcp::reset_at_close(socket.as_fd());

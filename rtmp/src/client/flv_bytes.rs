@@ -31,7 +31,7 @@ pub(super) trait Source {
 impl FlvBytes {
     pub(super) fn new(settings: &Settings) -> Self {
         let mut progress = ReadState::default();
-        if settings.tuning.all_data {
+        if settings.common.tuning.all_data {
             progress.flags.set(Flags::ALL);
         }
         Self { flv: flv::Stream::default(), progress, live: settings.live }

@@ -136,7 +136,7 @@ impl Client {
     pub fn timeout(mut self, timeout: Duration) -> Self {
         let settings = self.settings();
         settings.timeout = timeout.max(Duration::from_millis(1));
-        settings.tuning.timeout = None;
+        settings.common.tuning.timeout = None;
         self
     }
 
@@ -169,7 +169,7 @@ impl Client {
     /// # Ok::<(), rtmp::Error>(())
     /// ```
     pub fn announce(mut self, capabilities: Capabilities) -> Self {
-        self.settings().enhanced.capabilities = capabilities;
+        self.settings().common.enhanced.capabilities = capabilities;
         self
     }
 

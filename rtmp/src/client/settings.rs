@@ -8,16 +8,11 @@ use crate::{
     features,
     handshake::{self, Swf},
     net::{Entry, Target},
-    options::{self, Common, Enhanced, Seconds, Setting, Tuning, conn, next_pair, unescape},
+    options::{self, Common, Seconds, Setting, conn, next_pair, unescape},
     session::{History, Profile, Reconnect, application},
     swf,
     text::Text,
-    transport::{
-        local::Local,
-        proxy::Proxy,
-        tls::{TlsOptions, Trust},
-        wait::Endless,
-    },
+    transport::{proxy::Proxy, tls::Trust, wait::Endless},
     url::{self, Protocol},
 };
 
@@ -32,11 +27,9 @@ pub(super) struct Settings {
     pub(super) live: bool,
     pub(super) start_ms: i32,
     pub(super) stop_ms: i32,
-    pub(super) local: Local,
     pub(super) proxy: Option<Proxy>,
     pub(super) extras: Extras,
-    pub(super) tuning: Tuning,
-    tls: TlsOptions,
+    pub(super) common: Common,
     app: Vec<u8>,
     /// Set by an option; otherwise it is composed from the URL.
     tc_url: Vec<u8>,
@@ -54,7 +47,6 @@ pub(super) struct Settings {
     playlist: bool,
     verifies_swf: bool,
     swf_age: i32,
-    pub(super) enhanced: Enhanced,
     /// The reconnects that led to these settings.
     history: History,
 }
@@ -108,11 +100,9 @@ impl Settings {
             live: false,
             start_ms: 0,
             stop_ms: 0,
-            local: Local::default(),
             proxy: None,
             extras: Extras::default(),
-            tuning: Tuning::default(),
-            tls: TlsOptions::default(),
+            common: Common::default(),
             app: app.to_vec(),
             tc_url: Vec::new(),
             url: application_url(&url, text),
@@ -128,7 +118,6 @@ impl Settings {
             playlist: false,
             verifies_swf: false,
             swf_age: 30,
-            enhanced: Enhanced::default(),
             history: History::default(),
         })
     }
@@ -190,8 +179,7 @@ impl Settings {
             Setting::PublishUser(text) => self.user = text.to_vec(),
             Setting::PublishPassword(text) => self.password = text.to_vec(),
             other => {
-                let Self { local, tls, tuning, enhanced, .. } = self;
-                if !(Common { local, tls, tuning, enhanced }.apply(&other)?) {
+                if !self.common.apply(&other)? {
                     return Err(Error::Unsupported("this option"));
                 }
             }
@@ -210,12 +198,12 @@ impl Settings {
 
     /// The limit of one wait.
     pub(super) fn timeout(&self) -> Duration {
-        self.tuning.timeout.unwrap_or(self.timeout)
+        self.common.tuning.timeout.unwrap_or(self.timeout)
     }
 
     /// The trusted certificates. The environment of the process cannot disable their verification.
     pub(super) fn trust(&self) -> Trust {
-        self.tls.trust_in(environment::is_ignored(), None)
+        self.common.tls.trust_in(environment::is_ignored(), None)
     }
 
     /// The target of a connection, and the way to it.
@@ -232,8 +220,8 @@ impl Settings {
             host: self.host.clone(),
             port: self.port(),
             proxy: self.proxy.clone(),
-            proxy_trust: self.tls.proxy_trust_in(environment::is_ignored(), None),
-            local: self.local.clone(),
+            proxy_trust: self.common.tls.proxy_trust_in(environment::is_ignored(), None),
+            local: self.common.local.clone(),
             tls,
             tunnelled: self.protocol.is_tunnelled(),
             timeout: Some(self.timeout()),
@@ -297,8 +285,8 @@ impl Settings {
             swf_verification,
             start_ms: self.start_ms,
             stop_ms: self.stop_ms,
-            capabilities: self.enhanced.announced(),
-            all_data: self.tuning.all_data,
+            capabilities: self.common.enhanced.announced(),
+            all_data: self.common.tuning.all_data,
         }
     }
 }

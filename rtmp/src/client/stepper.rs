@@ -153,7 +153,7 @@ impl Stepper {
         let mut connection = Connection::begin(settings, publish, swf, now)?;
         connection.want_notices(false);
         let mut stepper = Self::new(connection, abort.clone(), None, now);
-        stepper.queue_limit = settings.tuning.queue_limit.unwrap_or(QUEUE_LIMIT);
+        stepper.queue_limit = settings.common.tuning.queue_limit.unwrap_or(QUEUE_LIMIT);
         Ok(stepper)
     }
 

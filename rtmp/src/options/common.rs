@@ -9,20 +9,20 @@ use crate::{
     },
 };
 
-/// The places of these options.
-#[derive(Debug)]
-pub struct Common<'s> {
+/// The values of these options.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Common {
     /// `bind`, `ipv`, `nodelay` and `keepalive`.
-    pub local: &'s mut Local,
+    pub local: Local,
     /// The options whose names begin with `tls`.
-    pub tls: &'s mut TlsOptions,
+    pub tls: TlsOptions,
     /// `data`, `timeoutMs`, `sendQueue` and `closeReset`.
-    pub tuning: &'s mut Tuning,
+    pub tuning: Tuning,
     /// The options about Enhanced RTMP.
-    pub enhanced: &'s mut Enhanced,
+    pub enhanced: Enhanced,
 }
 
-impl Common<'_> {
+impl Common {
     /// Stores an option; returns whether it is one of these.
     pub fn apply(&mut self, setting: &Setting<'_>) -> Result<bool> {
         match *setting {

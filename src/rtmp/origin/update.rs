@@ -3,6 +3,7 @@
 use std::ptr;
 
 use libc::c_int;
+use rtmp_core::options::Common;
 
 use super::{Extras, Origin, sum};
 use crate::{
@@ -15,7 +16,7 @@ use crate::{
         extras::last_object,
         options::{self, Field, TC_URL},
     },
-    state::{Handle, Hidden, Settings},
+    state::{Handle, Settings},
     valid::{Rtmp, Valid, field},
 };
 
@@ -47,7 +48,7 @@ const ENHANCED: [&str; 9] = [
     "objectEncoding",
 ];
 
-type Restore = fn(&mut Settings, &Hidden);
+type Restore = fn(&mut Common, &Common);
 
 /// Options without a field, and how their values from before the text are restored.
 const HIDDEN: [(&str, Restore); 12] = [
@@ -174,10 +175,10 @@ impl Origin {
             handle.change_settings_if_any(|settings| {
                 let Some(before) = settings.before_url.take() else { return };
                 if !ENHANCED.into_iter().any(|option| self.is_replaced(option)) {
-                    settings.enhanced = before.enhanced.clone();
+                    settings.common.enhanced = before.enhanced.clone();
                 }
                 for (_, restore) in HIDDEN.iter().filter(|(option, _)| !self.is_replaced(option)) {
-                    restore(settings, &before);
+                    restore(&mut settings.common, &before);
                 }
             });
         }
@@ -396,7 +397,7 @@ mod tests {
             let RTMP_LNK { lFlags, socksport, port, protocol, SWFSize, edepth, .. } = *link;
             all + &format!(
                 "{lFlags} {socksport} {port} {protocol} {SWFSize} {edepth} {} {:?} {:?}",
-                link.extras.o_num, hidden.local, hidden.tls
+                link.extras.o_num, hidden.common.local, hidden.common.tls
             )
         }
     }
