@@ -96,16 +96,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: Option<Rtmp<'_>>, from: Option<
             return Err(Error::Invalid("the session to set up is connected").into());
         }
         // Settings of the old session alone are not copied: callbacks have arguments that belong to it.
-        let Settings {
-            common,
-            mut history,
-            before_url: _,
-            login: _,
-            reconnect: _,
-            texts: _,
-            origin: _,
-            hooks: _,
-        } = old;
+        let Settings { common, mut history, before_url: _, login: _, reconnect: _, texts: _, hooks: _ } = old;
         history.count(Instant::now()).during(Phase::Url)?;
         let texts = copy(to, from, url).during(Phase::Url)?;
         handle.change_settings(|settings| {

@@ -11,7 +11,7 @@ use crate::{
     outbox::{Queue, Turn},
     pipe::Pipe,
     progress::Progress,
-    rtmp::{read_state::Block, receive_buffer::ReceiveBuffer},
+    rtmp::{origin::Origin, read_state::Block, receive_buffer::ReceiveBuffer},
 };
 
 /// The state behind the only lock of a session, which is held only for short steps and never while a call waits.
@@ -44,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) progress: Option<Box<Progress>>,
     /// Few programs change any.
     pub(super) settings: Option<Box<Settings>>,
+    /// The settings that came from the URL.
+    pub(crate) origin: Origin,
     /// Connections that were given up. Other calls may be using them; the last of all closes them.
     pub(super) retired: Vec<Pipe>,
     /// The time for which sending has waited for room.
@@ -71,6 +73,7 @@ impl Core {
             block: self.block,
             progress: self.progress.take(),
             settings: self.settings.take(),
+            origin: self.origin,
             retired: mem::take(&mut self.retired),
             blocked: self.blocked,
             ..Self::default()

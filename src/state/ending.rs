@@ -88,8 +88,8 @@ impl Drop for Handle {
             return;
         }
         let settings = if stays { Settings::default() } else { private.settings() };
-        let origin = settings.origin;
-        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings)));
+        let origin = private.core().origin;
+        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings, origin)));
         let mut only = Some(private);
         if on_slot {
             only = put(self.rtmp(), &keeper, None);

@@ -126,10 +126,12 @@ pub(crate) struct Handle {
 }
 
 impl Private {
-    fn with_settings(settings: Settings) -> Self {
+    /// The state of a session without a connection.
+    fn with_settings(settings: Settings, origin: Origin) -> Self {
         let mut private = Self::default();
         private.note(&settings);
-        private.outbox.get_mut().settings = Some(Box::new(settings));
+        let core = private.outbox.get_mut();
+        (core.settings, core.origin) = (Some(Box::new(settings)), origin);
         private
     }
 
@@ -223,12 +225,9 @@ impl Handle {
             Some(handle) => handle,
             None => {
                 // Without private state, the library has no connection.
-                let origin = Origin::in_struct(rtmp);
-                let fresh = Arc::new(if origin == Origin::default() {
-                    Private::default()
-                } else {
-                    Private::with_settings(Settings { origin, ..Settings::default() })
-                });
+                let mut fresh = Private::default();
+                fresh.outbox.get_mut().origin = Origin::in_struct(rtmp);
+                let fresh = Arc::new(fresh);
                 let keeper = gate.hold();
                 match find(&keeper)? {
                     Some(other_was_faster) => other_was_faster,

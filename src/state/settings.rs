@@ -17,7 +17,7 @@ use rtmp_core::{
 };
 
 use super::{Handle, callbacks::raise_socket};
-use crate::{enhanced::requested::Requested, hooks::Hooks, rtmp::origin::Origin, valid::field};
+use crate::{enhanced::requested::Requested, hooks::Hooks, valid::field};
 
 /// Options for which `Link` has no field. Text is copied. They are set before the connection, apply to every later connection,
 /// and are reset when the program calls `RTMP_Close`. A connection that fails keeps them, so that another attempt uses the same
@@ -36,8 +36,6 @@ pub(crate) struct Settings {
     pub(crate) history: History,
     /// The strings of `Link`, if they are copies for a reconnect request.
     pub(crate) texts: Option<Arc<[u8]>>,
-    /// Other settings that came from the URL.
-    pub(crate) origin: Origin,
     /// Functions of the program.
     pub(crate) hooks: Hooks,
 }
@@ -45,7 +43,7 @@ pub(crate) struct Settings {
 impl Settings {
     /// Whether any value has no place in the struct.
     pub(crate) fn is_needed(&self) -> bool {
-        let Self { common, before_url, login, reconnect, history, texts, origin: _, hooks } = self;
+        let Self { common, before_url, login, reconnect, history, texts, hooks } = self;
         *hooks != Hooks::default()
             || before_url.is_some()
             || login.is_some()

@@ -87,14 +87,13 @@ pub(crate) const STRINGS: [(&str, Field); 14] = [
 impl Origin {
     /// The origin that a session keeps of its last URL.
     fn of(r: Rtmp<'_>) -> Self {
-        Handle::of(r)
-            .map_or_else(|| Self::in_struct(r), |handle| handle.with_settings(|settings| settings.origin))
+        Handle::of(r).map_or_else(|| Self::in_struct(r), |handle| handle.core().origin)
     }
 
     /// Stores it: with the session, or in the struct if there is none.
     pub(crate) fn keep(self, r: Rtmp<'_>) {
         match Handle::of(r) {
-            Some(handle) => handle.change_settings(|settings| settings.origin = self),
+            Some(handle) => handle.core().origin = self,
             None => self.put_into_struct(r),
         }
     }
