@@ -17,7 +17,7 @@ use std::{ffi::CString, slice};
 
 use libc::{FILE, c_int, c_ulong};
 use rtmp_core::{
-    error::{Error, Result},
+    error::Error,
     text::{self, ROW},
 };
 
@@ -59,14 +59,12 @@ pub unsafe extern "C" fn RTMP_LogSetOutput(file: *mut FILE) {
 /// `data` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong) {
-    boundary(Kind::Session, (), |_| {
-        if !globals::logs(level) || data.is_null() {
-            return Ok(());
-        }
-        // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
-        text::hex_rows(unsafe { dumped(data, len) }?).for_each(|row| log_line(level, row.into_bytes()));
-        Ok(())
-    })
+    // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
+    unsafe {
+        dump(level, data, len, |data| {
+            text::hex_rows(data).for_each(|row| log_line(level, row.into_bytes()));
+        });
+    }
 }
 
 /// Logs `len` bytes of `data` in hexadecimal and as characters, 16 per line of 78 columns. Without bytes it logs an
@@ -76,20 +74,16 @@ pub unsafe extern "C" fn RTMP_LogHex(level: c_int, data: *const u8, len: c_ulong
 /// `data` is null or readable for `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_LogHexString(level: c_int, data: *const u8, len: c_ulong) {
-    boundary(Kind::Session, (), |_| {
-        if !globals::logs(level) || data.is_null() {
-            return Ok(());
-        }
-        // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
-        let data = unsafe { dumped(data, len) }?;
+    let rows = |data: &[u8]| {
         if data.is_empty() {
             log_line(level, Vec::new());
         }
         for (row, offset) in data.chunks(ROW).zip((0..).step_by(ROW)) {
             log_line(level, text::dump_row(offset, row, is_printable));
         }
-        Ok(())
-    })
+    };
+    // SAFETY: `data` is null or readable for `len` bytes, by the Safety section.
+    unsafe { dump(level, data, len, rows) }
 }
 
 /// Sets `RTMP_debuglevel`, the highest level that is logged.
@@ -104,15 +98,21 @@ pub extern "C" fn RTMP_LogGetLevel() -> RTMP_LogLevel {
     globals::debug_level()
 }
 
-/// The bytes that a dump shows.
+/// Shows bytes with `show`, if this level is logged and there are any.
 ///
 /// # Safety
-/// `data` is readable for `len` bytes for as long as the result is used.
-unsafe fn dumped<'a>(data: *const u8, len: c_ulong) -> Result<&'a [u8]> {
-    let len = isize::try_from(len).map_err(|_| Error::TooLarge("the length of a dump"))?;
-    // SAFETY: `data` is readable for `len` bytes for as long as the result is used, by the Safety section; the length
-    // is in the range of slices, as just checked.
-    Ok(unsafe { slice::from_raw_parts(data, len.unsigned_abs()) })
+/// `data` is null or readable for `len` bytes.
+unsafe fn dump(level: c_int, data: *const u8, len: c_ulong, show: impl FnOnce(&[u8])) {
+    boundary(Kind::Session, (), |_| {
+        if !globals::logs(level) || data.is_null() {
+            return Ok(());
+        }
+        let len = isize::try_from(len).map_err(|_| Error::TooLarge("the length of a dump"))?;
+        // SAFETY: `data` is readable for `len` bytes, by the Safety section; the length is in the range of slices, as just
+        // checked.
+        show(unsafe { slice::from_raw_parts(data, len.unsigned_abs()) });
+        Ok(())
+    })
 }
 
 /// Makes one `RTMP_Log` call; callbacks see the format `%s`.
