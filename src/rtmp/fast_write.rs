@@ -11,14 +11,14 @@ use std::io::{self, IoSlice};
 
 use libc::c_int;
 use rtmp_core::{
-    chunk::{Chunks, Outgoing},
+    chunk::Chunks,
     error::{Error, Result},
     message::MessageType,
     session,
 };
 
 use super::{
-    outgoing::{first_tag, mirror_writer, outgoing, report},
+    outgoing::{first_chunk_len, first_tag, mirror_writer, outgoing, report},
     view::{Packet, RawChunk},
 };
 use crate::{
@@ -46,7 +46,9 @@ pub(super) fn send(r: Rtmp<'_>, packet: Packet<'_>, queue: bool, failure: c_int)
             packet.note_format(format);
             Some(TRUE)
         }
-        Err(unsent) => Some(fail(r, *unsent, &message, failure)),
+        Err(unsent) => Some(fail(r, *unsent, failure, |handle, error| {
+            report(handle, error, first_chunk_len(handle, &message))
+        })),
     }
 }
 
@@ -66,7 +68,9 @@ pub(super) fn write(r: Rtmp<'_>, input: &[u8], failure: c_int) -> Option<c_int> 
     };
     match transmit(r, encode)? {
         Ok(_) => Some(input.len() as c_int),
-        Err(unsent) => Some(fail(r, *unsent, &first_tag(r, input), failure)),
+        Err(unsent) => Some(fail(r, *unsent, failure, |handle, error| {
+            report(handle, error, first_chunk_len(handle, &first_tag(r, input)))
+        })),
     }
 }
 
@@ -100,17 +104,12 @@ pub(super) fn send_chunk(r: Rtmp<'_>, chunk: RawChunk<'_>, failure: c_int) -> Op
     let queued = keep_rest(&held, &mut passage, || pieces.into_iter(), len, first)?;
     drop(passage);
     drop(held);
-    Some(queued.map_or_else(|unsent| fail_chunk(r, *unsent, failure), |()| TRUE))
-}
-
-/// Reports that a chunk could not be sent, and closes the connection.
-#[cold]
-#[inline(never)]
-fn fail_chunk(r: Rtmp<'_>, unsent: Unsent, failure: c_int) -> c_int {
-    boundary(Kind::Session, failure, |_| {
-        reason::use_session(Some(r))?;
-        unsent.handle.give_up();
-        Err(Failure::new(unsent.error, Phase::SENDING))
+    Some(match queued {
+        Ok(()) => TRUE,
+        Err(unsent) => fail(r, *unsent, failure, |handle, error| {
+            handle.give_up();
+            error
+        }),
     })
 }
 
@@ -186,15 +185,13 @@ fn wait(
     }
 }
 
-/// Reports that a message could not be sent, and closes the connection.
+/// Fails because bytes could not be sent; `close` closes the connection.
 #[cold]
 #[inline(never)]
-fn fail(r: Rtmp<'_>, unsent: Unsent, message: &Outgoing<'_>, failure: c_int) -> c_int {
+fn fail(r: Rtmp<'_>, unsent: Unsent, failure: c_int, close: impl FnOnce(&Handle, Error) -> Error) -> c_int {
     boundary(Kind::Session, failure, |_| {
         reason::use_session(Some(r))?;
-        let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
         let Unsent { error, handle } = unsent;
-        let error = report(&handle, error, message.first_len(chunk_size));
-        Err(Failure::new(error, Phase::SENDING))
+        Err(Failure::new(close(&handle, error), Phase::SENDING))
     })
 }
