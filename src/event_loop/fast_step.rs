@@ -17,9 +17,7 @@ use super::bits::{CONNECTED, FLUSHED, READABLE, STREAMING, WRITABLE};
 use crate::{
     Errno,
     cancel::Shield,
-    globals,
     progress::{Input, Progress},
-    reason,
     rtmp::sockbuf::Inbox,
     state::{Core, Held},
     valid::{Rtmp, field},
@@ -81,15 +79,9 @@ fn look<T>(
     r: Rtmp<'_>,
     work: impl FnOnce(&Held<'_>, &mut Inbox<'_>, &mut Progress, c_int) -> Option<T>,
 ) -> Option<T> {
-    if globals::logs_debug() || reason::is_reporting() || reason::has_followers() {
-        return None;
-    }
     let _errno = Errno::keep();
     let _shield = Shield::begin();
-    let held = Held::of(r)?;
-    if !held.never_waits() || held.is_hooked() {
-        return None;
-    }
+    let held = Held::unobserved(r)?;
     // SAFETY: the lock below ends before `held` does.
     let outbox = unsafe { held.outbox() };
     let mut core = outbox.try_lock()?;

@@ -56,17 +56,11 @@ pub(super) fn read(r: Rtmp<'_>, packet: Valid<'_, RTMPPacket>, failure: c_int) -
 /// Decodes the next chunk. `None` if it is not complete.
 #[inline(always)]
 fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Unread>> {
-    if globals::logs_debug() || reason::is_reporting() || reason::has_followers() {
-        return None;
-    }
     let _errno = Errno::keep();
     let _shield = Shield::begin();
     // Log records are delivered after the locks below.
     let _deferred = Deferred::begin();
-    let held = Held::of(r)?;
-    if !held.never_waits() || held.is_hooked() {
-        return None;
-    }
+    let held = Held::unobserved(r)?;
     // SAFETY: the lock below ends before `held` does.
     let outbox = unsafe { held.outbox() };
     let mut core = outbox.try_lock()?;

@@ -8,8 +8,9 @@ use super::{
 };
 use crate::{
     gate::{Gate, Keeper},
-    hooks,
+    globals, hooks,
     outbox::Outbox,
+    reason,
     rtmp::sockbuf::SockBuf,
     valid::{Rtmp, field},
 };
@@ -43,6 +44,16 @@ impl<'a> Held<'a> {
         (in_place && is_plain).then_some(held)
     }
 
+    /// As [`Self::of`], for a session that never waits, if nothing observes its steps: neither the log nor the program's functions.
+    #[inline(always)]
+    pub(crate) fn unobserved(rtmp: Rtmp<'a>) -> Option<Self> {
+        if globals::logs_debug() || reason::is_reporting() || reason::has_followers() {
+            return None;
+        }
+        let held = Self::of(rtmp)?;
+        (held.never_waits && held.private.hooked.load(Ordering::Relaxed) == 0).then_some(held)
+    }
+
     /// Whether bytes go to the socket alone. In a session that does not wait, the general path continues what was begun, reports
     /// what a step has stored, and updates the descriptor that stands for the session.
     #[inline(always)]
@@ -61,11 +72,6 @@ impl<'a> Held<'a> {
     #[inline(always)]
     pub(crate) fn never_waits(&self) -> bool {
         self.never_waits
-    }
-
-    /// Whether the program has set a function that a step may call.
-    pub(crate) fn is_hooked(&self) -> bool {
-        self.private.hooked.load(Ordering::Relaxed) != 0
     }
 
     /// As [`Handle::timeout`].
