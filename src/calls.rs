@@ -41,11 +41,6 @@ impl<'a> CallArray<'a> {
         unsafe { items(self.array().get(), count) }.unwrap_or_default()
     }
 
-    /// The first entry of that name.
-    fn position(&self, wanted: &[u8]) -> Option<usize> {
-        self.calls().iter().position(|call| name(call) == wanted)
-    }
-
     /// Takes out an entry and returns its name, which comes from `malloc`; `None` if there is no such entry.
     pub(crate) fn remove(&mut self, index: usize) -> Option<AVal> {
         let count = self.calls().len();
@@ -64,6 +59,13 @@ impl<'a> CallArray<'a> {
     pub(crate) fn discard(&mut self, index: usize) -> bool {
         // SAFETY: names come from `remember`, or from a program that used malloc, and the entry was removed.
         self.remove(index).map(|name| unsafe { memory::release(name.av_val) }).is_some()
+    }
+
+    /// The same for the first entry for which `matches` is true.
+    fn discard_first(&mut self, matches: impl Fn(&RTMP_METHOD) -> bool) {
+        if let Some(index) = self.calls().iter().position(matches) {
+            self.discard(index);
+        }
     }
 
     /// Frees the array and all names.
@@ -102,15 +104,11 @@ impl Calls for CallArray<'_> {
     }
 
     fn end(&mut self, transaction: i32) {
-        if let Some(index) = self.calls().iter().position(|call| call.num == transaction) {
-            self.discard(index);
-        }
+        self.discard_first(|call| call.num == transaction);
     }
 
     fn forget(&mut self, name: &[u8]) {
-        if let Some(index) = self.position(name) {
-            self.discard(index);
-        }
+        self.discard_first(|call| self::name(call) == name);
     }
 
     fn count(&self) -> usize {
