@@ -181,6 +181,15 @@ impl Progress {
         true
     }
 
+    /// Notes that there is nothing to read if the last receive has shown it and a call has read all of that, as nothing is unread:
+    /// no step is needed to find that out.
+    pub(crate) fn note_drained(&mut self, has_unread: bool, now: Instant) {
+        if self.input == Input::Maybe && self.drained && !has_unread {
+            self.input = Input::None;
+            self.silent_since.get_or_insert(now);
+        }
+    }
+
     /// A call reads, and so processes what a step has reported.
     pub(crate) fn note_reading(&mut self) {
         self.use_connection();

@@ -53,11 +53,7 @@ pub(super) fn left(r: Rtmp<'_>) -> Option<Option<Duration>> {
             return None;
         }
         let now = Instant::now();
-        if progress.input == Input::Maybe && progress.drained && inbox.extent().1 == 0 {
-            // As in the general path.
-            progress.input = Input::None;
-            progress.silent_since.get_or_insert(now);
-        }
+        progress.note_drained(inbox.extent().1 > 0, now);
         let moment = match progress.input {
             Input::None => progress.silence_ends(held.timeout()),
             Input::Maybe => Some(now),

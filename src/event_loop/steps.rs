@@ -396,11 +396,7 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     handle.progress(|progress| {
         // A call that sends may have filled the queue since the last step.
         progress.backlog.watch(queued_until.wrapping_sub(waiting), waiting > 0, now);
-        if progress.input == Input::Maybe && progress.drained && !has_unread {
-            // The last receive has shown that there is no more to read: no step is needed to find that out.
-            progress.input = Input::None;
-            progress.silent_since.get_or_insert(now);
-        }
+        progress.note_drained(has_unread, now);
         soonest.at(progress.toggled);
         // A step finishes what has begun; before there is a connection, no socket signals it.
         let has_begun = progress.is_opening() || progress.starting.is_some();
