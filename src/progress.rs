@@ -8,7 +8,7 @@ use std::{
 use libc::c_int;
 use rtmp_core::{
     error::{Error, Result},
-    message::MessageType,
+    message::Message,
     net::Link,
     stats::Backlog,
     transport::deadline::Deadline,
@@ -25,7 +25,7 @@ pub(crate) struct Opening {
     /// The chunk size that the program has set before the handshake; both sides begin with 128 bytes after it.
     pub(crate) chunk_size: Option<c_int>,
     /// The message that replaces the library's `connect` command.
-    pub(crate) first: Option<Result<FirstMessage>>,
+    pub(crate) first: Option<Result<Message>>,
     /// The header format with which it was sent.
     pub(crate) sent_format: Option<u8>,
     /// The deadline of the handshake.
@@ -70,16 +70,6 @@ pub(crate) enum Stage {
     /// The messages after the handshake are being sent.
     Greeting,
     Done,
-}
-
-/// A message of the program, to be sent after the handshake.
-pub(crate) struct FirstMessage {
-    pub(crate) chunk_stream: u32,
-    pub(crate) format: u8,
-    pub(crate) kind: MessageType,
-    pub(crate) timestamp: u32,
-    pub(crate) stream_id: u32,
-    pub(crate) body: Vec<u8>,
 }
 
 /// A connection that the program has closed, whose goodbye is not finished.

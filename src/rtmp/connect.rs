@@ -21,7 +21,7 @@ use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
     fields,
-    progress::{FirstMessage, Opening, Stage, What},
+    progress::{Opening, Stage, What},
     ptr::required,
     reason::{self, During, Failure, Phase},
     state::Handle,
@@ -123,7 +123,7 @@ fn connect(
 ) -> Result<(), Failure> {
     handle.make_connection(
         what,
-        || Ok(Opening { first: cp.map(FirstMessage::copy_of), ..begin()? }),
+        || Ok(Opening { first: cp.map(Packet::copy), ..begin()? }),
         |opening| {
             if let (Some(format), Some(packet)) = (opening.sent_format, cp) {
                 packet.note_format(format);

@@ -13,7 +13,7 @@ use rtmp_core::{
     error::{Error, Result},
     features,
     handshake::{ClientOptions, ServerOptions},
-    message::MessageType,
+    message::Message,
     net::{Entry, Link, LinkPhase, Target},
     random,
     session::{Profile, Session, command},
@@ -35,13 +35,12 @@ use super::{
     defaults::DEFAULT_CHUNK_SIZE,
     misc::RTMP_GetTime,
     outgoing::{command_of, send_message},
-    view::Packet,
 };
 use crate::{
     amf::encode::encode_extras,
     carrier::{Carrier, Shown, into_descriptor, reach},
     fields,
-    progress::{FirstMessage, Opening, Stage, What},
+    progress::{Opening, Stage, What},
     reason::{During, Failure, Phase},
     socket,
     state::Handle,
@@ -235,7 +234,7 @@ impl Opening {
         let unsent = |error| handle.failure(error, Phase::CONNECT_COMMAND);
         self.announce_chunk_size(handle).map_err(unsent)?;
         if let Some(first) = self.first.take() {
-            let sent = first.and_then(|first| first.send(handle));
+            let sent = first.and_then(|first| send_first(handle, &first));
             self.sent_format = Some(sent.inspect_err(|_| handle.give_up()).map_err(unsent)?);
             return Ok(());
         }
@@ -368,19 +367,11 @@ impl Handle {
     }
 }
 
-impl FirstMessage {
-    /// A copy of a program's packet.
-    pub(super) fn copy_of(packet: Packet<'_>) -> Result<Self> {
-        let Outgoing { chunk_stream, format, kind, timestamp, stream_id, body } = packet.message()?;
-        Ok(Self { chunk_stream, format, kind, timestamp, stream_id, body: body.to_vec() })
-    }
-
-    /// Sends it, and remembers a command until its result arrives; returns the header format that was used.
-    fn send(&self, handle: &Handle) -> Result<u8> {
-        let Self { chunk_stream, format, kind, timestamp, stream_id, ref body } = *self;
-        let call = if kind == MessageType::COMMAND { command_of(body) } else { None };
-        send_message(handle, &Outgoing { chunk_stream, format, kind, timestamp, stream_id, body }, call)
-    }
+/// Sends a program's message, and remembers a command until its result arrives; returns the header format that was used.
+fn send_first(handle: &Handle, message: &Message) -> Result<u8> {
+    let Message { chunk_stream, format, kind, timestamp, stream_id, ref body } = *message;
+    let message = Outgoing { chunk_stream, format, kind, timestamp, stream_id, body };
+    send_message(handle, &message, command_of(&message))
 }
 
 /// The chunk size that a program set before the handshake, if it is not the default.

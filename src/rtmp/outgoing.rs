@@ -46,9 +46,9 @@ pub(super) fn without_session(r: Rtmp<'_>, log: impl FnOnce() -> usize) -> usize
     log()
 }
 
-/// Name and transaction id of a command's body.
-pub(super) fn command_of(body: &[u8]) -> Option<(&[u8], i32)> {
-    let (&2, rest) = body.split_first()? else { return None };
+/// Name and transaction id of a command; `None` for other messages.
+pub(super) fn command_of<'a>(message: &Outgoing<'a>) -> Option<(&'a [u8], i32)> {
+    let (MessageType::COMMAND, (&2, rest)) = (message.kind, message.body.split_first()?) else { return None };
     let (len, rest) = rest.split_first_chunk()?;
     let (name, rest) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
     let (&0, rest) = rest.split_first()? else { return None };

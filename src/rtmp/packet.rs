@@ -227,8 +227,7 @@ fn send_in_general(r: Option<Rtmp<'_>>, packet: Option<Packet<'_>>, queue: bool)
         let len = message.as_ref().map_or(0, |message| message.body.len());
         handle.reserve_queue(len).during(Phase::SENDING)?;
         let message = message.during(Phase::SENDING)?;
-        let is_awaited = queue && message.kind == MessageType::COMMAND;
-        let call = if is_awaited { command_of(message.body) } else { None };
+        let call = if queue { command_of(&message) } else { None };
         packet.note_format(send_message(&handle, &message, call).during(Phase::SENDING)?);
         Ok(TRUE)
     })

@@ -4,7 +4,7 @@ use libc::c_int;
 use rtmp_core::{
     chunk::Outgoing,
     error::{Error, Result},
-    message::MessageType,
+    message::{Message, MessageType},
 };
 
 use super::{RTMPChunk, RTMPPacket};
@@ -33,6 +33,12 @@ impl<'a> Packet<'a> {
             stream_id: self.m_nInfoField2 as u32,
             body: self.body()?,
         })
+    }
+
+    /// A copy of the message to send.
+    pub(super) fn copy(self) -> Result<Message> {
+        let Outgoing { chunk_stream, format, kind, timestamp, stream_id, body } = self.message()?;
+        Ok(Message { chunk_stream, format, kind, timestamp, stream_id, body: body.to_vec() })
     }
 
     /// Stores the header format that the message was sent with, at the end of a call.
