@@ -38,7 +38,7 @@ pub unsafe extern "C" fn RTMP_TrackProperty(
     name: Option<Text<'_>>,
 ) -> *mut AMFObjectProperty {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
-        let (Some(metadata), Some(name), Some(kind)) = (metadata, name, medium(kind)) else {
+        let (Some(metadata), Some(name), Some(kind)) = (metadata, name, Medium::of(MessageType(kind))) else {
             return Ok(ptr::null_mut());
         };
         Ok(property(metadata, kind, id, name.bytes()).map_or(ptr::null_mut(), Property::address))
@@ -63,7 +63,8 @@ pub unsafe extern "C" fn RTMP_TrackCodec(
     codec: Option<Out<u8>>,
 ) -> c_int {
     boundary(Kind::Plain, FALSE, |_| {
-        let (Some(metadata), Some(fourcc), Some(codec), Some(kind)) = (metadata, fourcc, codec, medium(kind))
+        let (Some(metadata), Some(fourcc), Some(codec), Some(kind)) =
+            (metadata, fourcc, codec, Medium::of(MessageType(kind)))
         else {
             return Ok(FALSE);
         };
@@ -104,7 +105,7 @@ pub unsafe extern "C" fn RTMP_EncodeTrackMap(
     count: c_int,
 ) -> *mut c_char {
     boundary(Kind::Plain, ptr::null_mut(), |_| {
-        let (Some(kind), Ok(count)) = (medium(kind), u32::try_from(count)) else {
+        let (Some(kind), Ok(count)) = (Medium::of(MessageType(kind)), u32::try_from(count)) else {
             return Ok(ptr::null_mut());
         };
         // SAFETY: the bytes are writable, and both arrays are null or readable for `count` items, by the Safety section.
@@ -141,9 +142,4 @@ fn property<'a>(metadata: Object<'a>, kind: Medium, id: u8, name: &[u8]) -> Opti
         member(member(map, id.to_string().as_bytes())?.members()?, name)
     });
     own.flatten().or_else(|| member(top, name))
-}
-
-/// The media of a message type.
-fn medium(kind: u8) -> Option<Medium> {
-    Medium::of(MessageType(kind))
 }

@@ -26,13 +26,13 @@ use crate::{
     boundary::{Kind, boundary},
     ptr::{Out, given},
     reason::{self, During, Failure, Phase},
-    rtmp::{RTMPPacket, outgoing::send_message},
+    rtmp::{
+        RTMPPacket,
+        outgoing::{PUBLISHING, send_message},
+    },
     state::Handle,
     valid::{Rtmp, field},
 };
-
-/// The chunk stream that media is sent on, as `RTMP_Write` does.
-const MEDIA: u32 = 4;
 
 /// Returns the features that the peer announces, bits of `RTMP_CAPS_*`.
 ///
@@ -195,7 +195,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
         let stream_id = field!(handle.rtmp(), m_stream_id).get() as u32;
         let format = u8::from(timestamp != 0);
         let kind = MessageType(kind);
-        let message = Outgoing { chunk_stream: MEDIA, format, kind, timestamp, stream_id, body: &body };
+        let message = Outgoing { chunk_stream: PUBLISHING, format, kind, timestamp, stream_id, body: &body };
         send_message(&handle, &message, None).during(Phase::SENDING)?;
         Ok(TRUE)
     })

@@ -18,7 +18,7 @@ use rtmp_core::{
 };
 
 use super::{
-    outgoing::{first_chunk_len, first_tag, mirror_writer, outgoing, report},
+    outgoing::{PUBLISHING, first_chunk_len, first_tag, mirror_writer, outgoing, report},
     view::{Packet, RawChunk},
 };
 use crate::{
@@ -62,7 +62,8 @@ pub(super) fn write(r: Rtmp<'_>, input: &[u8], failure: c_int) -> Option<c_int> 
         let stream_id = field!(r, m_stream_id).get();
         let writer = core.writer.get_or_insert_default();
         let tag = writer.whole(input)?;
-        let chunks = core.session.encoder().encode(&outgoing(stream_id, &tag), chunk_size).ok()?;
+        let chunks =
+            core.session.encoder().encode(&outgoing(PUBLISHING, stream_id as u32, &tag), chunk_size).ok()?;
         mirror_writer(field!(r, m_write), writer, stream_id, Some(chunks.format));
         Some(chunks)
     };

@@ -17,8 +17,8 @@ use rtmp_core::{
 use super::{
     RTMP_LF_LIVE, close, fast_read, fast_write,
     outgoing::{
-        first_chunk_len, log_unsent, mirror_writer, outgoing, report, send_in_batch, show_unfinished,
-        take_unfinished,
+        PUBLISHING, first_chunk_len, log_unsent, mirror_writer, outgoing, report, send_in_batch,
+        show_unfinished, take_unfinished,
     },
     read_state::{Block, with_read_state},
 };
@@ -410,7 +410,7 @@ fn write_in_general(r: Option<Rtmp<'_>>, input: Option<&[u8]>) -> c_int {
         let mut batch = handle.batch();
         let mut first_chunk = 0;
         let result = flv::write(&mut writer, input, &mut |message| {
-            let message = outgoing(stream_id, &message);
+            let message = outgoing(PUBLISHING, stream_id as u32, &message);
             first_chunk = first_chunk_len(&handle, &message);
             let sent = send_in_batch(&handle, &mut batch, &message);
             format = Some(sent.inspect_err(|_| phase = Phase::SENDING)?);
@@ -445,7 +445,7 @@ fn log_unsent_tag(r: Rtmp<'_>, input: &[u8]) -> usize {
     let mut first_chunk = 0;
     // Nothing is kept, because the session may have no state.
     let _ = flv::write(&mut flv::Writer::<Body>::default(), input, &mut |message| {
-        first_chunk = log_unsent(r, &outgoing(field!(r, m_stream_id).get(), &message));
+        first_chunk = log_unsent(r, &outgoing(PUBLISHING, field!(r, m_stream_id).get() as u32, &message));
         Err(Error::NotConnected)
     });
     first_chunk

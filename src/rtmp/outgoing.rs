@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// The chunk stream that `RTMP_Write` sends on.
-const PUBLISHING: u32 = 4;
+pub(crate) const PUBLISHING: u32 = 4;
 
 /// Logs a message that cannot be sent, and returns the length that its first chunk would have.
 pub(super) fn log_unsent(r: Rtmp<'_>, message: &Outgoing<'_>) -> usize {
@@ -101,17 +101,18 @@ pub(super) fn report(handle: &Handle, error: Error, first_chunk: usize) -> Error
 pub(super) fn first_tag<'i>(r: Rtmp<'_>, input: &'i [u8]) -> Outgoing<'i> {
     let tag = flv::Writer::<Body>::default().whole(input);
     let none = Finished { kind: MessageType::default(), timestamp: 0, format_hint: 0, body: &[][..] };
-    outgoing(field!(r, m_stream_id).get(), &tag.unwrap_or(none))
+    outgoing(PUBLISHING, field!(r, m_stream_id).get() as u32, &tag.unwrap_or(none))
 }
 
+/// A part of FLV bytes as a message.
 #[inline(always)]
-pub(super) fn outgoing<'a>(stream_id: c_int, message: &Finished<&'a [u8]>) -> Outgoing<'a> {
+pub(super) fn outgoing<'a>(chunk_stream: u32, stream_id: u32, message: &Finished<&'a [u8]>) -> Outgoing<'a> {
     Outgoing {
-        chunk_stream: PUBLISHING,
+        chunk_stream,
         format: message.format_hint,
         kind: message.kind,
         timestamp: message.timestamp,
-        stream_id: stream_id as u32,
+        stream_id,
         body: message.body,
     }
 }

@@ -2,13 +2,12 @@
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    chunk::Outgoing,
     error::Error,
     flv,
     session::{self, further_chunk_stream},
 };
 
-use super::outgoing::send_message;
+use super::outgoing::{outgoing, send_message};
 use crate::{
     FALSE, TRUE,
     amf::view::Text,
@@ -73,15 +72,8 @@ pub unsafe extern "C-unwind" fn RTMP_WriteStream(
         let mut writer = handle.core().further.remove(&stream_id).unwrap_or_default();
         let mut phase = Phase::Flv;
         let result = flv::write(&mut writer, input, &mut |message| {
-            let outgoing = Outgoing {
-                chunk_stream: further_chunk_stream(stream_id),
-                format: message.format_hint,
-                kind: message.kind,
-                timestamp: message.timestamp,
-                stream_id,
-                body: message.body,
-            };
-            send_message(&handle, &outgoing, None).map(drop).inspect_err(|_| phase = Phase::SENDING)
+            let message = outgoing(further_chunk_stream(stream_id), stream_id, &message);
+            send_message(&handle, &message, None).map(drop).inspect_err(|_| phase = Phase::SENDING)
         });
         // Another thread, or an error, may have closed the connection, and all of this with it.
         if handle.is_current() {
