@@ -48,22 +48,9 @@ impl Handle {
         encoded: &mut Option<u8>,
     ) -> Result<()> {
         let _deferred = Deferred::begin();
-        match self.encode_packet(message, call, encoded, self.outbox().take_turn())? {
-            (None, sending) => self.drain(sending, Ok(())),
-            (Some(chunks), sending) => self.send_past(&chunks, sending),
-        }
-    }
-
-    /// Encodes a message, and appends it to the queue if bytes need processing or the caller asks for it; otherwise returns its
-    /// chunks, which must be sent before the turn ends.
-    fn encode_packet<'h, 'm>(
-        &'h self,
-        message: &Outgoing<'m>,
-        call: Option<(&[u8], i32)>,
-        encoded: &mut Option<u8>,
-        sending: Sending<'h>,
-    ) -> Result<(Option<Chunks<'m>>, Sending<'h>)> {
+        let sending = self.outbox().take_turn();
         let is_carried = self.is_carried();
+        // The chunks, unless they are in the queue, because bytes need processing or others are in front.
         let encoding = self.step(|session, wishes| {
             let is_queued =
                 (is_carried && !self.never_waits()) || session.is_encrypted() || !session.unsent().is_empty();
@@ -83,7 +70,8 @@ impl Handle {
             Ok::<_, Error>(Some(chunks))
         });
         match encoding {
-            Ok(chunks) => Ok((chunks, sending)),
+            Ok(None) => self.drain(sending, Ok(())),
+            Ok(Some(chunks)) => self.send_past(&chunks, sending),
             Err(error) => Err(self.end_turn(sending).err().unwrap_or(error)),
         }
     }
