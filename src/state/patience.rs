@@ -1,7 +1,7 @@
 //! The limits of waits, and statistics of waits for the peer.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -34,9 +34,7 @@ pub(crate) struct Blocked {
 pub(crate) struct Patient<'a> {
     gate: Gate<'a>,
     deadline: Deadline,
-    expects_wait: &'a AtomicBool,
-    /// Where waits for room are counted; `None` where nothing is sent.
-    private: Option<&'a Private>,
+    private: &'a Private,
 }
 
 impl Patience for Patient<'_> {
@@ -49,18 +47,17 @@ impl Patience for Patient<'_> {
     }
 
     fn expects_wait(&self) -> bool {
-        self.expects_wait.load(Ordering::Relaxed)
+        self.private.expects_wait.load(Ordering::Relaxed)
     }
 
     fn begin_wait(&self) {
-        self.expects_wait.store(true, Ordering::Relaxed);
+        self.private.expects_wait.store(true, Ordering::Relaxed);
     }
 
     fn blocked(&self, begun: Instant) {
-        let Some(private) = self.private else { return };
         let waited = begun.elapsed();
         {
-            let blocked = &mut private.core().blocked;
+            let blocked = &mut self.private.core().blocked;
             if blocked.since != Some(begun) {
                 (blocked.since, blocked.told) = (Some(begun), 0);
             }
@@ -70,19 +67,17 @@ impl Patience for Patient<'_> {
             blocked.told = waited.as_secs();
         }
         // A program that gives up ends the wait.
-        let _ = private.raise(self.gate.rtmp(), &RTMPEvent::stall(waited));
+        let _ = self.private.raise(self.gate.rtmp(), &RTMPEvent::stall(waited));
     }
 
     fn unblocked(&self, begun: Instant) {
-        if let Some(private) = self.private {
-            let blocked = &mut private.core().blocked;
-            blocked.before += begun.elapsed();
-            blocked.since = None;
-        }
+        let blocked = &mut self.private.core().blocked;
+        blocked.before += begun.elapsed();
+        blocked.since = None;
     }
 
     fn never_waits(&self) -> bool {
-        self.private.is_some_and(|private| private.never_waits.load(Ordering::Relaxed))
+        self.private.never_waits.load(Ordering::Relaxed)
     }
 
     fn leaves_wait_to_system(&self) -> bool {
@@ -107,12 +102,7 @@ impl Private {
 impl Handle {
     /// The conditions that end this call's waits.
     pub(crate) fn patience(&self) -> Patient<'_> {
-        Patient {
-            gate: self.gate(),
-            deadline: self.limit.get(),
-            expects_wait: &self.private.expects_wait,
-            private: Some(&self.private),
-        }
+        Patient { gate: self.gate(), deadline: self.limit.get(), private: &self.private }
     }
 
     /// Sets when all waits of this call end, in addition to the timeout of each wait.
