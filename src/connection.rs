@@ -68,21 +68,24 @@ impl Handle {
         self.run(&mut self.core().session, step)
     }
 
-    /// As `step`, with the bytes received so far, of which it returns how many it used; only for the thread that reads.
+    /// As `step`, with the bytes received so far, of which it returns how many it used: none after an error. Only for the thread
+    /// that reads.
     pub(crate) fn receiving_step<R>(
         &self,
-        step: impl FnOnce(&mut Session<Body>, &mut Wishes<'_>, &mut [u8]) -> (usize, R),
-    ) -> R {
+        step: impl FnOnce(&mut Session<Body>, &mut Wishes<'_>, &mut [u8]) -> Result<(usize, R)>,
+    ) -> Result<R> {
         let mut inbox = self.inbox();
         let result = {
             let _deferred = Deferred::begin();
             let mut core = self.core();
             let Core { session, receive_buffer, .. } = &mut *core;
             let input = receive_buffer::unread_mut(&mut inbox, receive_buffer.as_deref_mut());
-            let (used, result) = self.run(session, |session, wishes| step(session, wishes, input));
+            let result = self.run(session, |session, wishes| step(session, wishes, input));
             // Before another call can close the connection and discard the unread bytes.
-            inbox.consume(used);
-            result
+            result.map(|(used, result)| {
+                inbox.consume(used);
+                result
+            })
         };
         // With a tunnel, the bytes that TLS has decrypted are HTTP, and the tunnel reads them.
         let direct = inbox.sb().has_tls() && !self.is_carried();

@@ -147,11 +147,7 @@ impl Handle {
         let mut reading = Reading::new(self);
         self.step(|session, _| session.begin_receiving());
         loop {
-            let received =
-                self.receiving_step(|session, wishes, input| match session.receive_chunk(wishes, input) {
-                    Ok((used, chunk)) => (used, Ok(chunk)),
-                    Err(error) => (0, Err(error)),
-                });
+            let received = self.receiving_step(|session, wishes, input| session.receive_chunk(wishes, input));
             let chunk = received.inspect_err(|_| self.give_up())?;
             self.answer()?;
             if let Some(chunk) = chunk {
@@ -365,7 +361,7 @@ impl Handle {
     /// Sends an acknowledgement if one is due, and moves decrypted bytes of TLS into an empty buffer. An error has closed the
     /// connection.
     pub(crate) fn acknowledge_if_due(&self) -> Result<()> {
-        self.receiving_step(|session, wishes, _| (0, session.acknowledge_if_due(wishes)))?;
+        self.receiving_step(|session, wishes, _| Ok((0, session.acknowledge_if_due(wishes)?)))?;
         self.answer()
     }
 
@@ -430,9 +426,6 @@ fn take(
     session: &mut Session<Body>,
     wishes: &mut Wishes<'_>,
     input: &mut [u8],
-) -> (usize, Result<Option<Event<Body>>>) {
-    match session.receive(wishes, input, Instant::now()) {
-        Ok(Received { used, event }) => (used, Ok(event)),
-        Err(error) => (0, Err(error)),
-    }
+) -> Result<(usize, Option<Event<Body>>)> {
+    session.receive(wishes, input, Instant::now()).map(|Received { used, event }| (used, event))
 }
