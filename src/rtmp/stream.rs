@@ -241,11 +241,13 @@ pub unsafe extern "C-unwind" fn RTMP_SendClientBW(r: Option<Rtmp<'_>>) -> c_int 
 pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: Option<Rtmp<'_>>) -> c_int {
     boundary(Kind::Waits, FALSE, |_| {
         let handle = Handle::connected_to(r).during(Phase::SENDING)?;
-        if handle.never_waits() {
-            return toggle_later(&handle);
-        }
-        if handle.step(|session, _| session.state.pausing) == pausing::NO {
+        let was_paused = handle.step(|session, _| session.state.pausing) != pausing::NO;
+        if !was_paused {
             pause(&handle)?;
+        }
+        if handle.never_waits() {
+            stay_paused(&handle, was_paused)?;
+        } else if !was_paused {
             wait::pause(handle.socket()?, TOGGLE_PAUSE, &handle.patience())?;
         }
         let result = toggle(&handle, false);
@@ -254,22 +256,16 @@ pub unsafe extern "C-unwind" fn RTMP_ToggleStream(r: Option<Rtmp<'_>>) -> c_int 
     })
 }
 
-/// As `RTMP_ToggleStream`, for a session that does not wait: a later call resumes the stream.
-fn toggle_later(handle: &Handle) -> Result<c_int, Failure> {
+/// Fails with [`Error::Again`] until the pause of a session that does not wait has ended: a later call resumes the stream.
+fn stay_paused(handle: &Handle, was_paused: bool) -> Result<()> {
     let now = Instant::now();
     let until = handle.progress(|progress| progress.toggled.take());
-    let is_paused = handle.step(|session, _| session.state.pausing) != pausing::NO;
-    if !is_paused {
-        pause(handle)?;
-    }
-    let until = until.or((!is_paused).then(|| now + TOGGLE_PAUSE));
+    let until = until.or((!was_paused).then(|| now + TOGGLE_PAUSE));
     if until.is_some_and(|until| now < until) {
         handle.progress(|progress| progress.toggled = until);
-        return Err(Error::Again.into());
+        return Err(Error::Again);
     }
-    let result = toggle(handle, false);
-    handle.step(|session, _| session.state.pausing = pausing::RESUMING);
-    result.map(|()| TRUE)
+    Ok(())
 }
 
 /// Pauses the stream. After a timeout `RTMP_Read` can be used again.
