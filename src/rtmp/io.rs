@@ -17,7 +17,7 @@ use rtmp_core::{
 use super::{
     RTMP_LF_LIVE, close, fast_read, fast_write,
     outgoing::{
-        PUBLISHING, first_chunk_len, log_unsent, mirror_writer, outgoing, report, send_in_batch,
+        PUBLISHING, connected, first_chunk_len, log_unsent, mirror_writer, outgoing, report, send_in_batch,
         show_unfinished, take_unfinished,
     },
     read_state::{Block, with_read_state},
@@ -387,13 +387,7 @@ pub unsafe extern "C-unwind" fn RTMP_Write(r: Option<Rtmp<'_>>, buf: *const c_ch
 fn write_in_general(r: Option<Rtmp<'_>>, input: Option<&[u8]>) -> c_int {
     boundary(Kind::Session, -1, |_| {
         let input = given(input, "buf")?;
-        let handle = match Handle::connected_to(r) {
-            Ok(handle) => handle,
-            Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
-            Err(error) => {
-                return Err(Failure::unsent(error, r.map_or(0, |r| log_unsent_tag(r, input))));
-            }
-        };
+        let handle = connected(r, |r| log_unsent_tag(r, input))?;
         handle.reserve_queue(input.len()).during(Phase::SENDING)?;
         let rtmp = handle.rtmp();
         let stream_id = field!(rtmp, m_stream_id).get();

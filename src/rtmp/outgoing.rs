@@ -17,7 +17,7 @@ use crate::{
     fields::profile,
     log::Deferred,
     memory::Body,
-    reason,
+    reason::{self, Failure},
     state::{Core, Handle},
     valid::{Rtmp, Valid, field},
 };
@@ -30,6 +30,14 @@ pub(super) fn log_unsent(r: Rtmp<'_>, message: &Outgoing<'_>) -> usize {
     without_session(r, || {
         let chunk_size = session::chunk_size(field!(r, m_outChunkSize).get());
         packet_log::log_unsent(message, &profile(field!(r, Link)), chunk_size)
+    })
+}
+
+/// The session of a call that sends. Without a connection, `log` logs the message and returns the length of its first chunk.
+pub(super) fn connected(r: Option<Rtmp<'_>>, log: impl FnOnce(Rtmp<'_>) -> usize) -> Result<Handle, Failure> {
+    Handle::connected_to(r).map_err(|error| {
+        let first_chunk = if matches!(error, Error::Again) { 0 } else { r.map_or(0, log) };
+        Failure::unsent(error, first_chunk)
     })
 }
 

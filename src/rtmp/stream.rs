@@ -13,7 +13,7 @@ use rtmp_core::{
     transport::wait,
 };
 
-use super::outgoing::without_session;
+use super::outgoing::{connected, without_session};
 use crate::{
     FALSE, TRUE,
     boundary::{Kind, boundary},
@@ -66,12 +66,8 @@ pub unsafe extern "C-unwind" fn RTMP_ConnectStream(r: Option<Rtmp<'_>>, seekTime
 pub unsafe extern "C-unwind" fn RTMP_ReconnectStream(r: Option<Rtmp<'_>>, seekTime: c_int) -> c_int {
     boundary(Kind::Waits, FALSE, |errno| {
         let build: &mut Build<'_> = &mut |_, session| command::create_stream(&mut session.state);
-        let handle = match Handle::connected_to(r) {
-            Ok(handle) => handle,
-            Err(Error::Again) => return Err(Error::Again.into()),
-            // The calls below would say so again.
-            Err(error) => return Err(Failure::unsent(error, r.map_or(0, |r| log_unsent(r, build)))),
-        };
+        // Otherwise, the calls below would each report it.
+        let handle = connected(r, |r| log_unsent(r, build))?;
         let mut has_begun = false;
         handle.progress_if_any(|progress| has_begun = mem::take(&mut progress.reconnecting));
         // SAFETY: `r` is an initialised `RTMP`, which the program passed for calls like these.
@@ -326,11 +322,7 @@ fn log_unsent(r: Rtmp<'_>, build: &mut Build<'_>) -> usize {
 /// Builds a message in a step and sends it.
 fn send(r: Option<Rtmp<'_>>, build: &mut Build<'_>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        let handle = match Handle::connected_to(r) {
-            Ok(handle) => handle,
-            Err(Error::Again) => return Err(Failure::new(Error::Again, Phase::SENDING)),
-            Err(error) => return Err(Failure::unsent(error, r.map_or(0, |r| log_unsent(r, build)))),
-        };
+        let handle = connected(r, |r| log_unsent(r, build))?;
         handle
             .send(|session, _| build(handle.rtmp(), session))
             .map_err(|error| handle.failure(error.reported(), Phase::SENDING))?;
