@@ -252,3 +252,36 @@ fn end_without_a_goodbye_follows_all_bytes() {
     assert!(receive_all(&mut link).unwrap() == expected);
     peer.join().unwrap();
 }
+
+#[test]
+fn a_link_with_tls_is_drained_once_it_holds_neither_bytes_nor_the_end() {
+    let (authority, context) = need!(authority());
+    let (port, peer) = serve(move |client| {
+        let end = shake_hands(client, &context);
+        end.send(&pattern(500, 5)).unwrap();
+        assert_eq!(end.receive_exact(1), [8]);
+        end.send(&pattern(700, 5)).unwrap();
+        assert_eq!(end.receive_exact(1), [9]);
+        end.send(&pattern(30, 6)).unwrap();
+        end.close();
+        end
+    });
+    let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+    open(&mut link).unwrap();
+    let mut buffer = [0; 500];
+    assert_eq!(receive(&mut link, &mut buffer).unwrap(), Received::Bytes(500));
+    assert!(link.is_drained());
+    assert_eq!(link.receive(&mut buffer, Instant::now()).unwrap(), Received::Nothing);
+    assert!(!link.is_drained(), "nothing was received");
+    assert_eq!(link.send(&[IoSlice::new(&[8])], Instant::now()).unwrap(), 1);
+    assert_eq!(receive(&mut link, &mut buffer).unwrap(), Received::Bytes(500));
+    assert!(!link.is_drained(), "the link has the rest of the record");
+    assert_eq!(receive(&mut link, &mut buffer).unwrap(), Received::Bytes(200));
+    assert!(!link.is_drained(), "the system was not asked, and there may be more by now");
+    assert_eq!(link.send(&[IoSlice::new(&[9])], Instant::now()).unwrap(), 1);
+    // The goodbye is on the socket behind the bytes.
+    let _end = peer.join().unwrap();
+    assert_eq!(receive(&mut link, &mut buffer).unwrap(), Received::Bytes(30));
+    assert!(!link.is_drained(), "the link has the goodbye");
+    assert_eq!(link.receive(&mut buffer, Instant::now()).unwrap(), Received::End);
+}

@@ -22,6 +22,9 @@ use crate::{
 pub(crate) struct Channel {
     socket: Arc<Socket>,
     intake: Intake,
+    /// Whether the last `receive` has asked the system, and took everything that was on the socket. Bytes that were held here say
+    /// nothing about the socket.
+    drained: bool,
     /// TLS with an `https` proxy. All other bytes go through it.
     to_proxy: Option<Box<Layer>>,
     /// TLS with the peer.
@@ -32,7 +35,7 @@ pub(crate) struct Channel {
 impl Channel {
     /// A connected socket that carries plain bytes.
     pub(crate) fn new(socket: Arc<Socket>) -> Self {
-        Self { socket, intake: Intake::All, to_proxy: None, to_peer: None, closing: false }
+        Self { socket, intake: Intake::All, drained: false, to_proxy: None, to_peer: None, closing: false }
     }
 
     /// The same for a socket that was created elsewhere.
@@ -64,8 +67,8 @@ impl Channel {
 
     /// Continues the handshake of the layer that was added last; true when it has ended.
     pub(super) fn shake_hands(&mut self) -> Result<bool> {
-        let Self { socket, intake, to_proxy, to_peer, .. } = self;
-        let mut below = Bare { socket, intake };
+        let Self { socket, intake, drained, to_proxy, to_peer, .. } = self;
+        let mut below = Bare { socket, intake, drained };
         let shaken = match (to_proxy.as_deref_mut(), to_peer.as_deref_mut()) {
             (Some(layer), Some(peer)) => peer.shake_hands(&mut Over { layer, below }),
             (Some(layer), None) | (None, Some(layer)) => layer.shake_hands(&mut below),
@@ -77,8 +80,9 @@ impl Channel {
 
     /// Copies received bytes into `buffer`. `None` if much was received without any content.
     pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Received>> {
-        let Self { socket, intake, to_proxy, to_peer, .. } = self;
-        let mut below = Bare { socket, intake };
+        let Self { socket, intake, drained, to_proxy, to_peer, .. } = self;
+        *drained = false;
+        let mut below = Bare { socket, intake, drained };
         match (to_proxy.as_deref_mut(), to_peer.as_deref_mut()) {
             (Some(layer), Some(peer)) => peer.receive(buffer, &mut Over { layer, below }),
             (Some(layer), None) | (None, Some(layer)) => layer.receive(buffer, &mut below),
@@ -88,8 +92,8 @@ impl Channel {
 
     /// Takes the first bytes of `pieces`; returns how many.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
-        let Self { socket, intake, to_proxy, to_peer, .. } = self;
-        let mut below = Bare { socket, intake };
+        let Self { socket, intake, drained, to_proxy, to_peer, .. } = self;
+        let mut below = Bare { socket, intake, drained };
         match (to_proxy.as_deref_mut(), to_peer.as_deref_mut()) {
             (Some(layer), Some(peer)) => peer.send(pieces, &mut Over { layer, below }),
             (Some(layer), None) | (None, Some(layer)) => layer.send(pieces, &mut below),
@@ -99,8 +103,8 @@ impl Channel {
 
     /// Sends the bytes taken, as far as the system accepts them.
     pub(super) fn flush(&mut self) -> Result<()> {
-        let Self { socket, intake, to_proxy, to_peer, closing } = self;
-        let mut below = Bare { socket, intake };
+        let Self { socket, intake, drained, to_proxy, to_peer, closing } = self;
+        let mut below = Bare { socket, intake, drained };
         match (to_proxy.as_deref_mut(), to_peer.as_deref_mut()) {
             (Some(layer), Some(peer)) => {
                 peer.flush(&mut Over { layer, below })?;
@@ -116,9 +120,9 @@ impl Channel {
     }
 
     fn flush_proxy(&mut self) -> Result<()> {
-        let Self { socket, intake, to_proxy, .. } = self;
+        let Self { socket, intake, drained, to_proxy, .. } = self;
         match to_proxy {
-            Some(layer) => layer.flush(&mut Bare { socket, intake }),
+            Some(layer) => layer.flush(&mut Bare { socket, intake, drained }),
             None => Ok(()),
         }
     }
@@ -145,6 +149,11 @@ impl Channel {
     pub(super) fn holds_more(&mut self) -> bool {
         let layers = [&mut self.to_proxy, &mut self.to_peer];
         layers.into_iter().flatten().any(|layer| layer.holds_more())
+    }
+
+    /// Whether there is nothing to receive until the socket is readable again. A part of a record may be held here.
+    pub(super) fn is_drained(&mut self) -> bool {
+        self.drained && self.intake == Intake::All && !self.holds_more()
     }
 
     /// Whether there is TLS, with the proxy or with the peer.

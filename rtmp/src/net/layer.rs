@@ -31,6 +31,8 @@ pub(super) trait Lower {
 pub(super) struct Bare<'a> {
     pub(super) socket: &'a Socket,
     pub(super) intake: &'a mut Intake,
+    /// Whether the last receive took everything that was on the socket.
+    pub(super) drained: &'a mut bool,
 }
 
 /// TLS, and the layer that carries it.
@@ -52,7 +54,9 @@ pub(super) struct Layer {
 
 impl Lower for Bare<'_> {
     fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<Received>> {
-        self.intake.receive(self.socket, buffer).map(Some)
+        let received = self.intake.receive(self.socket, buffer);
+        *self.drained = matches!(received, Ok(Received::Bytes(count)) if count < buffer.len());
+        received.map(Some)
     }
 
     fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {

@@ -265,10 +265,7 @@ impl Wire {
             Ok(Some(received)) => Ok(received),
             Err(error) => Err(error),
         };
-        // TLS may hold a part of a record, and a byte may be left on purpose.
-        self.drained = !channel.is_secure()
-            && !self.keeps_readable
-            && matches!(received, Ok(Received::Bytes(count)) if count < buffer.len());
+        self.drained = matches!(received, Ok(Received::Bytes(_))) && channel.is_drained();
         self.ended = matches!(received, Ok(Received::End) | Err(_));
         received
     }

@@ -120,10 +120,10 @@ impl Machine {
         self.produce(outgoing);
     }
 
-    /// Whether there is more to read: bytes that were already received, or the end.
+    /// Whether there is more to read: bytes that were already received, the end, or a failure.
     pub(crate) fn holds_more(&mut self) -> bool {
         let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
-        !self.connection.reader().fill_buf().is_err_and(nothing)
+        self.failure.is_some() || !self.connection.reader().fill_buf().is_err_and(nothing)
     }
 
     /// Moves the records that are ready to `outgoing`; true while the handshake is running.
