@@ -15,7 +15,10 @@ use std::{
 use rtmp_core::{
     error::{Error, Result},
     net::{Link, LinkPhase, Received, Wanted},
-    transport::wait::{Patience, Wait},
+    transport::{
+        tcp,
+        wait::{Patience, Wait},
+    },
 };
 use rustix::fd::{AsFd, IntoRawFd, OwnedFd};
 use socket2::Socket;
@@ -99,8 +102,12 @@ impl Carrier {
         // Available bytes do not extend the deadline of several waits together.
         patience.deadline().left()?;
         let mut waiting = Wait::for_bytes(patience);
-        if patience.expects_wait() && !patience.never_waits() && self.is_quiet() {
-            // Asking for bytes that are not there yet would be useless.
+        // Asking for bytes that are not there yet would be useless.
+        if patience.expects_wait()
+            && !patience.never_waits()
+            && !self.wait_in_system(&mut waiting)?
+            && self.is_quiet()
+        {
             self.wait_if_blocking(BYTES, &mut waiting)?;
         }
         loop {
@@ -283,6 +290,23 @@ impl Carrier {
     /// Waits, up to a slice. A program that made its socket non-blocking does not want to wait.
     fn wait(&self, wanted: Wanted, waiting: &mut Wait<'_>) -> Result<()> {
         if self.wait_if_blocking(wanted, waiting)? { Ok(()) } else { Err(Error::TimedOut) }
+    }
+
+    /// Lets the system wait for bytes of TLS, and receive them into memory of the link, which is not locked meanwhile. Returns
+    /// false without a wait if something else than the socket may end it.
+    fn wait_in_system(&self, waiting: &mut Wait<'_>) -> Result<bool> {
+        if !waiting.patience().leaves_wait_to_system() {
+            return Ok(false);
+        }
+        let Some(mut memory) = self.lock().lend() else { return Ok(false) };
+        let received = if waiting.patience().is_over() {
+            Err(Error::Interrupted)
+        } else {
+            tcp::receive_in_system(self.shown.0.as_fd(), &mut memory, waiting)
+        };
+        let count = if let Ok(Some(count)) = received { count } else { 0 };
+        self.lock().give_back(memory, count);
+        Ok(received?.is_some())
     }
 
     /// As [`Self::wait`]; returns false without a wait if the socket is non-blocking.

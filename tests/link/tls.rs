@@ -285,3 +285,38 @@ fn a_link_with_tls_is_drained_once_it_holds_neither_bytes_nor_the_end() {
     assert!(!link.is_drained(), "the link has the goodbye");
     assert_eq!(link.receive(&mut buffer, Instant::now()).unwrap(), Received::End);
 }
+
+#[test]
+fn records_that_the_caller_has_received_itself_are_decrypted() {
+    let (authority, context) = need!(authority());
+    let said = pattern(50_000, 5);
+    let expected = said.clone();
+    let (port, peer) = serve(move |client| {
+        let end = shake_hands(client, &context);
+        end.send(&said).unwrap();
+        end
+    });
+    let mut link = Link::connect(&secure(port, "localhost", &authority), Instant::now()).unwrap();
+    assert!(link.lend().is_none(), "there is no connection");
+    open(&mut link).unwrap();
+    let (mut received, mut buffer) = (Vec::new(), [0; 4000]);
+    let mut lent = 0;
+    while received.len() < expected.len() {
+        if let Some(mut memory) = link.lend() {
+            let guard = Instant::now() + Duration::from_secs(60);
+            pause(&link, Wanted { read: true, write: false }, guard);
+            let count = (&**link.socket().unwrap()).read(&mut memory).unwrap();
+            link.give_back(memory, count);
+            assert!(link.lend().is_none(), "there is something to decrypt");
+            lent += 1;
+        }
+        match link.receive(&mut buffer, Instant::now()).unwrap() {
+            Received::Bytes(count) => received.extend_from_slice(&buffer[..count]),
+            // A part of a record.
+            Received::Nothing => {}
+            Received::End => panic!("the peer has not closed"),
+        }
+    }
+    assert!(received == expected && lent > 1, "{lent}");
+    peer.join().unwrap();
+}

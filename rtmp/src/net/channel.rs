@@ -151,6 +151,24 @@ impl Channel {
         layers.into_iter().flatten().any(|layer| layer.holds_more())
     }
 
+    /// Lends memory for bytes of TLS to a caller that waits for them on the socket; `None` if there is something else to do.
+    pub(super) fn lend(&mut self) -> Option<Vec<u8>> {
+        let is_idle = self.intake == Intake::All && self.unsent() == 0 && !self.holds_more();
+        self.lowest().filter(|_| is_idle).map(Layer::lend)
+    }
+
+    /// Takes it back, with `count` received bytes at its start.
+    pub(super) fn give_back(&mut self, memory: Vec<u8>, count: usize) {
+        if let Some(layer) = self.lowest() {
+            layer.give_back(memory, count);
+        }
+    }
+
+    /// The layer whose records are on the socket.
+    fn lowest(&mut self) -> Option<&mut Layer> {
+        self.to_proxy.as_deref_mut().or(self.to_peer.as_deref_mut())
+    }
+
     /// Whether there is nothing to receive until the socket is readable again. A part of a record may be held here.
     pub(super) fn is_drained(&mut self) -> bool {
         self.drained && self.intake == Intake::All && !self.holds_more()

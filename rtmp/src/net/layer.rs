@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice, Read, Write},
+    mem,
     ops::Range,
 };
 
@@ -191,6 +192,16 @@ impl Layer {
     /// Whether decrypted bytes, or the end, can be read without receiving.
     pub(super) fn holds_more(&mut self) -> bool {
         !self.undecrypted.is_empty() || self.machine.holds_more()
+    }
+
+    /// Lends the memory for received records.
+    pub(super) fn lend(&mut self) -> Vec<u8> {
+        mem::take(&mut self.block)
+    }
+
+    /// Takes it back, with `count` received bytes at its start.
+    pub(super) fn give_back(&mut self, block: Vec<u8>, count: usize) {
+        (self.block, self.undecrypted) = (block, 0..count);
     }
 
     /// Sends the peer an alert, as far as is possible without waiting.

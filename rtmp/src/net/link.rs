@@ -339,6 +339,23 @@ impl Link {
         }
     }
 
+    /// Lends memory for bytes of TLS to a caller that waits for them on [`Self::socket`] itself, so that it does not have to lock
+    /// the link meanwhile. [`Self::give_back`] must be called before anything else is received. `None` for a link without TLS, or
+    /// with a tunnel, and if there is something else to do than to receive.
+    pub fn lend(&mut self) -> Option<Vec<u8>> {
+        match &mut self.path {
+            Path::Direct(wire) if !self.aborted => wire.lend(),
+            _ => None,
+        }
+    }
+
+    /// Takes the memory back, with `count` received bytes at its start. The next [`Self::receive`] finds them.
+    pub fn give_back(&mut self, memory: Vec<u8>, count: usize) {
+        if let Path::Direct(wire) = &mut self.path {
+            wire.give_back(memory, count);
+        }
+    }
+
     /// Fills in what the system measures of the connection; zeros where it does not say.
     #[cfg(target_os = "linux")]
     pub(crate) fn measure(&self, stats: &mut Stats) {

@@ -270,6 +270,23 @@ impl Wire {
         received
     }
 
+    /// Lends memory for bytes of TLS to a caller that waits for them on the socket; `None` if there is something else to do.
+    pub(super) fn lend(&mut self) -> Option<Vec<u8>> {
+        match &mut self.stage {
+            Stage::Open(channel) if !self.ended && self.stopped.is_none() && self.early.is_empty() => {
+                channel.lend()
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes it back, with `count` received bytes at its start.
+    pub(super) fn give_back(&mut self, memory: Vec<u8>, count: usize) {
+        if let Stage::Open(channel) = &mut self.stage {
+            channel.give_back(memory, count);
+        }
+    }
+
     /// Whether the last `receive` took everything that was on the socket.
     pub(super) fn is_drained(&self) -> bool {
         self.drained

@@ -17,6 +17,11 @@ impl Deadline {
         Self(time.and_then(|time| Instant::now().checked_add(time)))
     }
 
+    /// This time; `None` means never.
+    pub(super) const fn at(moment: Option<Instant>) -> Self {
+        Self(moment)
+    }
+
     /// The time itself, unless it is never.
     pub fn moment(self) -> Option<Instant> {
         self.0

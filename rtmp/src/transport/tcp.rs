@@ -86,6 +86,16 @@ pub(super) fn receive_within(fd: BorrowedFd<'_>, buffer: &mut [u8], wait: &mut W
     ended_by_peer(count, wait)
 }
 
+/// Lets the system wait for bytes, as a part of a longer wait, and copies them into `buffer`; 0 means that the peer has ended its
+/// side. `None` if something else than the socket may end the wait.
+pub fn receive_in_system(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [u8],
+    wait: &mut Wait<'_>,
+) -> Result<Option<usize>> {
+    wait.receive_in_system(fd, || Ok(recv(fd, &mut *buffer, RecvFlags::empty())?.1))
+}
+
 /// As `receive`, into several places one after the other.
 pub fn receive_vectored(
     fd: BorrowedFd<'_>,

@@ -218,7 +218,7 @@ impl<'a> Wait<'a> {
     ) -> Result<T> {
         self.patience.deadline().left()?;
         if self.patience.expects_wait() {
-            if let Some(received) = self.receive_in_system(fd, &mut call)? {
+            if let Some(received) = self.receive_in_system(fd, || call(true))? {
                 return Ok(received);
             }
             self.poll(fd)?;
@@ -233,11 +233,11 @@ impl<'a> Wait<'a> {
         })
     }
 
-    /// Lets the system wait, which takes one call where polling takes three. `None` if other conditions may end the wait.
-    fn receive_in_system<T>(
+    /// Lets the system wait in `call`, which takes one call where polling takes three. `None` if other conditions may end the wait.
+    pub(super) fn receive_in_system<T>(
         &mut self,
         fd: BorrowedFd<'_>,
-        call: &mut impl FnMut(bool) -> io::Result<T>,
+        call: impl FnOnce() -> io::Result<T>,
     ) -> Result<Option<T>> {
         if cfg!(windows) || self.deadline.is_some() || !self.patience.leaves_wait_to_system() {
             return Ok(None);
@@ -247,13 +247,17 @@ impl<'a> Wait<'a> {
         if self.patience.deadline().left()?.is_some_and(|left| left + SLACK < timeout) {
             return Ok(None);
         }
-        let start = Instant::now();
-        match call(true) {
+        // Also of the waits after a signal, and after bytes that are not enough.
+        let own = Deadline::at(Instant::now().checked_add(timeout));
+        self.deadline = Some(own.or_sooner(self.patience.deadline()));
+        match call() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::TimedOut),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                let own = Deadline::after(Some(timeout.saturating_sub(start.elapsed())));
-                self.deadline = Some(own.or_sooner(self.patience.deadline()));
-                if self.is_over() { Err(Error::Interrupted) } else { Ok(None) }
+                if self.is_over() {
+                    Err(Error::Interrupted)
+                } else {
+                    Ok(None)
+                }
             }
             // The thread that ends a wait may also shut the socket down.
             Err(_) if self.is_over() => Err(Error::Interrupted),
@@ -468,6 +472,26 @@ mod tests {
             near.shutdown(Shutdown::Both).unwrap();
             assert!(matches!(waiting.join().unwrap(), Err(Error::Interrupted)));
         });
+    }
+
+    #[test]
+    #[cfg_attr(windows, ignore = "Windows does not say whether a socket blocks")]
+    fn a_wait_after_bytes_that_are_not_enough_has_the_rest_of_the_time() {
+        let (near, mut far) = pair();
+        near.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+        let patience = Left(AtomicBool::new(false));
+        let (mut wait, mut buffer, start) = (Wait::for_bytes(&patience), [0; 8], Instant::now());
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(1500));
+                far.write_all(b"part").unwrap();
+            });
+            let received =
+                crate::transport::tcp::receive_in_system(near.as_fd(), &mut buffer, &mut wait).unwrap();
+            assert_eq!(received, Some(4));
+        });
+        assert!(matches!(wait.ready(near.as_fd()), Err(Error::TimedOut)));
+        assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     }
 
     /// Expects to wait.
