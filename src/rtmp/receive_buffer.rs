@@ -142,7 +142,8 @@ pub(crate) fn fill_now(
         return receive_buffer.fill_now(inbox);
     }
     let received = inbox.fill_now()?;
-    if inbox.unread().len() == sockbuf::CAPACITY {
+    // A record of TLS is not longer than the struct's own buffer, except for a byte.
+    if inbox.unread().len() == sockbuf::CAPACITY && !inbox.sb().has_tls() {
         provide(receive_buffer);
     }
     Ok(received)

@@ -13,6 +13,7 @@ use libc::{c_char, c_int};
 use rtmp_core::{
     chunk::{Chunks, TINY},
     error::{Error, Result},
+    net::Received,
     transport::{tcp, wait::Patience},
 };
 use rustix::fd::BorrowedFd;
@@ -155,6 +156,19 @@ impl<'a> SockBuf<'a> {
         }
     }
 
+    /// As [`Self::receive_into`], but only available bytes; `None` if there are none. A later call reports the end.
+    fn receive_now(self, room: &mut [u8]) -> Result<Option<usize>> {
+        let fd = self.socket()?;
+        match self.carrier() {
+            None => tcp::receive_now(fd, room),
+            Some(_) if room.is_empty() => Ok(None),
+            Some(carrier) => match carrier.receive_now(room)? {
+                Received::Bytes(count) => Ok(Some(count)),
+                Received::Nothing | Received::End => Ok(None),
+            },
+        }
+    }
+
     /// As [`Self::receive_into`], but leaves the last received byte on the socket, so that the socket stays readable for a
     /// program that waits for it. `left` says whether the last call did so.
     pub(crate) fn receive_leaving_one(
@@ -183,6 +197,7 @@ impl<'a> SockBuf<'a> {
     }
 
     /// Whether TLS has more bytes than were put into the buffer.
+    #[inline(never)]
     pub(crate) fn tls_holds_more(self) -> bool {
         self.carrier().is_some_and(|carrier| carrier.lock().holds_more())
     }
@@ -340,8 +355,8 @@ impl<'a> Inbox<'a> {
 
     /// As [`Self::fill`], but only with bytes that are available on the socket; returns whether there were any.
     pub(crate) fn fill_now(&mut self) -> Result<bool> {
-        let fd = self.0.socket()?;
-        let received = self.append(|room| Ok(tcp::receive_now(fd, room)?.unwrap_or(0)))?;
+        let sb = self.0;
+        let received = self.append(|room| Ok(sb.receive_now(room)?.unwrap_or(0)))?;
         Ok(received > 0)
     }
 
