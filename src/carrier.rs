@@ -164,6 +164,17 @@ impl Carrier {
         pieces: impl Iterator<Item = &'p [u8]>,
         patience: &dyn Patience,
     ) -> Result<()> {
+        self.send_rest(pieces, Ok(0), patience)
+    }
+
+    /// As [`Self::send_all`], without the bytes that were taken at `first`.
+    pub(crate) fn send_rest<'p>(
+        &self,
+        pieces: impl Iterator<Item = &'p [u8]>,
+        first: Result<usize>,
+        patience: &dyn Patience,
+    ) -> Result<()> {
+        let mut taken = first.map_err(|error| interrupted_or(error, patience))?;
         let mut waiting = Wait::for_room(patience);
         let mut pieces = pieces.peekable();
         while pieces.peek().is_some() {
@@ -177,7 +188,9 @@ impl Carrier {
                 }
             }
             let mut slices = &mut slices[..count];
-            IoSlice::advance_slices(&mut slices, 0);
+            let before = slices.iter().map(|slice| slice.len()).sum::<usize>().min(taken);
+            IoSlice::advance_slices(&mut slices, before);
+            taken -= before;
             while !slices.is_empty() {
                 match self.send_now(slices).map_err(|error| interrupted_or(error, patience))? {
                     0 => self.wait(ROOM, &mut waiting)?,
@@ -212,6 +225,14 @@ impl Carrier {
         let result = link.send(pieces, Instant::now());
         self.show_replacement(&mut link)?;
         result
+    }
+
+    /// As [`Self::send_now`]; also returns whether the system has accepted everything that was taken.
+    pub(crate) fn send_at_once(&self, pieces: &[IoSlice<'_>]) -> Result<(usize, bool)> {
+        let mut link = self.lock();
+        let result = link.send(pieces, Instant::now());
+        self.show_replacement(&mut link)?;
+        Ok((result?, link.unsent() == 0))
     }
 
     /// Waits until the first bytes of `bytes` are taken, at most one TLS record, and returns how many. Taken bytes count as

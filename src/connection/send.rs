@@ -1,16 +1,12 @@
 //! Bytes to the peer: messages past the queue or through it, and batches of messages.
 
-use std::{
-    io::{self, IoSlice},
-    iter,
-    time::Instant,
-};
+use std::{io::IoSlice, iter, time::Instant};
 
 use rtmp_core::{
     chunk::{Chunks, Outgoing},
     error::{Error, Result},
     session::{self, Application, Command, Profile, Session, packet_log},
-    transport::tcp,
+    transport::{tcp, wait::Patience},
 };
 
 use crate::{
@@ -18,6 +14,7 @@ use crate::{
     globals,
     log::Deferred,
     memory::Body,
+    rtmp::sockbuf::SockBuf,
     state::{Handle, Sending},
     valid::field,
 };
@@ -88,15 +85,13 @@ impl Handle {
         Batch { handle: self, sending: None, _deferred: Deferred::begin() }
     }
 
-    /// Sends what is left of a message after `first` came of [`SockBuf::send_chunks_now`](sockbuf::SockBuf::send_chunks_now), and
-    /// behind it the answers that other threads have left to this one.
+    /// Sends what is left of a message with `rest`, and behind it the answers that other threads have left to this one.
     pub(crate) fn send_rest(
         &self,
-        chunks: &Chunks<'_>,
-        first: Option<io::Result<usize>>,
         mut sending: Sending<'_>,
+        rest: impl FnOnce(SockBuf<'_>, &mut Vec<u8>, &dyn Patience) -> Result<()>,
     ) -> Result<()> {
-        let sent = self.sb().send_rest_of(chunks, first, sending.scratch(), &self.patience());
+        let sent = rest(self.sb(), sending.scratch(), &self.patience());
         self.send_answers(sending, sent)
     }
 

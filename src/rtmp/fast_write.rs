@@ -1,11 +1,11 @@
-//! The fast path of sending: messages that bypass the queue because the queue is empty and the socket is plain.
+//! The fast path of sending: messages that bypass the queue because it is empty, and go to the socket or to TLS.
 //!
 //! This is an exception to the one way of sending, for the rows `RTMP_Write, 100-byte messages` and `RTMP_SendPacket, 300-byte
 //! messages` of `make bench`, which took 1.8 and 1.6 times as long without a fast path (measured when there was a second one
 //! for programs with one thread), and for `make bench ONLY=server` and `tests/c/many.c`, which send from sessions that never wait:
-//! there a message to a player took 1,432 instructions of this library, and takes 412. Anything unusual, and every call that
-//! finds another thread using the session, goes to the general path, which starts from the beginning, because nothing has been
-//! sent here in that case.
+//! there a message to a player took 1,432 instructions of this library, and takes 412. Over TLS 1.3 a message of 300 bytes takes
+//! 5,238 instead of 6,718. Anything unusual, and every call that finds another thread using the session, goes to the general
+//! path, which starts from the beginning, because nothing has been sent here in that case.
 
 use std::io::{self, IoSlice};
 
@@ -133,12 +133,15 @@ fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Chunk
     }
     let _shield = Shield::begin();
     let held = Held::of(r)?;
-    // SAFETY: `wait` makes a handle before it ends `held`, and ends the turn before the handle.
+    // SAFETY: `wait` and `encrypt` make a handle before they end `held`, and end the turn before the handle.
     let mut passage = unsafe { held.outbox() }.try_past()?;
     if passage.queue().session.is_encrypted() {
         return None;
     }
     let chunks = encode(passage.queue(), session::chunk_size(field!(r, m_outChunkSize).get()))?;
+    if held.sb().has_tls() {
+        return encrypt(held, passage, &chunks);
+    }
     match held.sb().send_chunks_now(&chunks, passage.scratch()) {
         Some(first) if held.never_waits() => {
             let queued = keep_rest(&held, &mut passage, || chunks.pieces(), chunks.len(), first)?;
@@ -180,10 +183,32 @@ fn wait(
     // While the gate is held the session is there.
     let handle = held.handle()?;
     drop(held);
-    match handle.send_rest(chunks, first, passage.unlock()) {
-        Ok(()) => Some(Ok(chunks.format)),
-        Err(error) => Some(Err(Box::new(Unsent { error, handle }))),
-    }
+    let sent = handle.send_rest(passage.unlock(), |sb, scratch, patience| {
+        sb.send_rest_of(chunks, first, scratch, patience)
+    });
+    Some(match sent {
+        Ok(()) => Ok(chunks.format),
+        Err(error) => Err(Box::new(Unsent { error, handle })),
+    })
+}
+
+/// Sends a message over TLS, and waits if the system does not take all of it at once.
+#[inline(never)]
+fn encrypt(held: Held<'_>, mut passage: Passage<'_, Core>, chunks: &Chunks<'_>) -> Attempt {
+    let first = match held.sb().encrypt_chunks_now(chunks, passage.scratch()) {
+        Ok((taken, true)) if taken == chunks.len() => return Some(Ok(chunks.format)),
+        Ok((taken, _)) => Ok(taken),
+        Err(error) => Err(error),
+    };
+    // While the gate is held the session is there.
+    let handle = held.handle()?;
+    drop(held);
+    let sent =
+        handle.send_rest(passage.unlock(), |sb, _, patience| sb.encrypt_rest_of(chunks, first, patience));
+    Some(match sent {
+        Ok(()) => Ok(chunks.format),
+        Err(error) => Err(Box::new(Unsent { error, handle })),
+    })
 }
 
 /// Fails because bytes could not be sent; `close` closes the connection.

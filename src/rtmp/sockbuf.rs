@@ -239,6 +239,28 @@ impl<'a> SockBuf<'a> {
         arrange(chunks, scratch, |slices| tcp::send_slices_now(fd, slices))
     }
 
+    /// Encrypts what TLS takes of a message at once, and sends it; returns how many bytes that was, and whether the system has
+    /// accepted all of it.
+    pub(crate) fn encrypt_chunks_now(
+        self,
+        chunks: &Chunks<'_>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<(usize, bool)> {
+        let carrier = self.carrier().ok_or(Error::NotConnected)?;
+        arrange(chunks, scratch, |slices| carrier.send_at_once(slices)).unwrap_or(Ok((0, false)))
+    }
+
+    /// Sends what is left of a message after [`encrypt_chunks_now`](Self::encrypt_chunks_now) took `first`.
+    pub(crate) fn encrypt_rest_of(
+        self,
+        chunks: &Chunks<'_>,
+        first: Result<usize>,
+        patience: &dyn Patience,
+    ) -> Result<()> {
+        let carrier = self.carrier().ok_or(Error::Closed)?;
+        carrier.send_rest(chunks.pieces(), first, patience)
+    }
+
     /// Sends what the system takes of some pieces at once, without TLS; `None` if there is no socket.
     #[inline]
     pub(crate) fn send_now(self, pieces: &[IoSlice<'_>]) -> Option<io::Result<usize>> {

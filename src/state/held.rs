@@ -25,8 +25,8 @@ pub(crate) struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    /// The session of an `RTMP` whose bytes go to the socket as they are. `None` if there is none, if its struct has moved,
-    /// and if another thread holds the gate.
+    /// The session of an `RTMP` whose bytes go to the socket as they are, or, if its calls wait, through TLS. `None` if there is
+    /// none, if its struct has moved, and if another thread holds the gate.
     #[inline]
     pub(crate) fn of(rtmp: Rtmp<'a>) -> Option<Self> {
         let keeper = Gate::of(rtmp).try_hold()?;
@@ -38,7 +38,6 @@ impl<'a> Held<'a> {
         let in_place = private.home.load(Ordering::Relaxed) == rtmp.as_ptr();
         // 0 may be what a program left there that forgot RTMP_Init.
         let is_plain = field!(rtmp, m_sb.sb_socket).get() > 0
-            && !held.sb().has_tls()
             && held.has_plain_path()
             && private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0;
         (in_place && is_plain).then_some(held)
@@ -54,8 +53,8 @@ impl<'a> Held<'a> {
         (held.never_waits && held.private.hooked.load(Ordering::Relaxed) == 0).then_some(held)
     }
 
-    /// Whether bytes go to the socket alone. In a session that does not wait, the general path continues what was begun, reports
-    /// what a step has stored, and updates the descriptor that stands for the session.
+    /// Whether bytes go to the socket, alone or through TLS. In a session that does not wait, they go there alone, and the general
+    /// path continues what was begun, reports what a step has stored, and updates the descriptor that stands for the session.
     #[inline(always)]
     fn has_plain_path(&self) -> bool {
         if self.never_waits {
