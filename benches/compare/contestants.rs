@@ -63,7 +63,7 @@ impl Contestant {
 /// The time limit of a run in seconds.
 const PATIENCE: &str = "10";
 /// The time after which a row stops after fewer rounds, but not fewer than [`ENOUGH_ROUNDS`].
-const ROW_TIME: Duration = Duration::from_millis(3500);
+const ROW_TIME: Duration = Duration::from_secs(2);
 const ENOUGH_ROUNDS: usize = 5;
 const MOST_ROUNDS: usize = 11;
 

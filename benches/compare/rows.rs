@@ -59,8 +59,8 @@ const MESSAGE: usize = 16 << 10;
 const LARGEST: usize = (16 << 20) - 1;
 /// Bytes of a message at the pace of a live stream.
 const LIVE: usize = 400;
-/// The number of messages at that pace: 0.3 seconds.
-const LIVE_MESSAGES: u64 = 150;
+/// The number of messages at that pace: 0.2 seconds.
+const LIVE_MESSAGES: u64 = 100;
 /// Bytes of a video message of a live stream of 2.5 Mbit/s, and the number of its messages: 0.3 seconds.
 const PICTURE: usize = 12_000;
 const STREAM_MESSAGES: u64 = 20;
