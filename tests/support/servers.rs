@@ -50,12 +50,11 @@ impl Nginx {
             }
         };
         command.arg("-p").arg(directory.path()).args(["-e", "stderr", "-c", "nginx.conf"]);
-        let mut process = Running::start(&mut command);
+        let server = Self { port, process: Running::start(&mut command), directory };
         if before.is_none() {
-            let ready = wait_until(Duration::from_secs(10), || listens(port) || process.ended().is_some());
-            assert!(ready && process.ended().is_none(), "nginx did not start: {}", process.stderr());
+            server.wait_until_it_listens();
         }
-        Some(Self { port, process, directory })
+        Some(server)
     }
 
     /// `rtmp://…/<app>/<name>` on this server.
@@ -73,7 +72,7 @@ impl Nginx {
         self.directory.join("rec").join(format!("{name}.flv"))
     }
 
-    /// Waits until nginx listens. Does not connect, because nginx may be in another network.
+    /// Waits until nginx listens. Does not connect: that would count as a client, and nginx may be in another network.
     pub fn wait_until_it_listens(&self) {
         let table = format!("/proc/{}/net/tcp", self.process.id());
         let ready = wait_until(Duration::from_secs(10), || process::listens_in(&table, self.port));
