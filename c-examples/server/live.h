@@ -28,7 +28,7 @@ void live_free(struct live *live);
 /* `name` is application and stream name. Returns NULL if it is already being published.
  *
  * With `gathers`, an audio message of a stream with video does not wake the players. The next video message does, or the third
- * audio message: within 47 ms with AAC. A player may send all of them together. */
+ * audio message: within 47 ms with AAC, if the publisher does not stall. A player may send all of them together. */
 struct stream *live_publish(struct live *live, const char *name, int gathers);
 void live_unpublish(struct live *live, struct stream *stream);
 
@@ -40,7 +40,8 @@ void live_flush(struct stream *stream);
 /* Returns 1 while `name` is being published. */
 int live_is_published(struct live *live, const char *name);
 
-/* `wake` is called with its context when there is something to take, and again after all of it was taken. Returns NULL if memory is short. */
+/* `wake` is called with its context when there is something to take, and again after all of it was taken. Returns NULL if memory
+ * is short. */
 struct player *live_join(struct live *live, const char *name, void (*wake)(void *context), void *context);
 void live_leave(struct live *live, struct player *player);
 

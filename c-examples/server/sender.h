@@ -1,4 +1,4 @@
-/* The output for one peer: answers, and few media messages at a time.
+/* The output for one peer: answers, and a few media messages at a time.
  *
  * Short media messages and the one after them leave with one call of the system, which costs more than all else about a player.
  *
