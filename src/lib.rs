@@ -38,6 +38,7 @@ pub mod ptr;
 mod pump;
 mod reason;
 pub mod rtmp;
+mod scratch;
 mod shared;
 mod single_thread;
 mod socket;

@@ -198,8 +198,7 @@ impl Session {
     }
 
     /// As `Handle::send_past`.
-    fn send_past(&self, message: &[u8], mut turn: Turn<'_, Core>) -> Sent {
-        turn.scratch().clear();
+    fn send_past(&self, message: &[u8], turn: Turn<'_, Core>) -> Sent {
         let sent = self.socket.send(message, true);
         self.drain(turn, sent)
     }

@@ -22,15 +22,17 @@ pub(crate) struct Outbox<Q> {
     free: Condvar,
 }
 
+/// Each message needs the first fields, so they are together in memory, in front of what it needs of the queue.
 #[derive(Default)]
+#[repr(C)]
 struct Shared<Q> {
-    queue: Q,
     /// Whether a thread has the turn.
     is_taken: bool,
     /// The number of threads that wait for the turn.
-    waiting: usize,
-    /// Memory to assemble pieces, while no thread has the turn.
-    scratch: Vec<u8>,
+    waiting: u32,
+    queue: Q,
+    /// Memory for the bytes that leave the queue, while no thread has the turn.
+    spare: Vec<u8>,
 }
 
 /// Bytes that wait to be sent.
@@ -48,7 +50,8 @@ pub(crate) struct Locked<'a, Q>(MutexGuard<'a, Shared<Q>>);
 #[must_use]
 pub(crate) struct Turn<'a, Q> {
     outbox: &'a Outbox<Q>,
-    scratch: Vec<u8>,
+    /// The bytes that have left the queue.
+    taken: Vec<u8>,
 }
 
 /// A lock under which bytes bypass an empty queue, for as long as the system takes them without a wait.
@@ -92,7 +95,7 @@ impl<Q> Outbox<Q> {
 
     fn take<'a>(&'a self, mut shared: MutexGuard<'a, Shared<Q>>) -> Turn<'a, Q> {
         shared.is_taken = true;
-        Turn { outbox: self, scratch: mem::take(&mut shared.scratch) }
+        Turn { outbox: self, taken: mem::take(&mut shared.spare) }
     }
 
     /// Whether a panic left the queue in an inconsistent state.
@@ -139,12 +142,6 @@ impl<'a, Q> Passage<'a, Q> {
         &mut self.shared.queue
     }
 
-    /// Memory to assemble pieces.
-    #[inline(always)]
-    pub(crate) fn scratch(&mut self) -> &mut Vec<u8> {
-        &mut self.shared.scratch
-    }
-
     /// Unlocks the queue, so that other threads can queue bytes while this one waits.
     pub(crate) fn unlock(self) -> Turn<'a, Q> {
         self.outbox.take(self.shared)
@@ -152,16 +149,10 @@ impl<'a, Q> Passage<'a, Q> {
 }
 
 impl<Q> Turn<'_, Q> {
-    /// Memory to assemble pieces.
-    #[inline]
-    pub(crate) fn scratch(&mut self) -> &mut Vec<u8> {
-        &mut self.scratch
-    }
-
     /// Gives up the turn.
     fn end(&mut self, shared: &mut Shared<Q>) {
         shared.is_taken = false;
-        shared.scratch = mem::take(&mut self.scratch);
+        shared.spare = mem::take(&mut self.taken);
         // Signalling is a system call, even if no thread waits.
         if shared.waiting > 0 {
             self.outbox.free.notify_one();
@@ -184,20 +175,20 @@ impl<Q: Queue> Turn<'_, Q> {
                 let mut shared = self.outbox.shared();
                 if !shared.queue.has_unsent() {
                     // Connections that only listen keep as much as their last answer took.
-                    let capacity = self.scratch.capacity();
+                    let capacity = self.taken.capacity();
                     if most > 0 && (capacity > KEPT || capacity / 4 > most) {
-                        self.scratch = Vec::new();
+                        self.taken = Vec::new();
                     }
                     // Under the lock: a thread that queues bytes either finds the turn free, or its holder sends them.
                     self.end(&mut shared);
                     mem::forget(self);
                     return result;
                 }
-                shared.queue.take_unsent(together || result.is_err(), &mut self.scratch);
+                shared.queue.take_unsent(together || result.is_err(), &mut self.taken);
             }
-            most = most.max(self.scratch.len());
+            most = most.max(self.taken.len());
             if result.is_ok() {
-                result = send(&self.scratch);
+                result = send(&self.taken);
             }
         }
     }
@@ -210,5 +201,5 @@ impl<Q> Drop for Turn<'_, Q> {
     }
 }
 
-/// The memory for putting pieces together that a turn may leave to the next one.
+/// The memory that a turn may leave to the next one.
 const KEPT: usize = 256 << 10;

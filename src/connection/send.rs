@@ -15,6 +15,7 @@ use crate::{
     log::Deferred,
     memory::Body,
     rtmp::sockbuf::SockBuf,
+    scratch,
     state::{Handle, Sending},
     valid::field,
 };
@@ -88,10 +89,10 @@ impl Handle {
     /// Sends what is left of a message with `rest`, and behind it the answers that other threads have left to this one.
     pub(crate) fn send_rest(
         &self,
-        mut sending: Sending<'_>,
-        rest: impl FnOnce(SockBuf<'_>, &mut Vec<u8>, &dyn Patience) -> Result<()>,
+        sending: Sending<'_>,
+        rest: impl FnOnce(SockBuf<'_>, &dyn Patience) -> Result<()>,
     ) -> Result<()> {
-        let sent = rest(self.sb(), sending.scratch(), &self.patience());
+        let sent = rest(self.sb(), &self.patience());
         self.send_answers(sending, sent)
     }
 
@@ -104,7 +105,7 @@ impl Handle {
     }
 
     /// Sends a message, and behind it the answers that other threads have left for this one.
-    fn send_past(&self, chunks: &Chunks<'_>, mut sending: Sending<'_>) -> Result<()> {
+    fn send_past(&self, chunks: &Chunks<'_>, sending: Sending<'_>) -> Result<()> {
         if self.never_waits() {
             drop(sending);
             let len = chunks.len();
@@ -112,11 +113,12 @@ impl Handle {
                 return self.send_or_queue(|| chunks.pieces());
             }
             // The system has less to do for one piece.
-            let mut whole = Vec::with_capacity(len);
-            chunks.append_to(&mut whole);
-            return self.send_or_queue(|| iter::once(&whole[..]));
+            return scratch::with(|memory| {
+                let whole = chunks.assemble(memory);
+                self.send_or_queue(|| iter::once(whole))
+            });
         }
-        let sent = self.send_chunks(chunks, sending.scratch());
+        let sent = self.send_chunks(chunks);
         self.send_answers(sending, sent)
     }
 
@@ -283,14 +285,12 @@ impl Handle {
     }
 
     /// Sends a message.
-    fn send_chunks(&self, chunks: &Chunks<'_>, scratch: &mut Vec<u8>) -> Result<()> {
+    fn send_chunks(&self, chunks: &Chunks<'_>) -> Result<()> {
         match self.send_hook() {
             Some(hook) if !self.sb().has_tls() => {
-                scratch.clear();
-                chunks.append_to(scratch);
-                hook.send(self.rtmp(), scratch)
+                scratch::with(|memory| hook.send(self.rtmp(), chunks.assemble(memory)))
             }
-            _ => self.sb().send_chunks(chunks, scratch, &self.patience()),
+            _ => self.sb().send_chunks(chunks, &self.patience()),
         }
     }
 

@@ -142,7 +142,7 @@ fn transmit<'m>(r: Rtmp<'_>, encode: impl FnOnce(&mut Core, u32) -> Option<Chunk
     if held.sb().has_tls() {
         return encrypt(held, passage, &chunks);
     }
-    match held.sb().send_chunks_now(&chunks, passage.scratch()) {
+    match held.sb().send_chunks_now(&chunks) {
         Some(first) if held.never_waits() => {
             let queued = keep_rest(&held, &mut passage, || chunks.pieces(), chunks.len(), first)?;
             Some(queued.map(|()| chunks.format))
@@ -183,9 +183,7 @@ fn wait(
     // While the gate is held the session is there.
     let handle = held.handle()?;
     drop(held);
-    let sent = handle.send_rest(passage.unlock(), |sb, scratch, patience| {
-        sb.send_rest_of(chunks, first, scratch, patience)
-    });
+    let sent = handle.send_rest(passage.unlock(), |sb, patience| sb.send_rest_of(chunks, first, patience));
     Some(match sent {
         Ok(()) => Ok(chunks.format),
         Err(error) => Err(Box::new(Unsent { error, handle })),
@@ -194,8 +192,8 @@ fn wait(
 
 /// Sends a message over TLS, and waits if the system does not take all of it at once.
 #[inline(never)]
-fn encrypt(held: Held<'_>, mut passage: Passage<'_, Core>, chunks: &Chunks<'_>) -> Attempt {
-    let first = match held.sb().encrypt_chunks_now(chunks, passage.scratch()) {
+fn encrypt(held: Held<'_>, passage: Passage<'_, Core>, chunks: &Chunks<'_>) -> Attempt {
+    let first = match held.sb().encrypt_chunks_now(chunks) {
         Ok((taken, true)) if taken == chunks.len() => return Some(Ok(chunks.format)),
         Ok((taken, _)) => Ok(taken),
         Err(error) => Err(error),
@@ -203,8 +201,7 @@ fn encrypt(held: Held<'_>, mut passage: Passage<'_, Core>, chunks: &Chunks<'_>) 
     // While the gate is held the session is there.
     let handle = held.handle()?;
     drop(held);
-    let sent =
-        handle.send_rest(passage.unlock(), |sb, _, patience| sb.encrypt_rest_of(chunks, first, patience));
+    let sent = handle.send_rest(passage.unlock(), |sb, patience| sb.encrypt_rest_of(chunks, first, patience));
     Some(match sent {
         Ok(()) => Ok(chunks.format),
         Err(error) => Err(Box::new(Unsent { error, handle })),

@@ -11,7 +11,7 @@ use std::{
 
 use libc::{c_char, c_int};
 use rtmp_core::{
-    chunk::{Chunks, TINY},
+    chunk::Chunks,
     error::{Error, Result},
     net::Received,
     transport::{tcp, wait::Patience},
@@ -26,7 +26,7 @@ use crate::{
     globals,
     pipe::Pipe,
     ptr::{bytes, given},
-    reason, socket, tcp_info,
+    reason, scratch, socket, tcp_info,
     valid::{Valid, field},
 };
 
@@ -213,41 +213,28 @@ impl<'a> SockBuf<'a> {
     }
 
     /// Sends a message, through TLS if there is any.
-    pub(crate) fn send_chunks(
-        self,
-        chunks: &Chunks<'_>,
-        scratch: &mut Vec<u8>,
-        patience: &dyn Patience,
-    ) -> Result<()> {
+    pub(crate) fn send_chunks(self, chunks: &Chunks<'_>, patience: &dyn Patience) -> Result<()> {
         if let Some(carrier) = self.carrier() {
             return carrier.send_all(chunks.pieces(), patience);
         }
-        match self.send_chunks_now(chunks, scratch) {
+        match self.send_chunks_now(chunks) {
             Some(Ok(sent)) if sent == chunks.len() => Ok(()),
-            first => self.send_rest_of(chunks, first, scratch, patience),
+            first => self.send_rest_of(chunks, first, patience),
         }
     }
 
     /// Sends what the system takes of a message at once, without TLS; `None` if it is too long for one call.
     #[inline]
-    pub(crate) fn send_chunks_now(
-        self,
-        chunks: &Chunks<'_>,
-        scratch: &mut Vec<u8>,
-    ) -> Option<io::Result<usize>> {
+    pub(crate) fn send_chunks_now(self, chunks: &Chunks<'_>) -> Option<io::Result<usize>> {
         let fd = self.socket().ok()?;
-        arrange(chunks, scratch, |slices| tcp::send_slices_now(fd, slices))
+        arrange(chunks, |slices| tcp::send_slices_now(fd, slices))
     }
 
     /// Encrypts what TLS takes of a message at once, and sends it; returns how many bytes that was, and whether the system has
     /// accepted all of it.
-    pub(crate) fn encrypt_chunks_now(
-        self,
-        chunks: &Chunks<'_>,
-        scratch: &mut Vec<u8>,
-    ) -> Result<(usize, bool)> {
+    pub(crate) fn encrypt_chunks_now(self, chunks: &Chunks<'_>) -> Result<(usize, bool)> {
         let carrier = self.carrier().ok_or(Error::NotConnected)?;
-        arrange(chunks, scratch, |slices| carrier.send_at_once(slices)).unwrap_or(Ok((0, false)))
+        arrange(chunks, |slices| carrier.send_at_once(slices)).unwrap_or(Ok((0, false)))
     }
 
     /// Sends what is left of a message after [`encrypt_chunks_now`](Self::encrypt_chunks_now) took `first`.
@@ -272,13 +259,12 @@ impl<'a> SockBuf<'a> {
         self,
         chunks: &Chunks<'_>,
         first: Option<io::Result<usize>>,
-        scratch: &mut Vec<u8>,
         patience: &dyn Patience,
     ) -> Result<()> {
         let fd = self.socket()?;
-        let rest = first
-            .and_then(|first| arrange(chunks, scratch, |slices| tcp::send_rest(fd, slices, first, patience)));
-        rest.unwrap_or_else(|| tcp::send_all(fd, chunks.pieces(), scratch, patience))
+        let rest =
+            first.and_then(|first| arrange(chunks, |slices| tcp::send_rest(fd, slices, first, patience)));
+        rest.unwrap_or_else(|| scratch::with(|memory| tcp::send_all(fd, chunks.pieces(), memory, patience)))
     }
 
     /// Informs the peer that nothing more follows, and waits until it has read everything, see [`tcp::linger`].
@@ -441,19 +427,11 @@ impl<'a> Inbox<'a> {
 /// Calls `send` with the pieces of a message, or with one piece if it costs less to put them together; `None` if they are too
 /// many for one call of the system.
 #[inline]
-fn arrange<R>(
-    chunks: &Chunks<'_>,
-    scratch: &mut Vec<u8>,
-    send: impl FnOnce(&mut [IoSlice<'_>]) -> R,
-) -> Option<R> {
-    // Connections that only listen send acknowledgements, and keep no memory for them.
-    if let Some(whole) = chunks.together(&mut [0; TINY]) {
-        return Some(send(&mut [IoSlice::new(whole)]));
-    }
+fn arrange<R>(chunks: &Chunks<'_>, send: impl FnOnce(&mut [IoSlice<'_>]) -> R) -> Option<R> {
     let len = chunks.len();
     let many = len > tcp::SHORT && chunks.count() > tcp::MAX_SLICES / 2;
     if len <= tcp::SHORT || (many && len <= tcp::MOST_PUT_TOGETHER) {
-        return Some(send(&mut [IoSlice::new(chunks.assemble(scratch))]));
+        return Some(scratch::with(|memory| send(&mut [IoSlice::new(chunks.assemble(memory))])));
     }
     if let Some(pieces) = chunks.as_one() {
         return Some(send(&mut pieces.map(IoSlice::new)));

@@ -185,17 +185,6 @@ impl<'a> Chunks<'a> {
         (self.body.len() <= self.chunk_size).then(|| [self.first.as_bytes(), self.body])
     }
 
-    /// The message in one piece, assembled in `room`, if it is short enough.
-    #[inline]
-    pub fn together<'r>(&self, room: &'r mut [u8; TINY]) -> Option<&'r [u8]> {
-        let [header, body] = self.as_one()?;
-        let len = header.len() + body.len();
-        let (front, behind) = room.get_mut(..len)?.split_at_mut(header.len());
-        front.copy_from_slice(header);
-        behind.copy_from_slice(body);
-        Some(&room[..len])
-    }
-
     /// Appends the bytes of [`Self::pieces`].
     pub fn append_to(&self, out: &mut Vec<u8>) {
         if let Some(pieces) = self.as_one() {
@@ -211,20 +200,11 @@ impl<'a> Chunks<'a> {
     /// Puts the bytes of [`Self::pieces`] at the start of `room`, which grows if it has to, and returns them.
     #[inline]
     pub fn assemble<'r>(&self, room: &'r mut Vec<u8>) -> &'r [u8] {
-        match self.as_one() {
-            Some(pieces) => {
-                room.clear();
-                room.reserve(self.len);
-                pieces.iter().for_each(|piece| room.extend_from_slice(piece));
-            }
-            None => {
-                // Memory of an earlier message need not be cleared first.
-                if room.len() < self.len {
-                    room.resize(self.len, 0);
-                }
-                self.write_to(&mut room[..self.len]);
-            }
+        // Memory of an earlier message need not be cleared first.
+        if room.len() < self.len {
+            room.resize(self.len, 0);
         }
+        self.write_to(&mut room[..self.len]);
         &room[..self.len]
     }
 
@@ -275,9 +255,6 @@ fn write<'o>(out: &'o mut [u8], bytes: &[u8]) -> &'o mut [u8] {
     front.copy_from_slice(bytes);
     rest
 }
-
-/// Room for an acknowledgement and messages like it.
-pub const TINY: usize = 32;
 
 /// The kind of a message, for the rule that the first message of each kind has a full header.
 fn kind_bit(kind: MessageType) -> u8 {

@@ -43,7 +43,6 @@ mod spare;
 mod streams;
 
 pub use decoder::{Chunk, Decoded, Decoder, MAX_UNFINISHED};
-pub use encoder::TINY;
 pub use encoder::{Chunks, Encoder, Outgoing};
 pub use loan::Loan;
 pub use ready::Ready;
