@@ -19,14 +19,9 @@ pub mod event {
     pub(crate) const BUFFER_READY: u16 = 32;
 }
 
-/// Takes a complete message, and returns its meaning and the necessary actions.
-pub fn react(
-    context: &mut Context<'_, '_>,
-    chunk_stream: u32,
-    kind: MessageType,
-    timestamp: u32,
-    body: &[u8],
-) -> Reaction {
+/// Takes a complete message other than audio and video, and returns its meaning and the necessary actions. For audio and video,
+/// [`State::media_arrived`] is enough.
+pub fn react(context: &mut Context<'_, '_>, kind: MessageType, timestamp: u32, body: &[u8]) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
     let state = &mut *context.state;
     match kind {
@@ -59,10 +54,6 @@ pub fn react(
                 let (size, limit) = (state.peer_bandwidth, state.peer_bandwidth_limit);
                 debug!("HandleClientBW: client BW = {size} {limit}");
             }
-        }
-        MessageType::AUDIO | MessageType::VIDEO => {
-            state.media_arrived(chunk_stream, timestamp);
-            reaction.outcome = Outcome::Media;
         }
         MessageType::DATA => {
             debug!("RTMP_ClientPacket, received: notify {} bytes", body.len());

@@ -24,7 +24,7 @@
 //!     random: random::system,
 //!     wants_notices: false,
 //! };
-//! let reaction = session::react(&mut context, 2, MessageType::USER_CONTROL, 0, &ping);
+//! let reaction = session::react(&mut context, MessageType::USER_CONTROL, 0, &ping);
 //! let [Action::Send(pong)] = &reaction.actions[..] else { panic!("one answer") };
 //! assert_eq!((reaction.outcome, &pong.body[..]), (Outcome::Handled, &[0, 7, 0, 0, 0, 42][..]));
 //! ```

@@ -24,7 +24,7 @@ impl<'p> Session<'p> {
             random: four,
             wants_notices: true,
         };
-        let mut reaction = react(&mut context, 6, kind, timestamp, body);
+        let mut reaction = react(&mut context, kind, timestamp, body);
         for action in reaction.actions.iter() {
             if let Action::Send(Command { remember: Some((name, transaction)), .. }) = action {
                 self.calls.remember(name.as_bytes(), *transaction);
@@ -452,12 +452,12 @@ fn an_empty_server_buffer_pauses_and_resumes_if_that_is_wanted() {
 
 #[test]
 fn media_moves_the_clock_unless_paused() {
-    let mut session = Session::new(play());
-    assert_eq!(session.receive(MessageType::AUDIO, 50, b"a").outcome, Outcome::Media);
-    assert_eq!((session.state.media_timestamp, session.state.media_chunk_stream), (50, 6));
-    session.state.pausing = pausing::RESUMING;
-    session.receive(MessageType::VIDEO, 60, b"v");
-    assert_eq!(session.state.media_timestamp, 50);
+    let mut state = State::default();
+    state.media_arrived(6, 50);
+    assert_eq!((state.media_timestamp, state.media_chunk_stream), (50, 6));
+    state.pausing = pausing::RESUMING;
+    state.media_arrived(6, 60);
+    assert_eq!(state.media_timestamp, 50);
 }
 
 #[test]

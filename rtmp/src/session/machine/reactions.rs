@@ -111,6 +111,10 @@ impl<B: Body> Session<B> {
                 return Ok((Outcome::Handled, Consequence::None));
             }
         }
+        if matches!(kind, MessageType::AUDIO | MessageType::VIDEO) {
+            self.state.media_arrived(chunk_stream, timestamp);
+            return Ok((Outcome::Media, Consequence::None));
+        }
         let media_clock = self.media_clock();
         let wants_notices = application.wants_notices();
         let (profile, calls) = application.wishes();
@@ -126,7 +130,6 @@ impl<B: Body> Session<B> {
                 random: random::system,
                 wants_notices,
             },
-            chunk_stream,
             kind,
             timestamp,
             body,
@@ -152,7 +155,7 @@ impl<B: Body> Session<B> {
             match action {
                 Action::Send(command) => self.reply(application, &command)?,
                 Action::Introduced(peer) => self.peer = Some(peer),
-                Action::Reconnect(request) => self.reconnect = Some(request),
+                Action::Reconnect(request) => self.reconnect = Some(Box::new(request)),
                 Action::Abort(chunk_stream) => self.decoder.abort(chunk_stream),
                 Action::Close => {
                     self.close(application);
