@@ -84,26 +84,15 @@ pub(crate) struct Leaving {
     pub(crate) until: Instant,
 }
 
-/// The other state that a session which does not wait keeps between calls. What is rare is in boxes: with thousands of sessions,
-/// each message costs as many cache misses as it touches lines here.
+/// The other state that a session which does not wait keeps between calls. With thousands of sessions, each message costs as many
+/// cache misses as it touches lines here: what is rare is in boxes, and the fields are in memory as they are here, so that the
+/// first line has what each message needs.
 #[derive(Default)]
+#[repr(C, align(64))]
 pub(crate) struct Progress {
-    pub(crate) opening: Option<Box<Opening>>,
-    /// Why a step could not make a connection, for the call that has begun it.
-    pub(crate) opening_failure: Option<Box<(What, Failure)>>,
-    /// Whether `RTMP_ConnectStream` waits for the stream, and the deadline of the next answer.
-    pub(crate) starting: Option<Deadline>,
-    /// Why a step stopped waiting for the stream of a connection that is still open, for `RTMP_ConnectStream`.
-    pub(crate) starting_failure: Option<Box<Error>>,
-    /// Whether `RTMP_ReconnectStream` has asked for that stream: its next call continues.
-    pub(crate) reconnecting: bool,
-    pub(crate) leaving: Vec<Leaving>,
-    /// The time since which reading calls have found nothing.
-    pub(crate) silent_since: Option<Instant>,
-    /// The time since which reading calls have found nothing for the program although the peer never stopped sending.
-    pub(crate) flooded_since: Option<Instant>,
-    /// The time for which bytes have been waiting for the peer to accept some.
-    pub(crate) backlog: Backlog,
+    /// Whether the calls have begun nothing that a step continues, and nothing has to be reported, as
+    /// [`Handle::progress`](super::state::Handle::progress) has found.
+    pub(crate) quiet: bool,
     /// Whether there are bytes for a call that reads.
     pub(crate) input: Input,
     /// Whether the last receive took everything that was on the socket. Holds until the next step, or the next call that would
@@ -114,13 +103,29 @@ pub(crate) struct Progress {
     pub(crate) assumed_empty: bool,
     /// Whether `RTMP_Step` has reported bytes for a call that reads, and no call has read since.
     pub(crate) told: bool,
-    /// An error of receiving or sending that a step has stored, for the call that it concerns.
-    pub(crate) receive_error: Option<Box<Error>>,
-    pub(crate) send_error: Option<Box<Error>>,
     /// Whether `RTMP_Close` was called, and no step since has reported that everything is closed.
     pub(crate) closing: bool,
     /// Whether a connection was lost since the program began one.
     pub(crate) failed: bool,
+    /// Whether `RTMP_ReconnectStream` has asked for that stream: its next call continues.
+    pub(crate) reconnecting: bool,
+    /// The time since which reading calls have found nothing.
+    pub(crate) silent_since: Option<Instant>,
+    /// The time since which reading calls have found nothing for the program although the peer never stopped sending.
+    pub(crate) flooded_since: Option<Instant>,
+    pub(crate) opening: Option<Box<Opening>>,
+    /// Why a step could not make a connection, for the call that has begun it.
+    pub(crate) opening_failure: Option<Box<(What, Failure)>>,
+    /// Whether `RTMP_ConnectStream` waits for the stream, and the deadline of the next answer.
+    pub(crate) starting: Option<Deadline>,
+    /// Why a step stopped waiting for the stream of a connection that is still open, for `RTMP_ConnectStream`.
+    pub(crate) starting_failure: Option<Box<Error>>,
+    pub(crate) leaving: Vec<Leaving>,
+    /// The time for which bytes have been waiting for the peer to accept some.
+    pub(crate) backlog: Backlog,
+    /// An error of receiving or sending that a step has stored, for the call that it concerns.
+    pub(crate) receive_error: Option<Box<Error>>,
+    pub(crate) send_error: Option<Box<Error>>,
     /// The time at which a stream that `RTMP_ToggleStream` has paused resumes.
     pub(crate) toggled: Option<Instant>,
     /// One descriptor that replaces all others, if the program uses it.
@@ -150,7 +155,24 @@ impl Progress {
 
     /// Whether a call that reads has nothing to report, and no call waits for the stream.
     pub(crate) fn lets_read(&self) -> bool {
-        self.receive_error.is_none() && self.starting.is_none()
+        self.quiet || (self.receive_error.is_none() && self.starting.is_none())
+    }
+
+    /// The value of `quiet`.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.leaving.is_empty()
+            && self.starting.is_none()
+            && self.starting_failure.is_none()
+            && self.receive_error.is_none()
+            && self.backlog.stalled_since().is_none()
+            && self.toggled.is_none()
+            && !self.failed
+            && !self.closing
+    }
+
+    /// Stores an error of receiving for the call that it concerns.
+    pub(crate) fn keep_receive_error(&mut self, error: Error) {
+        (self.receive_error, self.quiet) = (Some(Box::new(error)), false);
     }
 
     /// Whether a call may assume that the system has nothing to receive, because the last call took everything. A peer may send while

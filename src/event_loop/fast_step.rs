@@ -49,9 +49,6 @@ pub(super) fn step(r: Rtmp<'_>) -> Option<c_int> {
 #[inline(always)]
 pub(super) fn left(r: Rtmp<'_>) -> Option<Option<Duration>> {
     look(r, |held, inbox, progress, _| {
-        if progress.toggled.is_some() {
-            return None;
-        }
         let now = Instant::now();
         progress.note_drained(inbox.extent().1 > 0, now);
         let moment = match progress.input {
@@ -88,23 +85,12 @@ fn look<T>(
         && !session.is_encrypted()
         && receive_buffer.is_none()
         && stream.pending().is_empty();
-    if !is_plain || !is_quiet(progress) {
+    if !is_plain || !progress.quiet {
         return None;
     }
     // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
     let mut inbox = unsafe { Inbox::of(held.sb()) };
     work(&held, &mut inbox, progress, field!(r, m_sb.sb_socket).get())
-}
-
-/// Whether calls have begun nothing that a step continues, and nothing has to be reported.
-fn is_quiet(progress: &Progress) -> bool {
-    progress.leaving.is_empty()
-        && progress.starting.is_none()
-        && progress.starting_failure.is_none()
-        && progress.receive_error.is_none()
-        && progress.backlog.stalled_since().is_none()
-        && !progress.failed
-        && !progress.closing
 }
 
 /// Receives what has arrived. `None` at the end of the stream, which the general path finds again.
@@ -123,7 +109,8 @@ fn receive(held: &Held<'_>, inbox: &mut Inbox<'_>, progress: &mut Progress) -> O
                 && progress.silence_ends(held.timeout()).is_some_and(|end| end <= Instant::now())
         }
         Err(error) => {
-            (progress.drained, progress.receive_error) = (false, Some(Box::new(error.into())));
+            progress.drained = false;
+            progress.keep_receive_error(error.into());
             true
         }
     };

@@ -14,13 +14,18 @@ use crate::{
     rtmp::{origin::Origin, read_state::Block, receive_buffer::ReceiveBuffer},
 };
 
-/// The state behind the only lock of a session, which is held only for short steps and never while a call waits.
+/// The state behind the only lock of a session, which is held only for short steps and never while a call waits. The fields are in
+/// memory as they are here, see [`Session`](protocol::Session): the first ones are those that each message needs.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Core {
-    /// The protocol.
-    pub(crate) session: protocol::Session<Body>,
+    /// The unfinished work of calls that do not wait. Use [`Handle::progress`](super::Handle::progress) for changes to what was
+    /// begun, and to errors of sending.
+    pub(crate) progress: Option<Box<Progress>>,
     /// The larger receive buffer for a fast peer, if there is one.
     pub(crate) receive_buffer: Option<Box<ReceiveBuffer>>,
+    /// The protocol.
+    pub(crate) session: protocol::Session<Body>,
     /// For `m_read`: FLV bytes that were produced and not read.
     pub(crate) stream: flv::Stream<Body>,
     /// The block that the last read call filled.
@@ -39,9 +44,6 @@ pub(crate) struct Core {
     pub(crate) phases: Phases,
     /// The link that carries bytes through an HTTP tunnel, or for a session that does not wait. It has its own lock.
     pub(super) carrier: Option<Arc<Carrier>>,
-    /// The unfinished work of calls that do not wait. Use [`Handle::progress`](super::Handle::progress) for changes to what was
-    /// begun, and to errors of sending.
-    pub(crate) progress: Option<Box<Progress>>,
     /// Few programs change any.
     pub(super) settings: Option<Box<Settings>>,
     /// The settings that came from the URL.

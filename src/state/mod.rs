@@ -58,49 +58,51 @@ use crate::{
     valid::{Rtmp, field},
 };
 
-/// The state of a session besides the fields of its `RTMP`.
+/// The state of a session besides the fields of its `RTMP`. The fields are in memory as they are here, see
+/// [`Session`](protocol::Session): the first ones are those that each message needs.
 #[derive(Default)]
+#[repr(C)]
 pub(crate) struct Private {
-    /// All that is not said at once, behind one lock, with the bytes to send, and the turn to send them.
-    outbox: Outbox<Core>,
-    /// Whether bytes were added to the buffer after the last step that read it: a call need not wait for more.
-    refilled: AtomicBool,
+    /// Address of the `RTMP` at the last call; differs after the caller has moved it.
+    home: AtomicPtr<RTMP>,
+    /// `timeoutMs` of `settings`; 0 if there is none.
+    timeout_ms: AtomicU32,
     /// Whether something else than the socket and TLS over it carries bytes.
     carried: AtomicBool,
     /// Whether calls never wait.
     never_waits: AtomicBool,
     /// Whether the carrier only passes bytes to the socket, which a fast path does without it.
     bare: AtomicBool,
-    /// Whether a connection of a session that never waits is being made.
-    opening: AtomicBool,
     /// Whether calls that never wait have begun something that every call has to continue, or an error of sending is stored.
     noted: AtomicBool,
-    /// Whether this library made the connection, and may replace it by another.
-    dialled: AtomicBool,
-    /// Whether this library made the socket.
-    opened: AtomicBool,
     /// Whether the socket belongs to the caller, who waits for it to become readable and then reads once.
     watched: AtomicBool,
-    /// Whether a byte that was received is still on the socket.
-    left: AtomicBool,
     /// Whether a panic left the protocol state unfinished while no lock was held that would be poisoned.
     broken: AtomicBool,
     /// Whether the last call had to wait for bytes.
     expects_wait: AtomicBool,
+    /// The hooks in `settings`, see [`Hooks::bits`].
+    hooked: AtomicU8,
+    /// All that is not said at once, behind one lock, with the bytes to send, and the turn to send them.
+    outbox: Outbox<Core>,
+    /// Whether bytes were added to the buffer after the last step that read it: a call need not wait for more.
+    refilled: AtomicBool,
+    /// Whether a connection of a session that never waits is being made.
+    opening: AtomicBool,
+    /// Whether this library made the connection, and may replace it by another.
+    dialled: AtomicBool,
+    /// Whether this library made the socket.
+    opened: AtomicBool,
+    /// Whether a byte that was received is still on the socket.
+    left: AtomicBool,
     /// Whether the end of the connection keeps the descriptor, because a reader has not seen the end yet.
     keeps_descriptor: AtomicBool,
     /// Whether the connection has ended and only its descriptor remains.
     hung_up: AtomicBool,
-    /// Address of the `RTMP` at the last call; differs after the caller has moved it.
-    home: AtomicPtr<RTMP>,
     /// Whether there are connections that were given up.
     has_retired: AtomicBool,
     /// The number of times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
-    /// The hooks in `settings`, see [`Hooks::bits`].
-    hooked: AtomicU8,
-    /// `timeoutMs` of `settings`; 0 if there is none.
-    timeout_ms: AtomicU32,
     /// `sendQueue` of `settings`; 0 if there is none.
     queue_limit: AtomicUsize,
 }

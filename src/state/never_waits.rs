@@ -36,6 +36,7 @@ impl Handle {
         let result = look(progress);
         let is_noted =
             progress.opening.is_some() || progress.send_error.is_some() || progress.has_descriptor();
+        progress.quiet = progress.is_quiet();
         self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
         self.private.noted.store(is_noted, Ordering::Relaxed);
         result
