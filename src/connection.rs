@@ -8,6 +8,7 @@ mod send;
 
 use libc::c_int;
 use rtmp_core::{
+    chunk::Chunk,
     error::{Error, Result},
     flv,
     session::{Application, Calls, Notice, Profile, Session, State},
@@ -19,7 +20,7 @@ use super::{
     amf::AVal,
     calls::CallArray,
     carrier::Carrier,
-    fields::{load, mirror_timestamp, profile, store},
+    fields::{load, load_for_media, mirror_timestamp, profile, store, store_for_media},
     log::Deferred,
     memory::{self, Body},
     rtmp::receive_buffer,
@@ -103,8 +104,14 @@ impl Handle {
         session: &mut Session<Body>,
         step: impl FnOnce(&mut Session<Body>, &mut Wishes<'_>) -> R,
     ) -> R {
+        let rtmp = self.rtmp();
         let mut notices = self.wants_events().then(Vec::new);
-        let result = run(self.rtmp(), session, notices.as_mut(), step);
+        session.set_descriptor(self.descriptor());
+        let before = load_all(rtmp);
+        session.state = before;
+        let mut wishes = Wishes { rtmp, calls: CallArray::new(rtmp), notices: notices.as_mut() };
+        let result = step(session, &mut wishes);
+        store_all(rtmp, &before, &session.state);
         if let Some(notices) = notices {
             self.keep_notices(notices);
         }
@@ -163,20 +170,19 @@ impl Handle {
     }
 }
 
-/// Runs a step with the values of the struct's fields, and stores the values that it has changed. `notices` receives the peer's
-/// notices, if the program receives them.
-pub(crate) fn run<'h, R>(
-    rtmp: Rtmp<'h>,
+/// Reads a chunk, which needs few fields of the struct, as [`Session::receive_chunk`].
+#[inline]
+pub(crate) fn receive_chunk(
+    rtmp: Rtmp<'_>,
     session: &mut Session<Body>,
-    notices: Option<&'h mut Vec<Notice>>,
-    step: impl FnOnce(&mut Session<Body>, &mut Wishes<'h>) -> R,
-) -> R {
+    input: &[u8],
+) -> Result<(usize, Option<Chunk<Body>>)> {
     session.set_descriptor(Some(field!(rtmp, m_sb.sb_socket).get()));
-    let before = load_all(rtmp);
+    let before = load_for_media(rtmp);
     session.state = before;
-    let mut wishes = Wishes { rtmp, calls: CallArray::new(rtmp), notices };
-    let result = step(session, &mut wishes);
-    store_all(rtmp, &before, &session.state);
+    let mut wishes = Wishes { rtmp, calls: CallArray::new(rtmp), notices: None };
+    let result = session.receive_chunk(&mut wishes, input);
+    store_for_media(rtmp, &before, &session.state);
     result
 }
 

@@ -50,7 +50,8 @@ impl Shared<u8> for bool {
     }
 }
 
-/// The session's names for the fields that it shares with callers: first those that plain audio and video use.
+/// The session's names for the fields that it shares with callers: first those that arriving chunks and their acknowledgements
+/// use. In the struct these are close together.
 macro_rules! shared_fields {
     ($($media:ident: $($media_name:ident).+;)* ...; $($field:ident: $($name:ident).+;)*) => {
         /// Reads the fields that a step uses, one by one: callers may read them meanwhile.
@@ -63,7 +64,7 @@ macro_rules! shared_fields {
             }
         }
 
-        /// As [`load`], but only the fields that arriving audio and video use; the others are as in a new session.
+        /// As [`load`], but only the fields that arriving chunks use; the others are as in a new session.
         #[inline(always)]
         pub(super) fn load_for_media(r: Rtmp<'_>) -> State {
             State {
@@ -98,6 +99,7 @@ macro_rules! shared_fields {
 
 shared_fields! {
     in_chunk_size: m_inChunkSize;
+    out_chunk_size: m_outChunkSize;
     bytes_in: m_nBytesIn;
     acknowledged: m_nBytesInSent;
     acknowledges: m_bSendCounter;
@@ -108,7 +110,6 @@ shared_fields! {
     peer_bandwidth: m_nClientBW;
     playing: m_bPlaying;
     ...;
-    out_chunk_size: m_outChunkSize;
     bandwidth_checks: m_nBWCheckCounter;
     buffer_ms: m_nBufferMS;
     stream_id: m_stream_id;

@@ -17,7 +17,7 @@ use crate::{
     Errno, TRUE,
     boundary::{Kind, boundary},
     cancel::Shield,
-    connection::run,
+    connection::receive_chunk,
     globals,
     log::Deferred,
     memory::Body,
@@ -75,7 +75,7 @@ fn take(r: Rtmp<'_>) -> Option<Result<Chunk<Body>, Unread>> {
     session.begin_receiving();
     let received = match inbox.unread() {
         [] => Ok((0, None)),
-        unread => run(r, session, None, |session, wishes| session.receive_chunk(wishes, unread)),
+        unread => receive_chunk(r, session, unread),
     };
     // While the gate is held the session is there.
     let handle = || held.handle();
