@@ -63,11 +63,20 @@ static long long now(void)
     return time.tv_sec * 1000000000LL + time.tv_nsec;
 }
 
-static long long cpu(void)
+/* CPU time between two calls, in nanoseconds: all of it, and the part of the program and the library. */
+static long long used, used_by_user;
+
+static void measure(int begins)
 {
+    int sign = begins ? -1 : 1;
     struct timespec time;
+    struct rusage usage;
     clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return time.tv_sec * 1000000000LL + time.tv_nsec;
+    check(getrusage(RUSAGE_SELF, &usage) == 0);
+    if (begins)
+        used = used_by_user = 0;
+    used += sign * (time.tv_sec * 1000000000LL + time.tv_nsec);
+    used_by_user += sign * (usage.ru_utime.tv_sec * 1000000LL + usage.ru_utime.tv_usec) * 1000;
 }
 
 static long resident(void)
@@ -252,12 +261,14 @@ static int by_size(const void *left, const void *right)
     return (a > b) - (a < b);
 }
 
-static void report(const char *how, long long connecting, long long computing, long grown, long messages)
+static void report(const char *how, long long connecting, long grown, long messages)
 {
     qsort(delays, delay_count, sizeof *delays, by_size);
     size_t last = delay_count ? delay_count - 1 : 0;
-    printf("%s sessions=%d connected_ms=%lld kb_per_session=%.1f cpu_ns_per_message=%lld p50_us=%u p999_us=%u arrived=%ld dropped=%ld\n",
-           how, 2 * count, connecting / 1000000, (double)grown / (2 * count), computing / (messages ? messages : 1),
+    if (messages == 0)
+        messages = 1;
+    printf("%s sessions=%d connected_ms=%lld kb_per_session=%.1f cpu_ns_per_message=%lld user_ns=%lld p50_us=%u p999_us=%u arrived=%ld dropped=%ld\n",
+           how, 2 * count, connecting / 1000000, (double)grown / (2 * count), used / messages, used_by_user / messages,
            delays[delay_count / 2], delays[last * 999 / 1000], arrived, dropped);
 }
 
@@ -297,12 +308,12 @@ static void never_waiting(int stalls)
     }
     while (ready < count)
         turn();
-    long long connecting = now() - began, computing = 0;
+    long long connecting = now() - began;
     long grown = resident() - before;
     players[0].is_stalled = stalls;
     for (int round = 0; round < rounds; round++) {
         if (round == WARM_UP)
-            computing = cpu();
+            measure(1);
         for (int i = 0; i < count; i++) {
             if (!send_one(&guests[i], round)) {
                 check(is_again(guests[i].r));
@@ -314,8 +325,8 @@ static void never_waiting(int stalls)
         while (arrived < (long)(count - stalls) * (round + 1))
             turn();
     }
-    computing = cpu() - computing;
-    report(stalls ? "stalled" : "steps", connecting, computing, grown, (long)(rounds - WARM_UP) * count);
+    measure(0);
+    report(stalls ? "stalled" : "steps", connecting, grown, (long)(rounds - WARM_UP) * count);
 }
 
 static void *serve_blocking(void *unused)
@@ -354,7 +365,7 @@ static void blocking(void)
 {
     pthread_t server;
     long before = resident();
-    long long began = now(), connecting, computing = 0;
+    long long began = now(), connecting;
     check(pthread_create(&server, NULL, serve_blocking, NULL) == 0);
     for (int i = 0; i < count; i++) {
         prepare(&players[i]);
@@ -364,7 +375,7 @@ static void blocking(void)
     long grown = resident() - before;
     for (int round = 0; round < rounds; round++) {
         if (round == WARM_UP)
-            computing = cpu();
+            measure(1);
         while (__atomic_load_n(&rounds_sent, __ATOMIC_ACQUIRE) <= round)
             usleep(50);
         for (int i = 0; i < count; i++) {
@@ -379,9 +390,9 @@ static void blocking(void)
             }
         }
     }
-    computing = cpu() - computing;
+    measure(0);
     pthread_join(server, NULL);
-    report("blocking", connecting, computing, grown, (long)(rounds - WARM_UP) * count);
+    report("blocking", connecting, grown, (long)(rounds - WARM_UP) * count);
 }
 
 /* One send and one receive for each message, as the sessions make them, with the same buffer. */
@@ -392,7 +403,7 @@ static void sockets_alone(void)
     int *near = calloc((size_t)count, sizeof *near), on = 1;
     int *far = calloc((size_t)count, sizeof *far);
     long before = resident();
-    long long began = now(), computing = 0;
+    long long began = now();
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
     check(near && far && (poller = epoll_create1(EPOLL_CLOEXEC)) >= 0);
     for (int i = 0; i < count; i++) {
@@ -406,7 +417,7 @@ static void sockets_alone(void)
     long grown = resident() - before;
     for (int round = 0; round < rounds; round++) {
         if (round == WARM_UP)
-            computing = cpu();
+            measure(1);
         for (int i = 0; i < count; i++) {
             long long time = now();
             memcpy(body, &time, sizeof time);
@@ -426,8 +437,8 @@ static void sockets_alone(void)
             }
         }
     }
-    computing = cpu() - computing;
-    report("sockets", connecting, computing, grown, (long)(rounds - WARM_UP) * count);
+    measure(0);
+    report("sockets", connecting, grown, (long)(rounds - WARM_UP) * count);
     for (int i = 0; i < count; i++) {
         close(near[i]);
         close(far[i]);
