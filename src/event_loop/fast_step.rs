@@ -17,16 +17,25 @@ use super::bits::{CONNECTED, FLUSHED, READABLE, STREAMING, WRITABLE};
 use crate::{
     Errno,
     cancel::Shield,
+    outbox::Locked,
     progress::{Input, Progress},
     rtmp::sockbuf::Inbox,
     state::{Core, Held},
     valid::{Rtmp, field},
 };
 
+/// A session that has nothing to send, and nothing to continue or to report.
+struct Quiet<'a> {
+    core: Locked<'a, Core>,
+    held: Held<'a>,
+    _shield: Shield,
+    _errno: Errno,
+}
+
 /// A step; `None` if the general path has to do it.
 #[inline(always)]
 pub(super) fn step(r: Rtmp<'_>) -> Option<c_int> {
-    look(r, |held, inbox, progress, _| {
+    look(r)?.with(|held, inbox, progress| {
         match (progress.input, inbox.extent().1 > 0) {
             (Input::Some, _) => progress.drained = false,
             (Input::Maybe, true) => (progress.drained, progress.input) = (false, Input::Some),
@@ -48,7 +57,7 @@ pub(super) fn step(r: Rtmp<'_>) -> Option<c_int> {
 /// As `RTMP_GetPollTimeout`; `None` if the general path has to do it.
 #[inline(always)]
 pub(super) fn left(r: Rtmp<'_>) -> Option<Option<Duration>> {
-    look(r, |held, inbox, progress, _| {
+    look(r)?.with(|held, inbox, progress| {
         let now = Instant::now();
         progress.note_drained(inbox.extent().1 > 0, now);
         let moment = match progress.input {
@@ -63,34 +72,40 @@ pub(super) fn left(r: Rtmp<'_>) -> Option<Option<Duration>> {
 /// Whether a session waits for its socket to become readable; `None` if the general path has to find that out.
 #[inline(always)]
 pub(super) fn waits_for_input(r: Rtmp<'_>) -> Option<(c_int, bool)> {
-    look(r, |_, _, progress, socket| Some((socket, progress.input != Input::Some)))
+    look(r)?
+        .with(|held, _, progress| Some((field!(held.sb(), sb_socket).get(), progress.input != Input::Some)))
 }
 
-/// Runs `work` with a session that has nothing to send, and nothing to continue or to report.
-#[inline(always)]
-fn look<T>(
-    r: Rtmp<'_>,
-    work: impl FnOnce(&Held<'_>, &mut Inbox<'_>, &mut Progress, c_int) -> Option<T>,
-) -> Option<T> {
-    let _errno = Errno::keep();
-    let _shield = Shield::begin();
+/// The session, if the fast path can be used. This is one function for all calls: a program that waits for each message runs
+/// them one after the other, and their code is as cold as their data.
+#[inline(never)]
+fn look(r: Rtmp<'_>) -> Option<Quiet<'_>> {
+    let errno = Errno::keep();
+    let shield = Shield::begin();
     let held = Held::unobserved(r)?;
-    // SAFETY: the lock below ends before `held` does.
-    let outbox = unsafe { held.outbox() };
-    let mut core = outbox.try_lock()?;
-    let Core { session, receive_buffer, stream, progress, .. } = &mut *core;
-    let progress = progress.as_deref_mut()?;
-    let is_plain = session.unsent().is_empty()
+    // SAFETY: `Quiet` drops the lock before `held`.
+    let core = unsafe { held.outbox() }.try_lock()?;
+    let Core { session, receive_buffer, stream, progress, .. } = &*core;
+    let is_plain = progress.as_deref().is_some_and(|progress| progress.quiet)
+        && session.unsent().is_empty()
         && session.wants_input()
         && !session.is_encrypted()
         && receive_buffer.is_none()
         && stream.pending().is_empty();
-    if !is_plain || !progress.quiet {
-        return None;
+    is_plain.then_some(Quiet { core, held, _shield: shield, _errno: errno })
+}
+
+impl Quiet<'_> {
+    /// Runs `work` with the session.
+    #[inline(always)]
+    fn with<T>(
+        mut self,
+        work: impl FnOnce(&Held<'_>, &mut Inbox<'_>, &mut Progress) -> Option<T>,
+    ) -> Option<T> {
+        // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
+        let mut inbox = unsafe { Inbox::of(self.held.sb()) };
+        work(&self.held, &mut inbox, self.core.progress.as_deref_mut()?)
     }
-    // SAFETY: only one thread at a time uses a session that never waits, which is a rule of `loop.h`.
-    let mut inbox = unsafe { Inbox::of(held.sb()) };
-    work(&held, &mut inbox, progress, field!(r, m_sb.sb_socket).get())
 }
 
 /// Receives what has arrived. `None` at the end of the stream, which the general path finds again.

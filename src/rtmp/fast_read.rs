@@ -251,20 +251,28 @@ fn take<P: Place>(r: Rtmp<'_>, mut place: P) -> Attempt<P::Made> {
     if field!(r, m_sb.sb_socket).get() == -1 || globals::dumps() || reason::is_reporting() {
         return None;
     }
-    let mut found = match take_ready(r, exclusive(r)?, &mut place) {
-        Ok(made) => return Some(Ok(made)),
-        Err(found) => found,
-    };
-    if found.never_waits() {
-        return finds_nothing(&mut found, &place).then(|| Err(Failure::Again));
-    }
-    if !found.expects_wait() {
-        return take_arriving(r, found, &mut place);
-    }
-    // A request for bytes that are not there yet would be useless.
-    match wait(r, found, &place)? {
-        Ok(found) => take_ready(r, found, &mut place).ok().map(Ok),
-        Err(failure) => Some(Err(failure)),
+    let mut found = exclusive(r)?;
+    let mut has_waited = false;
+    loop {
+        found = match take_ready(r, found, &mut place) {
+            Ok(made) => return Some(Ok(made)),
+            Err(found) => found,
+        };
+        if has_waited {
+            return None;
+        }
+        if found.never_waits() {
+            return finds_nothing(&mut found, &place).then(|| Err(Failure::Again));
+        }
+        if !found.expects_wait() {
+            return take_arriving(r, found, &mut place);
+        }
+        // A request for bytes that are not there yet would be useless.
+        found = match wait(r, found, &place)? {
+            Ok(found) => found,
+            Err(failure) => return Some(Err(failure)),
+        };
+        has_waited = true;
     }
 }
 
