@@ -24,7 +24,7 @@ use super::{
     log::Deferred,
     memory::{self, Body},
     rtmp::receive_buffer,
-    state::{Core, Handle},
+    state::{Core, Fact, Handle},
     valid::{Rtmp, field},
 };
 
@@ -89,11 +89,11 @@ impl Handle {
             })
         };
         // With a tunnel, the bytes that TLS has decrypted are HTTP, and the tunnel reads them.
-        let direct = inbox.sb().has_tls() && !self.is_carried();
+        let direct = inbox.sb().has_tls() && !self.has(Fact::Carried);
         let refilled = if direct { inbox.refill_from_pending() } else { 0 };
         if refilled > 0 {
             self.receive_newest(refilled);
-            self.mark_refilled();
+            self.note(Fact::Refilled, true);
         }
         result
     }

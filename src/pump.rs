@@ -20,7 +20,7 @@ use super::{
     memory::Body,
     reason::Phase,
     rtmp::{close, connect},
-    state::Handle,
+    state::{Fact, Handle},
 };
 
 /// Keeps a peer that never stops sending from blocking a call forever.
@@ -105,7 +105,7 @@ impl Handle {
             let (state, is_starting) = (current.state, current.is_starting());
             *current = session;
             current.set_starting(is_starting);
-            current.mark_ends(self.is_carried());
+            current.mark_ends(self.has(Fact::Carried));
             // A new connection starts with the default chunk size both ways.
             let fresh = current.state;
             current.state = state;

@@ -21,7 +21,7 @@ use crate::{
         receive_buffer::{self, ReceiveBuffer},
         sockbuf,
     },
-    state::{Core, Handle},
+    state::{Core, Fact, Handle},
     valid::field,
 };
 
@@ -29,21 +29,21 @@ impl Handle {
     /// Waits until at least one more byte is available. `whole` says that the caller does not look at the single chunks of a
     /// message.
     pub(crate) fn fill(&self, whole: bool) -> Result<()> {
-        if self.take_refilled() {
+        if self.note(Fact::Refilled, false) {
             return Ok(());
         }
         if let Some(carrier) = self.carrier() {
             return self.fill_from(&carrier);
         }
-        if let Some(result) = (!self.is_watched()).then(|| self.fill_directly(whole)).flatten() {
+        if let Some(result) = (!self.has(Fact::Watched)).then(|| self.fill_directly(whole)).flatten() {
             if matches!(result, Ok(true)) {
-                self.expect_bytes();
+                self.note(Fact::ExpectsWait, false);
             }
             return result.map(drop);
         }
         let (sb, mut is_full) = (self.sb(), false);
         let count = self.inbox().fill(|room| {
-            let count = if self.is_watched() {
+            let count = if self.has(Fact::Watched) {
                 sb.receive_leaving_one(room, self.left_byte(), &self.patience())
             } else {
                 sb.receive_into(room, &self.patience())
@@ -53,7 +53,7 @@ impl Handle {
         })?;
         if is_full {
             // The peer sends faster than this side reads.
-            self.expect_bytes();
+            self.note(Fact::ExpectsWait, false);
         }
         self.receive_newest(count);
         Ok(())
@@ -272,7 +272,7 @@ impl Handle {
     /// more. Callers with their own socket, such as curl, wait for it before they read: they do not know of bytes that were
     /// already received, and an HTTP server only answers requests.
     pub(crate) fn update_readiness(&self) {
-        if !self.is_watched() {
+        if !self.has(Fact::Watched) {
             return;
         }
         let carrier = self.carrier();
@@ -296,7 +296,7 @@ impl Handle {
 
     /// Sets whether the socket has to stay readable while there is something to read.
     pub(crate) fn watch(&self, watched: bool) {
-        self.set_watched(watched);
+        self.note(Fact::Watched, watched);
         for carrier in self.carrier().into_iter().chain(self.sb().carrier()) {
             carrier.lock().keep_readable(watched);
         }

@@ -16,7 +16,7 @@ use crate::{
     memory::Body,
     rtmp::sockbuf::SockBuf,
     scratch,
-    state::{Handle, Sending},
+    state::{Fact, Handle, Sending},
     valid::field,
 };
 
@@ -47,7 +47,7 @@ impl Handle {
     ) -> Result<()> {
         let _deferred = Deferred::begin();
         let sending = self.outbox().take_turn();
-        let is_carried = self.is_carried();
+        let is_carried = self.has(Fact::Carried);
         // The chunks, unless they are in the queue, because bytes need processing or others are in front.
         let encoding = self.step(|session, wishes| {
             let is_queued =
@@ -141,7 +141,7 @@ impl Handle {
             self.meet_send_error()?;
             return self.flush_now();
         }
-        sending.drain(sent, !self.is_carried(), |bytes| self.send_bytes(bytes))
+        sending.drain(sent, !self.has(Fact::Carried), |bytes| self.send_bytes(bytes))
     }
 
     /// Sends as much of the queue as the connection accepts now. After an error the rest is dropped.
@@ -152,7 +152,7 @@ impl Handle {
         } else {
             let mut core = self.core();
             let result = send_queued(&mut core.session, |bytes| carrier.send_now(&[IoSlice::new(bytes)]));
-            if !self.is_bare() {
+            if !self.has(Fact::Bare) {
                 self.note_bare(&core, &carrier);
             }
             result
@@ -233,7 +233,7 @@ impl Handle {
 
     /// The number of bytes that the carrier has taken and not sent yet.
     fn unsent_below(&self) -> usize {
-        if self.is_bare() { 0 } else { self.carrier().map_or(0, |carrier| carrier.lock().unsent()) }
+        if self.has(Fact::Bare) { 0 } else { self.carrier().map_or(0, |carrier| carrier.lock().unsent()) }
     }
 
     /// Fails with [`Error::Again`] if a session that does not wait has no room for this many more bytes.
@@ -241,7 +241,7 @@ impl Handle {
         if !self.never_waits() {
             return Ok(());
         }
-        if self.has_noted() {
+        if self.has(Fact::Noted) {
             let failed = self.progress(|progress| {
                 progress.use_connection();
                 progress.send_error.take()

@@ -25,7 +25,7 @@ use crate::{
     reason::{self, Failure, Phase},
     rtmp::close::step_leaving,
     socket::{POLLIN, POLLOUT, pollfd, raw},
-    state::Handle,
+    state::{Fact, Handle},
     valid::{Rtmp, field},
 };
 
@@ -69,7 +69,10 @@ pub unsafe extern "C" fn RTMP_SetNonBlocking(r: Option<Rtmp<'_>>, on: c_int) -> 
             return Ok(TRUE);
         }
         let has_received = field!(handle.rtmp(), m_nBytesIn).get() != 0;
-        let has_begun = handle.is_dialled() || handle.is_opened() || handle.is_carried() || has_received;
+        let has_begun = handle.has(Fact::Dialled)
+            || handle.has(Fact::Opened)
+            || handle.has(Fact::Carried)
+            || has_received;
         let is_opening = handle.never_waits() && handle.progress(|progress| progress.opening.is_some());
         if (handle.is_open() && has_begun) || is_opening {
             return Err(Error::Invalid("RTMP_SetNonBlocking, there is a connection").into());
@@ -316,7 +319,7 @@ fn bits(handle: &Handle) -> c_int {
         return bits | CLOSED;
     }
     bits |= CONNECTED;
-    if is_starting || !handle.is_carried() {
+    if is_starting || !handle.has(Fact::Carried) {
         return bits;
     }
     if field!(handle.rtmp(), m_bPlaying).get() != 0 {
@@ -377,7 +380,7 @@ pub(super) fn left(handle: &Handle) -> Option<Duration> {
     let (now, timeout) = (Instant::now(), handle.timeout());
     let (wants_events, is_aborted) = (handle.wants_events(), handle.is_aborted());
     // Links are looked at when the core is not locked: one may be in a function of the program.
-    let carried = if handle.is_bare() {
+    let carried = if handle.has(Fact::Bare) {
         Some((None, 0))
     } else {
         handle.carrier().map(|carrier| {

@@ -23,7 +23,7 @@ use crate::{
     log::Deferred,
     memory::release,
     progress::Leaving,
-    state::{self, Core, Handle},
+    state::{self, Core, Fact, Handle},
     tcp_info,
     valid::{Rtmp, field},
 };
@@ -51,7 +51,7 @@ pub(crate) fn close(handle: &Handle, manner: Manner) {
     if !handle.is_current() {
         return;
     }
-    let kept = hang_up(handle, &mut core, reset, handle.keeps_descriptor());
+    let kept = hang_up(handle, &mut core, reset, handle.has(Fact::KeepsDescriptor));
     handle.mark_closed();
     if let Some(socket) = kept {
         core.forget_connection();
@@ -285,7 +285,7 @@ pub unsafe extern "C-unwind" fn RTMP_Close(r: Option<Rtmp<'_>>) {
         let Some(r) = r else { return Ok(()) };
         match Handle::idle_on(Some(r)).ok().or_else(|| Handle::of(r)) {
             Some(handle) => {
-                handle.keep_descriptor(false);
+                handle.note(Fact::KeepsDescriptor, false);
                 handle.progress_if_any(|progress| progress.opening = None);
                 close(&handle, Manner::Polite);
                 handle.progress_if_any(|progress| progress.failed = false);

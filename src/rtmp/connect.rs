@@ -24,7 +24,7 @@ use crate::{
     progress::{Opening, Stage, What},
     ptr::required,
     reason::{self, During, Failure, Phase},
-    state::Handle,
+    state::{Fact, Handle},
     valid::{Rtmp, field},
 };
 
@@ -54,7 +54,7 @@ pub unsafe extern "C-unwind" fn RTMP_Connect(r: Option<Rtmp<'_>>, cp: Option<Pac
             return Err(Failure::new(error, Phase::Connect));
         }
         let begin = || {
-            if handle.is_open() && (handle.is_dialled() || handle.is_hung_up()) {
+            if handle.is_open() && (handle.has(Fact::Dialled) || handle.has(Fact::HungUp)) {
                 // The session was connected before and not closed; its socket would leak.
                 close_to_reconnect(&handle);
             }
@@ -101,13 +101,13 @@ pub unsafe extern "C-unwind" fn RTMP_Connect1(r: Option<Rtmp<'_>>, cp: Option<Pa
         let r = reason::start_afresh(r)?;
         let handle = Handle::connected_to(Some(r))?;
         let begin = || {
-            handle.set_dialled(false);
+            handle.note(Fact::Dialled, false);
             Ok(Opening::at(What::Begin, Stage::Connected))
         };
         connect(&handle, What::Begin, cp, begin)?;
         // A caller that passes a socket waits for it, too.
         let publishes = field!(r, Link.protocol).get() & RTMP_FEATURE_WRITE != 0;
-        handle.watch(!handle.is_opened() && !publishes && !handle.never_waits());
+        handle.watch(!handle.has(Fact::Opened) && !publishes && !handle.never_waits());
         handle.update_readiness();
         Ok(TRUE)
     })

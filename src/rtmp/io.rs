@@ -31,7 +31,7 @@ use crate::{
     ptr::{bytes, given, room},
     pump::Reading,
     reason::{self, Code, During, Failure, Phase},
-    state::{Core, Handle},
+    state::{Core, Fact, Handle},
     valid::{Rtmp, field},
 };
 
@@ -104,7 +104,7 @@ fn read_in_general(
         given((size >= 0).then_some(()), "size is negative").during(Phase::Reading)?;
         let out = given(out, "buf is NULL").during(Phase::Reading)?;
         let count = read(&handle, out, failure, errno);
-        handle.keep_descriptor(false);
+        handle.note(Fact::KeepsDescriptor, false);
         handle.update_readiness();
         count
     };
@@ -124,8 +124,8 @@ fn read_in_general(
 /// Releases a connection that was kept for a reader that has not seen the end, unless this call continues the same block.
 fn stay_at_the_end(handle: &Handle, buffer: *const c_char, size: usize) {
     let block = handle.core().block.next(buffer, size);
-    if handle.is_hung_up() && !block.goes_on {
-        handle.keep_descriptor(false);
+    if handle.has(Fact::HungUp) && !block.goes_on {
+        handle.note(Fact::KeepsDescriptor, false);
         close::close_quietly(handle);
     }
 }
@@ -147,14 +147,15 @@ fn read(
         let next = core.stream.begin(&mut call, state);
         offer(core, &mut call, state, next)
     });
-    handle.keep_descriptor(
-        !handle.never_waits() && handle.is_opened() && block.is_unfinished(call.written() > 0),
+    handle.note(
+        Fact::KeepsDescriptor,
+        !handle.never_waits() && handle.has(Fact::Opened) && block.is_unfinished(call.written() > 0),
     );
     let placement = Placement(handle);
     let mut why = None;
     let mut reading = Reading::new(handle);
     let (mut search, mut searching) = (None, false);
-    let polls = handle.is_watched() && handle.is_carried();
+    let polls = handle.has(Fact::Watched) && handle.has(Fact::Carried);
     let _limited = polls.then(|| Limited::begin(handle));
     loop {
         match next {

@@ -43,7 +43,7 @@ use crate::{
     progress::{Opening, Stage, What},
     reason::{During, Failure, Phase},
     socket,
-    state::Handle,
+    state::{Fact, Handle},
     tls::{proxy_trust, trust},
     valid::field,
 };
@@ -108,13 +108,13 @@ impl Opening {
                     if self.what == What::Reach {
                         return Ok(());
                     }
-                    handle.set_dialled(true);
+                    handle.note(Fact::Dialled, true);
                     field!(handle.rtmp(), m_bSendCounter).set(1);
                     Stage::Connected
                 }
                 Stage::Connected => {
                     // The library's own sockets have the options already.
-                    if !handle.is_opened() {
+                    if !handle.has(Fact::Opened) {
                         let socket = handle.socket().during(Phase::Call)?;
                         tcp::add_missing_timeouts(socket, handle.timeout());
                     }
@@ -213,7 +213,7 @@ impl Opening {
         let phases = carrier.lock().phases();
         handle.core().phases.tls = phases.tls;
         // The peer's first bytes may have arrived together with the end of its handshake.
-        if !handle.is_carried() {
+        if !handle.has(Fact::Carried) {
             handle.inbox().refill_from_pending();
         }
         Ok(())
@@ -326,7 +326,7 @@ impl Handle {
     /// Continues a connection that is being made, if there is one. The call that began it gets the result; this returns whether
     /// it has failed.
     pub(crate) fn go_on(&self) -> Result<bool> {
-        if !self.has_noted() {
+        if !self.has(Fact::Noted) {
             return Ok(false);
         }
         let Some(opening) = self.progress(|progress| progress.opening.take()) else { return Ok(false) };
@@ -434,7 +434,7 @@ fn secure(handle: &Handle) -> Result<Option<Arc<Carrier>>> {
         }
         return Ok(Some(carrier));
     }
-    if target.tunnelled && !handle.is_dialled() && !handle.is_opened() && target.proxy.is_none() {
+    if target.tunnelled && !handle.has(Fact::Dialled) && !handle.has(Fact::Opened) && target.proxy.is_none() {
         // The program made the connection and chose its addresses: further connections use the same ones.
         match ends(handle.socket()?) {
             Some((here, there)) => {

@@ -23,7 +23,7 @@ use crate::{
     progress::{Opening, Stage, What},
     reason::{self, Code, During, Failure, Phase},
     socket,
-    state::Handle,
+    state::{Fact, Handle},
     valid::{Rtmp, field},
 };
 
@@ -60,7 +60,7 @@ pub unsafe extern "C-unwind" fn RTMP_Serve(r: Option<Rtmp<'_>>) -> c_int {
         let begin = || {
             let socket = handle.socket().map_err(unshaken)?;
             let waits_for_ever = tcp::add_missing_timeouts(socket, handle.timeout());
-            if handle.never_waits() && !handle.is_carried() {
+            if handle.never_waits() && !handle.has(Fact::Carried) {
                 handle.carry_socket().map_err(unshaken)?;
             }
             handle.forget_session();

@@ -8,7 +8,7 @@ use std::{
 use libc::c_int;
 
 use super::{
-    Core, Handle, Private,
+    Core, Fact, Handle, Private,
     settings::Settings,
     slot::{hangs_on, put},
 };
@@ -48,7 +48,7 @@ impl Handle {
         }
         let kept = if keep { pipe.socket.take().map(socket::into_c) } else { None };
         core.retired.push(pipe);
-        self.private.has_retired.store(true, Ordering::Relaxed);
+        self.note(Fact::HasRetired, true);
         kept
     }
 
@@ -78,10 +78,10 @@ impl Drop for Handle {
         // While the gate is held, no other call begins or ends: what is decided here holds for the session as it is left.
         let keeper = self.gate().hold();
         let is_open = || field!(self.sb(), sb_socket).get() != -1;
-        let stays = is_open() || private.never_waits.load(Ordering::Relaxed);
+        let stays = is_open() || private.facts.has(Fact::NeverWaits);
         let on_slot = hangs_on(self.rtmp(), &private, &keeper);
         let is_last = Arc::strong_count(&private) == 1 + usize::from(on_slot);
-        if !is_last || (on_slot && stays && !private.has_retired.load(Ordering::Relaxed)) {
+        if !is_last || (on_slot && stays && !private.facts.has(Fact::HasRetired)) {
             // Before the gate is released: of two calls that end at the same time, the second has to see that it is the last.
             drop(private);
             drop(keeper);
@@ -98,7 +98,7 @@ impl Drop for Handle {
         let mut is_worn = false;
         // Synchronises with the end of other calls.
         if let Some(private) = only.as_mut().and_then(Arc::get_mut) {
-            *private.has_retired.get_mut() = false;
+            private.facts.note(Fact::HasRetired, false);
             retired = mem::take(&mut private.outbox.get_mut().retired);
             is_worn = *private.closings.get_mut() > 0;
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Core, Handle, Private,
+    Core, Fact, Handle, Private,
     slot::{attached, slot},
 };
 use crate::{
@@ -44,7 +44,7 @@ impl Exclusive<'_> {
     /// Whether the session's calls never wait.
     #[inline]
     pub(crate) fn never_waits(&mut self) -> bool {
-        *self.private.never_waits.get_mut()
+        self.private.facts.has(Fact::NeverWaits)
     }
 
     /// As [`Handle::timeout`].
@@ -55,13 +55,13 @@ impl Exclusive<'_> {
     /// Whether the last call had to wait for bytes.
     #[inline]
     pub(crate) fn expects_wait(&mut self) -> bool {
-        *self.private.expects_wait.get_mut()
+        self.private.facts.has(Fact::ExpectsWait)
     }
 
     /// Whether bytes come directly from the socket or from TLS.
     #[inline]
     pub(crate) fn is_plain(&mut self) -> bool {
-        !self.private.outbox.get_mut().session.is_encrypted() && !*self.private.carried.get_mut()
+        !self.private.outbox.get_mut().session.is_encrypted() && !self.private.facts.has(Fact::Carried)
     }
 }
 
@@ -69,7 +69,7 @@ impl Drop for Exclusive<'_> {
     #[inline]
     fn drop(&mut self) {
         if thread::panicking() {
-            *self.private.broken.get_mut() = true;
+            self.private.facts.note(Fact::Broken, true);
         }
     }
 }
@@ -90,10 +90,12 @@ pub(crate) fn exclusive(r: Rtmp<'_>) -> Option<Exclusive<'_>> {
     // SAFETY: the slot's reference is the only one, and no call gets another while the gate is held. This call has no other
     // handle of the session.
     let private = unsafe { &mut *slot.cast_mut() };
-    let in_place = *private.home.get_mut() == r.as_ptr() && !*private.watched.get_mut();
+    let in_place = *private.home.get_mut() == r.as_ptr();
+    let is_ordinary = !private.facts.has_any(&[Fact::Watched, Fact::Broken]) && !private.outbox.is_poisoned();
     // The general path continues what was begun, and reports what a step has stored.
-    let continues = *private.never_waits.get_mut() && (*private.noted.get_mut() || Gate::of(r).is_aborted());
-    if !in_place || continues || *private.broken.get_mut() || private.outbox.is_poisoned() {
+    let continues =
+        private.facts.has(Fact::NeverWaits) && (private.facts.has(Fact::Noted) || Gate::of(r).is_aborted());
+    if !in_place || !is_ordinary || continues {
         return None;
     }
     Some(Exclusive { rtmp: r, private, keeper })

@@ -3,7 +3,7 @@
 use std::{sync::atomic::Ordering, time::Duration};
 
 use super::{
-    Core, Handle, Private,
+    Core, Fact, Handle, Private,
     slot::{attached, slot},
 };
 use crate::{
@@ -33,7 +33,7 @@ impl<'a> Held<'a> {
         let slot = slot(rtmp, &keeper)?;
         // SAFETY: what is on the slot holds a reference of its own, which nobody takes while the gate is held.
         let private = unsafe { &*slot };
-        let never_waits = private.never_waits.load(Ordering::Relaxed);
+        let never_waits = private.facts.has(Fact::NeverWaits);
         let held = Self { rtmp, private, keeper, never_waits };
         let in_place = private.home.load(Ordering::Relaxed) == rtmp.as_ptr();
         // 0 may be what a program left there that forgot RTMP_Init.
@@ -58,12 +58,11 @@ impl<'a> Held<'a> {
     #[inline(always)]
     fn has_plain_path(&self) -> bool {
         if self.never_waits {
-            self.private.bare.load(Ordering::Relaxed)
-                && !self.private.noted.load(Ordering::Relaxed)
-                && !self.private.watched.load(Ordering::Relaxed)
+            self.private.facts.has(Fact::Bare)
+                && !self.private.facts.has_any(&[Fact::Noted, Fact::Watched])
                 && !Gate::of(self.rtmp).is_aborted()
         } else {
-            !self.private.carried.load(Ordering::Acquire)
+            !self.private.facts.has(Fact::Carried)
         }
     }
 

@@ -7,6 +7,7 @@ mod callbacks;
 mod core;
 mod ending;
 mod exclusive;
+mod facts;
 mod held;
 mod never_waits;
 mod notes;
@@ -34,14 +35,18 @@ use rtmp_core::{
 };
 use rustix::fd::BorrowedFd;
 
-use self::slot::{attached, put};
 pub(crate) use self::{
     core::{Core, Sending},
     ending::{abort, clear_abort, take_pipe},
     exclusive::{Exclusive, exclusive},
+    facts::Fact,
     held::Held,
     never_waits::forget_progress,
     settings::{Login, Settings},
+};
+use self::{
+    facts::Facts,
+    slot::{attached, put},
 };
 use crate::{
     gate::{Gate, Keeper},
@@ -67,40 +72,14 @@ pub(crate) struct Private {
     home: AtomicPtr<RTMP>,
     /// `timeoutMs` of `settings`; 0 if there is none.
     timeout_ms: AtomicU32,
-    /// Whether something else than the socket and TLS over it carries bytes.
-    carried: AtomicBool,
-    /// Whether calls never wait.
-    never_waits: AtomicBool,
-    /// Whether the carrier only passes bytes to the socket, which a fast path does without it.
-    bare: AtomicBool,
-    /// Whether calls that never wait have begun something that every call has to continue, or an error of sending is stored.
-    noted: AtomicBool,
-    /// Whether the socket belongs to the caller, who waits for it to become readable and then reads once.
-    watched: AtomicBool,
-    /// Whether a panic left the protocol state unfinished while no lock was held that would be poisoned.
-    broken: AtomicBool,
-    /// Whether the last call had to wait for bytes.
-    expects_wait: AtomicBool,
+    /// What is noted about the session.
+    facts: Facts,
     /// The hooks in `settings`, see [`Hooks::bits`].
     hooked: AtomicU8,
     /// All that is not said at once, behind one lock, with the bytes to send, and the turn to send them.
     outbox: Outbox<Core>,
-    /// Whether bytes were added to the buffer after the last step that read it: a call need not wait for more.
-    refilled: AtomicBool,
-    /// Whether a connection of a session that never waits is being made.
-    opening: AtomicBool,
-    /// Whether this library made the connection, and may replace it by another.
-    dialled: AtomicBool,
-    /// Whether this library made the socket.
-    opened: AtomicBool,
     /// Whether a byte that was received is still on the socket.
     left: AtomicBool,
-    /// Whether the end of the connection keeps the descriptor, because a reader has not seen the end yet.
-    keeps_descriptor: AtomicBool,
-    /// Whether the connection has ended and only its descriptor remains.
-    hung_up: AtomicBool,
-    /// Whether there are connections that were given up.
-    has_retired: AtomicBool,
     /// The number of times the connection was closed. A call that began before the last time is not current.
     closings: AtomicU32,
     /// `sendQueue` of `settings`; 0 if there is none.
@@ -131,7 +110,7 @@ impl Private {
     /// The state of a session without a connection.
     fn with_settings(settings: Settings, origin: Origin) -> Self {
         let mut private = Self::default();
-        private.note(&settings);
+        private.copy_out(&settings);
         let core = private.outbox.get_mut();
         (core.settings, core.origin) = (Some(Box::new(settings)), origin);
         private
@@ -141,12 +120,12 @@ impl Private {
     fn take_retired(&self) -> Vec<Pipe> {
         // Synchronises with the end of other calls.
         fence(Ordering::Acquire);
-        self.has_retired.store(false, Ordering::Relaxed);
+        self.facts.note(Fact::HasRetired, false);
         mem::take(&mut self.core().retired)
     }
 
     /// Copies frequently used settings to fields that need no lock.
-    fn note(&self, settings: &Settings) {
+    fn copy_out(&self, settings: &Settings) {
         self.hooked.store(settings.hooks.bits(), Ordering::Relaxed);
         let milliseconds = settings.common.tuning.timeout.map_or(0, |timeout| timeout.as_millis());
         self.timeout_ms.store(u32::try_from(milliseconds).unwrap_or(u32::MAX), Ordering::Relaxed);
@@ -187,7 +166,7 @@ impl Handle {
     /// The same without continuing the unfinished work of earlier calls.
     pub(crate) fn idle_on(r: Option<Rtmp<'_>>) -> Result<Self> {
         let handle = Self::open(r, true)?;
-        if handle.private.outbox.is_poisoned() || handle.private.broken.load(Ordering::Relaxed) {
+        if handle.private.outbox.is_poisoned() || handle.has(Fact::Broken) {
             // A panic left the protocol state unfinished. Only this session ends.
             handle.give_up();
             return Err(Error::NotConnected);
@@ -216,8 +195,7 @@ impl Handle {
         let find = |keeper: &Keeper<'_>| {
             // The count is read while no other call can close this connection.
             let found = attached(rtmp, keeper);
-            if is_missing() && !found.as_ref().is_some_and(|private| private.opening.load(Ordering::Relaxed))
-            {
+            if is_missing() && !found.as_ref().is_some_and(|private| private.facts.has(Fact::Opening)) {
                 return Err(Error::NotConnected);
             }
             Ok(found.map(|private| Self::new(raw, private)))

@@ -5,18 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Handle, Settings};
+use super::{Fact, Handle, Settings};
 use crate::{progress::Progress, rtmp::RTMP, valid::Rtmp};
 
 impl Handle {
     /// Whether calls never wait.
     pub(crate) fn never_waits(&self) -> bool {
-        self.private.never_waits.load(Ordering::Relaxed)
+        self.has(Fact::NeverWaits)
     }
 
     /// Sets whether calls wait.
     pub(crate) fn set_never_waits(&self, never: bool) {
-        let before = self.private.never_waits.swap(never, Ordering::Relaxed);
+        let before = self.note(Fact::NeverWaits, never);
         match (before, never) {
             (false, true) => drop(NEVER_WAITING.fetch_add(1, Ordering::Relaxed)),
             (true, false) => drop(NEVER_WAITING.fetch_sub(1, Ordering::Relaxed)),
@@ -24,8 +24,7 @@ impl Handle {
         }
         if !never {
             self.core().progress = None;
-            self.private.opening.store(false, Ordering::Relaxed);
-            self.private.noted.store(false, Ordering::Relaxed);
+            self.private.facts.forget(&[Fact::Opening, Fact::Noted]);
         }
     }
 
@@ -37,15 +36,9 @@ impl Handle {
         let is_noted =
             progress.opening.is_some() || progress.send_error.is_some() || progress.has_descriptor();
         progress.quiet = progress.is_quiet();
-        self.private.opening.store(progress.is_opening(), Ordering::Relaxed);
-        self.private.noted.store(is_noted, Ordering::Relaxed);
+        self.note(Fact::Opening, progress.is_opening());
+        self.note(Fact::Noted, is_noted);
         result
-    }
-
-    /// Whether a call has to continue something, to report an error of sending, or to update the session's descriptor. Most
-    /// calls only read this, so that a server with many sessions touches less memory.
-    pub(crate) fn has_noted(&self) -> bool {
-        self.private.noted.load(Ordering::Relaxed)
     }
 
     /// As [`Self::progress`], if the session never waits.

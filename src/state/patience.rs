@@ -10,7 +10,7 @@ use rtmp_core::{
     transport::{deadline::Deadline, wait::Patience},
 };
 
-use super::{Handle, Private};
+use super::{Fact, Handle, Private};
 use crate::{
     event_loop::RTMPEvent,
     gate::Gate,
@@ -47,11 +47,11 @@ impl Patience for Patient<'_> {
     }
 
     fn expects_wait(&self) -> bool {
-        self.private.expects_wait.load(Ordering::Relaxed)
+        self.private.facts.has(Fact::ExpectsWait)
     }
 
     fn begin_wait(&self) {
-        self.private.expects_wait.store(true, Ordering::Relaxed);
+        self.private.facts.note(Fact::ExpectsWait, true);
     }
 
     fn blocked(&self, begun: Instant) {
@@ -77,7 +77,7 @@ impl Patience for Patient<'_> {
     }
 
     fn never_waits(&self) -> bool {
-        self.private.never_waits.load(Ordering::Relaxed)
+        self.private.facts.has(Fact::NeverWaits)
     }
 
     fn leaves_wait_to_system(&self) -> bool {

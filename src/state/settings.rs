@@ -99,7 +99,7 @@ impl Handle {
         let mut core = self.core();
         let settings = core.settings.get_or_insert_default();
         let result = change(settings);
-        self.private.note(settings);
+        self.private.copy_out(settings);
         result
     }
 
@@ -108,7 +108,7 @@ impl Handle {
         let mut core = self.core();
         let Some(settings) = &mut core.settings else { return R::default() };
         let result = change(settings);
-        self.private.note(settings);
+        self.private.copy_out(settings);
         result
     }
 
