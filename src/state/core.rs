@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, mem, sync::Arc};
 
-use rtmp_core::{flv, session as protocol, stats::Phases};
+use rtmp_core::{flv, session as protocol, stats::Phases, transport::wait::Limits};
 
 use super::{patience::Blocked, settings::Settings};
 use crate::{
@@ -52,6 +52,8 @@ pub(crate) struct Core {
     pub(super) retired: Vec<Pipe>,
     /// The time for which sending has waited for room.
     pub(super) blocked: Blocked,
+    /// The limits of the last wait for bytes.
+    pub(super) limits: Option<Limits>,
 }
 
 /// Keeps other threads from sending.

@@ -23,7 +23,9 @@ impl Handle {
     /// Notes that this library made the socket.
     pub(crate) fn mark_opened(&self) {
         self.note(Fact::Opened, true);
-        self.core().blocked = Blocked::default();
+        let mut core = self.core();
+        (core.blocked, core.limits) = (Blocked::default(), None);
+        drop(core);
         self.note(Fact::HungUp, false);
     }
 

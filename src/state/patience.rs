@@ -7,7 +7,10 @@ use std::{
 
 use rtmp_core::{
     stats::Stats,
-    transport::{deadline::Deadline, wait::Patience},
+    transport::{
+        deadline::Deadline,
+        wait::{Limits, Patience},
+    },
 };
 
 use super::{Fact, Handle, Private};
@@ -52,6 +55,14 @@ impl Patience for Patient<'_> {
 
     fn begin_wait(&self) {
         self.private.facts.note(Fact::ExpectsWait, true);
+    }
+
+    fn remembered(&self) -> Option<Limits> {
+        self.private.core().limits
+    }
+
+    fn remember(&self, limits: Limits) {
+        self.private.core().limits = Some(limits);
     }
 
     fn blocked(&self, begun: Instant) {

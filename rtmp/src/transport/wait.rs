@@ -45,6 +45,14 @@ pub trait Patience: Sync {
     /// Called when there are no bytes yet.
     fn begin_wait(&self) {}
 
+    /// The limits of waits for bytes that were passed to [`Patience::remember`] last.
+    fn remembered(&self) -> Option<Limits> {
+        None
+    }
+
+    /// Remembers limits for the next waits: reading them from the system costs as much as a wait.
+    fn remember(&self, _limits: Limits) {}
+
     /// Called when a wait for room begins, and repeatedly while it lasts.
     fn blocked(&self, _begun: Instant) {}
 
@@ -56,6 +64,15 @@ pub trait Patience: Sync {
     fn leaves_wait_to_system(&self) -> bool {
         false
     }
+}
+
+/// What a socket itself says about waits for bytes. The program may change it at any time, so it holds for a slice, and while
+/// nothing follows from it except to wait.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    timeout: Option<Duration>,
+    is_non_blocking: bool,
+    read: Instant,
 }
 
 /// No wait ends early.
@@ -99,6 +116,14 @@ impl Patience for Until<'_> {
         self.patience.begin_wait();
     }
 
+    fn remembered(&self) -> Option<Limits> {
+        self.patience.remembered()
+    }
+
+    fn remember(&self, limits: Limits) {
+        self.patience.remember(limits);
+    }
+
     fn blocked(&self, begun: Instant) {
         self.patience.blocked(begun);
     }
@@ -123,7 +148,7 @@ pub struct Wait<'a> {
     patience: &'a dyn Patience,
     what: For,
     /// Known once there is something to wait for: most calls do not need it.
-    deadline: Option<Deadline>,
+    begun: Option<Instant>,
     /// The time since when there has been no room.
     blocked_since: Option<Instant>,
 }
@@ -153,7 +178,7 @@ impl<'a> Wait<'a> {
     }
 
     fn new(patience: &'a dyn Patience, what: For) -> Self {
-        Self { patience, what, deadline: None, blocked_since: None }
+        Self { patience, what, begun: None, blocked_since: None }
     }
 
     /// The conditions that end the wait early.
@@ -176,16 +201,11 @@ impl<'a> Wait<'a> {
         if self.patience.never_waits() {
             return Err(Error::Again);
         }
-        let deadline = match (self.deadline, shown) {
-            (Some(deadline), _) => deadline,
-            (None, Some(shown)) => self.deadline(shown)?,
-            (None, None) => *self.deadline.insert(self.patience.deadline()),
-        };
-        let left = deadline.left()?;
+        let shown = shown.filter(|_| self.what != For::Link);
+        let limits = shown.map(|shown| self.limits(shown)).transpose()?;
+        let left = self.deadline(limits.and_then(|limits| limits.timeout)).left()?;
         // A program that made its socket non-blocking does not want to wait.
-        if self.what != For::Link
-            && shown.is_some_and(|shown| system::is_non_blocking(shown).unwrap_or(false))
-        {
+        if limits.is_some_and(|limits| limits.is_non_blocking) {
             return Ok(false);
         }
         let moment = moment.map(|moment| moment.saturating_duration_since(Instant::now()));
@@ -239,7 +259,7 @@ impl<'a> Wait<'a> {
         fd: BorrowedFd<'_>,
         call: impl FnOnce() -> io::Result<T>,
     ) -> Result<Option<T>> {
-        if cfg!(windows) || self.deadline.is_some() || !self.patience.leaves_wait_to_system() {
+        if cfg!(windows) || self.begun.is_some() || !self.patience.leaves_wait_to_system() {
             return Ok(None);
         }
         // Without a timeout, the system continues after a signal if its handler is installed that way.
@@ -247,9 +267,8 @@ impl<'a> Wait<'a> {
         if self.patience.deadline().left()?.is_some_and(|left| left + SLACK < timeout) {
             return Ok(None);
         }
-        // Also of the waits after a signal, and after bytes that are not enough.
-        let own = Deadline::at(Instant::now().checked_add(timeout));
-        self.deadline = Some(own.or_sooner(self.patience.deadline()));
+        // The waits after a signal, and after bytes that are not enough, are parts of this one.
+        self.begun = Some(Instant::now());
         match call() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Error::TimedOut),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
@@ -288,17 +307,29 @@ impl<'a> Wait<'a> {
         self.patience.is_over()
     }
 
-    /// The deadline of the wait, which is set when this is called for the first time.
-    fn deadline(&mut self, socket: &Socket) -> Result<Deadline> {
-        if let Some(deadline) = self.deadline {
-            return Ok(deadline);
+    /// The deadline of the wait, which begins when this is called for the first time. `own` is the timeout of the socket.
+    fn deadline(&mut self, own: Option<Duration>) -> Deadline {
+        let begun = *self.begun.get_or_insert_with(Instant::now);
+        Deadline::at(own.and_then(|own| begun.checked_add(own))).or_sooner(self.patience.deadline())
+    }
+
+    /// The limits that the socket has, or had a moment ago.
+    fn limits(&mut self, socket: &Socket) -> Result<Limits> {
+        let is_for_bytes = self.what == For::Bytes;
+        let remembered = if is_for_bytes { self.patience.remembered() } else { None };
+        if let Some(limits) = remembered {
+            let is_fresh = limits.read.elapsed() < SLICE;
+            if is_fresh && !limits.is_non_blocking && self.deadline(limits.timeout).left().is_ok() {
+                return Ok(limits);
+            }
         }
-        let own = match self.what {
-            For::Bytes => socket.read_timeout()?,
-            For::Room => socket.write_timeout()?,
-            For::Link => None,
-        };
-        Ok(*self.deadline.insert(Deadline::after(own).or_sooner(self.patience.deadline())))
+        let timeout = if is_for_bytes { socket.read_timeout()? } else { socket.write_timeout()? };
+        let is_non_blocking = system::is_non_blocking(socket)?;
+        let limits = Limits { timeout, is_non_blocking, read: Instant::now() };
+        if is_for_bytes {
+            self.patience.remember(limits);
+        }
+        Ok(limits)
     }
 
     /// Waits until the socket is ready, or has failed. A program that made its socket non-blocking does not want to wait.
@@ -308,13 +339,13 @@ impl<'a> Wait<'a> {
 
     /// As `ready`; false if the program has made its socket non-blocking, so that there was no wait.
     fn poll(&mut self, fd: BorrowedFd<'_>) -> Result<bool> {
-        let deadline = self.deadline(&SockRef::from(&fd))?;
-        if system::is_non_blocking(&SockRef::from(&fd))? {
-            return Ok(false);
-        }
         let flags = if self.what == For::Bytes { PollFlags::IN } else { PollFlags::OUT };
         loop {
-            let left = deadline.left()?;
+            let limits = self.limits(&SockRef::from(&fd))?;
+            let left = self.deadline(limits.timeout).left()?;
+            if limits.is_non_blocking {
+                return Ok(false);
+            }
             let is_ready =
                 self.slice(left, |slice| poll_until(&mut [PollFd::new(&fd, flags)], Some(slice)))?;
             if is_ready || system::is_shut_down(fd) {
@@ -355,9 +386,12 @@ const SLACK: Duration = Duration::from_millis(10);
 #[cfg(test)]
 mod tests {
     use std::{
-        io::Write,
+        io::{Read, Write},
         net::{Shutdown, TcpListener, TcpStream},
-        sync::atomic::{AtomicBool, Ordering},
+        sync::{
+            Mutex,
+            atomic::{AtomicBool, Ordering},
+        },
         thread,
     };
 
@@ -419,6 +453,67 @@ mod tests {
             let result = Wait::for_bytes(&until).ready(near.as_fd());
             assert!(matches!(result, Err(Error::TimedOut)));
             assert!((25..20_000).contains(&start.elapsed().as_millis()), "{:?}", start.elapsed());
+        }
+    }
+
+    /// Remembers limits.
+    #[derive(Default)]
+    struct Remembering(Mutex<Option<Limits>>);
+
+    impl Patience for Remembering {
+        fn is_over(&self) -> bool {
+            false
+        }
+
+        fn remembered(&self) -> Option<Limits> {
+            *self.0.lock().unwrap()
+        }
+
+        fn remember(&self, limits: Limits) {
+            *self.0.lock().unwrap() = Some(limits);
+        }
+    }
+
+    #[test]
+    fn limits_that_are_remembered_may_change_between_two_waits() {
+        let (near, mut far) = pair();
+        let patience = Remembering::default();
+        let (long, short) = (Some(Duration::from_secs(100)), Some(Duration::from_millis(30)));
+        let wait = || {
+            let start = Instant::now();
+            let result = Wait::for_bytes(&patience).ready(near.as_fd());
+            (result.is_ok(), start.elapsed())
+        };
+        // They are remembered now.
+        near.set_read_timeout(long).unwrap();
+        far.write_all(b"1").unwrap();
+        assert!(wait().0);
+        let (mut byte, receive) = ([0], |byte: &mut [u8]| (&near).read_exact(byte).unwrap());
+        receive(&mut byte);
+        near.set_read_timeout(short).unwrap();
+        let (is_ready, time) = wait();
+        assert!(!is_ready && (25..20_000).contains(&time.as_millis()), "{time:?}");
+        near.set_read_timeout(long).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(200));
+                far.write_all(b"2").unwrap();
+            });
+            assert!(wait().0, "the short timeout is no longer true");
+        });
+        receive(&mut byte);
+        if !cfg!(windows) {
+            near.set_nonblocking(true).unwrap();
+            let (is_ready, time) = wait();
+            assert!(!is_ready && time < Duration::from_secs(20), "{time:?}");
+            near.set_nonblocking(false).unwrap();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(Duration::from_millis(100));
+                    far.write_all(b"3").unwrap();
+                });
+                assert!(wait().0, "it waits again");
+            });
         }
     }
 
