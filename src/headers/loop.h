@@ -73,8 +73,8 @@ struct RTMPEvent;
  * Returns TRUE to continue. FALSE has the effect of RTMP_Abort: the current call, and all later ones until RTMP_Close, fail with
  * RTMP_ERR_ABORTED.
  *
- * It is called in the thread of a call about r, and that call waits for it. It may call RTMP_Abort and the RTMP_Get... functions
- * for r, and all functions for other sessions. Other calls about r fail.
+ * It is called in the thread of a call about r, and that call waits for it. For r it may call RTMP_Abort and RTMP_Close, which end
+ * that call, and the RTMP_Get... functions; for other sessions it may call all functions. Other calls about r fail.
  */
 typedef int(RTMP_EventCallback)(RTMP *r, const struct RTMPEvent *event, void *arg);
 

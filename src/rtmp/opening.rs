@@ -87,7 +87,10 @@ impl Opening {
     /// Continues until the connection is made. [`Error::Again`] comes from sessions that do not wait, and keeps everything for
     /// the next call; any other error ends the attempt.
     pub(crate) fn run(&mut self, handle: &Handle) -> Result<(), Failure> {
-        let result = self.advance(handle);
+        let mut result = self.advance(handle);
+        if matches!(&result, Err(failure) if failure.is_again()) {
+            result = still_open(handle).and(result);
+        }
         if !matches!(&result, Err(failure) if failure.is_again()) {
             self.restore_chunk_size(handle);
         }
@@ -98,9 +101,9 @@ impl Opening {
         loop {
             self.stage = match &mut self.stage {
                 Stage::Reaching(link) => {
-                    reach(link, &handle.patience())
-                        .map_err(|error| unreached(handle, error))
-                        .during(Phase::Connect)?;
+                    let reached = reach(link, &handle.patience());
+                    still_open(handle)?;
+                    reached.map_err(|error| unreached(handle, error)).during(Phase::Connect)?;
                     let Stage::Reaching(link) = std::mem::replace(&mut self.stage, Stage::Done) else {
                         return Ok(());
                     };
@@ -189,6 +192,7 @@ impl Opening {
                 }
                 Stage::Greeting => {
                     self.greet(handle)?;
+                    still_open(handle)?;
                     Stage::Done
                 }
                 Stage::Done => return Ok(()),
@@ -365,6 +369,11 @@ impl Handle {
             }
         }
     }
+}
+
+/// An error if a callback of the program has closed the session meanwhile.
+fn still_open(handle: &Handle) -> Result<(), Failure> {
+    if handle.is_current() { Ok(()) } else { Err(Failure::new(Error::Closed, Phase::Connect)) }
 }
 
 /// Sends a program's message, and remembers a command until its result arrives; returns the header format that was used.

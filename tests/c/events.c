@@ -4,6 +4,8 @@
  *   events publish URL           publishes 50 messages through a send callback that takes 700 bytes at a time
  *   events stall URL             publishes until the second STALL event, and gives up there
  *   events give_up TYPE URL      gives up at the first event of that type; prints where that ended the session
+ *   events close TYPE URL        closes the session there instead
+ *   events close_at LINE URL     closes it when a log line begins so
  *   events fail URL              publishes through a send callback that fails
  *   events login URL             as publish, where the server wants a login
  */
@@ -25,10 +27,11 @@
         } \
     } while (0)
 
-static int give_up_at, stalls, sockets, lines, foreign_lines;
+static int give_up_at, close_at, stalls, sockets, lines, foreign_lines;
 static size_t sent, pieces;
 static pthread_t caller;
 static const char marker = 'm';
+static const char *closing_line;
 
 static int event(RTMP *r, const RTMPEvent *e, void *arg)
 {
@@ -69,6 +72,8 @@ static int event(RTMP *r, const RTMPEvent *e, void *arg)
             return FALSE;
         break;
     }
+    if (e->e_type == close_at)
+        RTMP_Close(r);
     return e->e_type != give_up_at;
 }
 
@@ -109,6 +114,8 @@ static void log_line(RTMP *r, int level, const char *line, void *arg)
 {
     check(r && level <= RTMP_LOGDEBUG && *line && !strchr(line, '\n') && arg == &marker);
     lines++;
+    if (closing_line && !strncmp(line, closing_line, strlen(closing_line)))
+        RTMP_Close(r);
 }
 
 static void foreign_line(int level, const char *format, va_list arguments)
@@ -165,9 +172,16 @@ int main(int argc, char **argv)
     RTMP_SetEventCallback(r, event, (void *)&marker);
     RTMP_SetSessionLog(r, log_line, (void *)&marker);
     check(RTMP_SetupURL(r, url));
-    if (strcmp(what, "play") && strcmp(what, "give_up"))
+    if (strcmp(what, "play") && strcmp(what, "give_up") && strncmp(what, "close", 5))
         RTMP_EnableWrite(r);
-    if (!strcmp(what, "give_up")) {
+    if (!strncmp(what, "close", 5)) {
+        const char *where;
+        close_at = atoi(argv[2]);
+        closing_line = close_at ? NULL : argv[2];
+        where = end(r);
+        check(!RTMP_IsConnected(r) && RTMP_GetLastError(r) == RTMP_ERR_CLOSED);
+        printf("closed in %s\n", where);
+    } else if (!strcmp(what, "give_up")) {
         const char *where;
         give_up_at = atoi(argv[2]);
         where = end(r);
@@ -195,11 +209,12 @@ int main(int argc, char **argv)
         check(!strcmp(what, "login") || (s.s_bytesOut == sent && pieces > 150 * 1000 / 700));
     }
     printf("sockets %d\n", sockets);
-    check(lines > 0 && foreign_lines == 0);
+    /* After the session was closed, its log is that of the process. */
+    check(lines > 0 && (!strncmp(what, "close", 5) || foreign_lines == 0));
     RTMP_Close(r);
     lines = 0;
     /* Nobody is told any more. The peer of a stall still listens. */
-    check(!strcmp(what, "stall") || (!RTMP_Connect(r, NULL) && lines == 0 && foreign_lines > 0));
+    check(!strcmp(what, "stall") || !strncmp(what, "close", 5) || (!RTMP_Connect(r, NULL) && lines == 0 && foreign_lines > 0));
     RTMP_Free(r);
     return 0;
 }

@@ -318,7 +318,8 @@ void RTMP_Close(RTMP *r)
 {
     int saved = errno;
     MEASURED("RTMP_Close", (REAL(RTMP_Close)(r), 0));
-    if (!r)
+    /* In a callback of the session, the call that runs ends it. */
+    if (!r || REAL(RTMP_GetPollFds)(r, NULL, 0) < 0)
         return;
     while (!(REAL(RTMP_Step)(r) & RTMP_STEP_CLOSED) && !(step(r, "RTMP_Close") & RTMP_STEP_CLOSED))
         ;

@@ -101,6 +101,43 @@ fn a_callback_that_returns_false_ends_the_call() {
     }
 }
 
+/// The program closes the session in a callback: the call fails, and no connection is left.
+#[test]
+fn a_callback_that_closes_the_session_ends_the_call() {
+    for (how, at, told) in [
+        ("close", "1", "closed in connect\n"),
+        ("close", "2", "closed in stream\n"),
+        ("close", "4", "closed in read\n"),
+        ("close_at", "connecting to", "closed in connect\n"),
+        ("close_at", "RTMP_Connect1, handshaked", "closed in connect\n"),
+        ("close_at", "Invoking connect", "closed in connect\n"),
+        ("close_at", "Invoking createStream", "closed in stream\n"),
+    ] {
+        let script = move |listener: &TcpListener| {
+            if at == "1" || at == "connecting to" {
+                return;
+            }
+            let mut peer = Peer::accept(listener);
+            if told.ends_with("connect\n") {
+                peer.handshake();
+                peer.drain(LIMIT);
+                return;
+            }
+            peer.accept_connect();
+            if at == "4" {
+                peer.accept_create();
+                peer.wait_for("play");
+                peer.status(1, "status", "NetStream.Play.Start", "");
+                peer.send(&Message::new(6, 0, 9, 1, &[0x17; 50]));
+                peer.send(&Message::new(6, 0, 18, 1, &amf::encode(&[s("onCuePoint")])));
+            }
+            peer.drain(LIMIT);
+        };
+        let output = need!(run(&[how, at], script));
+        assert!(output.contains(told), "{how} {at}: {output}");
+    }
+}
+
 #[test]
 fn all_bytes_are_sent_through_the_send_callback() {
     let (tell, messages) = mpsc::channel();
