@@ -361,6 +361,14 @@ pub(crate) fn use_session(r: Option<Rtmp<'_>>) -> Result<Rtmp<'_>> {
     if is_told(|told| told == session.as_ptr()) { Err(refusal()) } else { Ok(session) }
 }
 
+/// An argument of a call with a session, for calls that look at the session later: the reason why it is invalid is stored.
+pub(crate) fn argument<T>(r: Option<Rtmp<'_>>, argument: Result<T>) -> Result<T> {
+    if argument.is_err() {
+        use_session(r)?;
+    }
+    argument
+}
+
 /// As [`use_session`], for functions that only read, and may be called in a callback of the same session.
 pub(crate) fn look_at(r: Option<Rtmp<'_>>) -> Result<Rtmp<'_>> {
     let session = r.ok_or(Error::Invalid(NO_SESSION))?;
@@ -522,7 +530,9 @@ fn words_of(error: &Error, phase: Phase) -> String {
         {
             words.push_str(detail);
         }
-        Error::Handshake(why) | Error::Invalid(why) => words.push_str(why),
+        Error::Handshake(why) => words.push_str(why),
+        // Others are the name of an argument.
+        Error::Invalid(why) if why.contains(' ') => words.push_str(why),
         Error::Refused(refusal) => refusal.write_words(&mut words).unwrap_or_default(),
         error => return error.to_string(),
     }

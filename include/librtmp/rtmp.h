@@ -914,8 +914,9 @@ int RTMP_Read(RTMP *r, char *buf, int size);
  *
  * Returns `size`, or -1 if the stream cannot continue.
  *
- * Fails with `RTMP_ERR_FLV` if the bytes are not FLV, `RTMP_ERR_NOT_CONNECTED` without a stream, `RTMP_ERR_TIMEDOUT`
- * if the server accepts nothing for `Link.timeout`, and `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the connection was lost.
+ * Fails with `RTMP_ERR_FLV` if the bytes are not FLV, `RTMP_ERR_NOT_CONNECTED` without a connection,
+ * `RTMP_ERR_TIMEDOUT` if the server accepts nothing for `Link.timeout`, and `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the
+ * connection was lost. What is passed before `RTMP_ConnectStream` is sent without a stream, and servers ignore it.
  *
  * After a tag without its four trailing bytes, or with a part of them, a call may also start with the next tag.
  * Metadata (`onMetaData`) is sent with `@setDataFrame` in front, so that the server keeps it for later players. Other

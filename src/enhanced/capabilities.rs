@@ -86,7 +86,8 @@ pub unsafe extern "C" fn RTMP_PeerProperty(
     p: Option<Out<AMFObjectProperty>>,
 ) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        let (name, p) = (given(name, "name")?.bytes(), given(p, "p")?);
+        let name = reason::argument(r, given(name, "name"))?.bytes();
+        let p = reason::argument(r, given(p, "p"))?;
         // Strings lie in what the session keeps of the command, which stays until another call changes it.
         let found = with_peer(r, |peer| peer.property(name, |value| owned_property(name, value)));
         let Some(found) = found else { return Ok(FALSE) };
@@ -109,8 +110,8 @@ pub unsafe extern "C" fn RTMP_PeerProperty(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_TakeConnect(r: Option<Rtmp<'_>>, packet: Option<In<'_, RTMPPacket>>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        let packet = given(packet, "packet")?;
-        let body = packet.body()?;
+        let packet = reason::argument(r, given(packet, "packet"))?;
+        let body = reason::argument(r, packet.body())?;
         let handle = Handle::connected_to(r)?;
         let body = match MessageType(packet.m_packetType) {
             MessageType::COMMAND => body,
@@ -151,7 +152,7 @@ pub unsafe extern "C" fn RTMP_EncodeCapabilities(
         settings.common.enhanced.capabilities.write_members(&mut members);
         let members = members.finish();
         let after = room.ok().and_then(|mut room| room.put(&members).map(|()| room.position()));
-        Ok(after.ok_or(Error::TooLarge("the capabilities, for the room there is"))?)
+        Ok(after.ok_or(Error::TooLarge("the announcement"))?)
     })
 }
 

@@ -361,8 +361,9 @@ fn step<R>(handle: &Handle, step: impl FnOnce(&mut Core, &mut ReadState<'_>) -> 
 ///
 /// Returns `size`, or -1 if the stream cannot continue.
 ///
-/// Fails with `RTMP_ERR_FLV` if the bytes are not FLV, `RTMP_ERR_NOT_CONNECTED` without a stream, `RTMP_ERR_TIMEDOUT`
-/// if the server accepts nothing for `Link.timeout`, and `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the connection was lost.
+/// Fails with `RTMP_ERR_FLV` if the bytes are not FLV, `RTMP_ERR_NOT_CONNECTED` without a connection,
+/// `RTMP_ERR_TIMEDOUT` if the server accepts nothing for `Link.timeout`, and `RTMP_ERR_CLOSED` or `RTMP_ERR_IO` if the
+/// connection was lost. What is passed before `RTMP_ConnectStream` is sent without a stream, and servers ignore it.
 ///
 /// After a tag without its four trailing bytes, or with a part of them, a call may also start with the next tag.
 /// Metadata (`onMetaData`) is sent with `@setDataFrame` in front, so that the server keeps it for later players. Other
@@ -387,7 +388,7 @@ pub unsafe extern "C-unwind" fn RTMP_Write(r: Option<Rtmp<'_>>, buf: *const c_ch
 #[inline(never)]
 fn write_in_general(r: Option<Rtmp<'_>>, input: Option<&[u8]>) -> c_int {
     boundary(Kind::Session, -1, |_| {
-        let input = given(input, "buf")?;
+        let input = reason::argument(r, given(input, "buf"))?;
         let handle = connected(r, |r| log_unsent_tag(r, input))?;
         handle.reserve_queue(input.len()).during(Phase::SENDING)?;
         let rtmp = handle.rtmp();

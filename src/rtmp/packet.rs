@@ -138,7 +138,7 @@ pub unsafe extern "C-unwind" fn RTMP_ReadPacket(
 #[inline(never)]
 fn read_in_general(r: Option<Rtmp<'_>>, packet: Option<Valid<'_, RTMPPacket>>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        let packet = given(packet, "packet")?;
+        let packet = reason::argument(r, given(packet, "packet"))?;
         field!(packet, m_body).set(ptr::null_mut());
         // SAFETY: `m_chunk` is null or points to an `RTMPChunk`, as `rtmp.h` says of the field.
         let shown = unsafe { Valid::new(field!(packet, m_chunk).get()) };
@@ -213,7 +213,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendPacket(
 #[inline(never)]
 fn send_in_general(r: Option<Rtmp<'_>>, packet: Option<Packet<'_>>, queue: bool) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        let packet = given(packet, "packet")?;
+        let packet = reason::argument(r, given(packet, "packet"))?;
         let message = packet.message();
         let handle = match Handle::connected_to(r) {
             Ok(handle) => handle,
@@ -253,7 +253,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendChunk(r: Option<Rtmp<'_>>, chunk: Optio
 #[inline(never)]
 fn send_chunk_in_general(r: Option<Rtmp<'_>>, chunk: Option<RawChunk<'_>>) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
-        let [header, payload] = given(chunk, "chunk")?.pieces()?;
+        let [header, payload] = reason::argument(r, given(chunk, "chunk").and_then(RawChunk::pieces))?;
         let handle = Handle::connected_to(r);
         if globals::dumps() {
             packet_log::log_sent_chunk(handle.as_ref().ok().and_then(Handle::descriptor), header, payload);
@@ -277,7 +277,7 @@ fn send_chunk_in_general(r: Option<Rtmp<'_>>, chunk: Option<RawChunk<'_>>) -> c_
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn RTMP_ClientPacket(r: Option<Rtmp<'_>>, packet: Option<Packet<'_>>) -> c_int {
     boundary(Kind::Waits, 0, |_| {
-        let packet = given(packet, "packet")?;
+        let packet = reason::argument(r, given(packet, "packet"))?;
         let handle = Handle::made_for(reason::use_session(r)?)?;
         let message = Message {
             chunk_stream: packet.m_nChannel as u32,
@@ -325,7 +325,7 @@ fn next_media(
     failure: Option<fast_read::Failure>,
 ) -> c_int {
     boundary(Kind::Session, 0, |errno| {
-        let packet = given(packet, "packet")?;
+        let packet = reason::argument(r, given(packet, "packet"))?;
         field!(packet, m_body).set(ptr::null_mut());
         let handle =
             Handle::connected_to(r).inspect_err(|_| errno.leave_unchanged()).during(Phase::Reading)?;

@@ -3,6 +3,7 @@
  * where that is a failure, the reason that the library gives.
  */
 #include <arpa/inet.h>
+#include <librtmp/enhanced.h>
 #include <librtmp/log.h>
 #include <librtmp/rtmp.h>
 #include <netinet/in.h>
@@ -175,6 +176,34 @@ static long in_threads(void)
 	return wrong;
 }
 
+/* A call with an argument that is invalid whatever the state of the session is. */
+static int call_with_invalid(RTMP *r, const char *function)
+{
+	RTMPPacket packet = {0};
+	RTMPChunk chunk = {0};
+	AMFObjectProperty property;
+	AVal name = {"x", 1};
+	char byte = 0;
+	packet.m_nBodySize = 5;
+	chunk.c_headerSize = 1;
+	chunk.c_chunkSize = 5;
+	if (!strcmp(function, "write")) return RTMP_Write(r, NULL, 5) >= 0;
+	if (!strcmp(function, "write-size")) return RTMP_Write(r, &byte, -1) >= 0;
+	if (!strcmp(function, "send")) return RTMP_SendPacket(r, NULL, FALSE);
+	if (!strcmp(function, "send-body")) return RTMP_SendPacket(r, &packet, FALSE);
+	if (!strcmp(function, "chunk")) return RTMP_SendChunk(r, NULL);
+	if (!strcmp(function, "chunk-body")) return RTMP_SendChunk(r, &chunk);
+	if (!strcmp(function, "read-packet")) return RTMP_ReadPacket(r, NULL);
+	if (!strcmp(function, "media")) return RTMP_GetNextMediaPacket(r, NULL);
+	if (!strcmp(function, "client-packet")) return RTMP_ClientPacket(r, NULL);
+	if (!strcmp(function, "take-connect")) return RTMP_TakeConnect(r, NULL);
+	if (!strcmp(function, "take-body")) return RTMP_TakeConnect(r, &packet);
+	if (!strcmp(function, "property-name")) return RTMP_PeerProperty(r, NULL, &property);
+	if (!strcmp(function, "property")) return RTMP_PeerProperty(r, &name, NULL);
+	if (!strcmp(function, "connect0")) return RTMP_Connect0(r, NULL);
+	return 1;
+}
+
 int main(int argc, char **argv)
 {
 	char *line, *kept[64];
@@ -213,6 +242,7 @@ int main(int argc, char **argv)
 		STEP("join") ret = join_session(r);
 		STEP("accept") ret = RTMP_TLS_Accept(r, NULL);
 		STEP("drop") { RTMP_DropRequest(r, a, 1); ret = 0; }
+		STEP("invalid") ret = call_with_invalid(r, name);
 		STEP("close") { RTMP_Close(r); ret = 0; }
 		STEP("init") { RTMP_Init(r); ret = 0; }
 		STEP("move") { session = *r; r = &session; ret = 0; }

@@ -57,6 +57,29 @@ fn assert_failures_with(script: impl FnOnce(&mut Peer) + Send + 'static, steps: 
     assert_eq!(failures(run, port), expected, "{steps}");
 }
 
+/// Also those that the calls check before they look at the session.
+#[test]
+fn invalid_arguments_are_the_reason() {
+    for (call, reason) in [
+        ("write", "invalid argument: buf"),
+        ("write-size", "invalid argument: buf"),
+        ("send", "invalid argument: packet"),
+        ("send-body", "m_body is NULL but m_nBodySize is not 0"),
+        ("chunk", "invalid argument: chunk"),
+        ("chunk-body", "invalid argument: c_chunk"),
+        ("read-packet", "invalid argument: packet"),
+        ("media", "invalid argument: packet"),
+        ("client-packet", "invalid argument: packet"),
+        ("take-connect", "invalid argument: packet"),
+        ("take-body", "m_body is NULL but m_nBodySize is not 0"),
+        ("property-name", "invalid argument: name"),
+        ("property", "invalid argument: p"),
+        ("connect0", "connect: invalid argument: svc"),
+    ] {
+        assert_failures(&format!("invalid {call}\n"), &[&format!("0 ARGUMENT '{reason}'")]);
+    }
+}
+
 fn play(more: &str) -> String {
     format!("{SETUP}connect\nstream\n{more}")
 }
