@@ -36,6 +36,23 @@ fn the_program_in_readme_compiles_and_links() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
+/// As c-examples/README.md says.
+#[test]
+fn make_builds_the_examples_and_the_guide_without_a_warning() {
+    let directory = TempDir::new("examples");
+    let library = Library::Ours.directory().expect("ours is there");
+    let output = Command::new(need!(require::program("make")))
+        .arg("-C")
+        .arg(package().join("c-examples"))
+        .arg(format!("BUILD={}", directory.path().display()))
+        .arg(format!("CPPFLAGS={}", program::include_arguments().join(" ")))
+        .arg(format!("LDLIBS=-L{} -lrtmp", library.display()))
+        .args(["CFLAGS=-O1 -Werror", "all", "guide"])
+        .output()
+        .expect("make runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
 /// A copy of this package without build results, and a directory that is `/` for `make install` and pkg-config.
 struct Newcomer {
     copy: TempDir,
