@@ -193,8 +193,8 @@ int main(int argc, char **argv)
     struct flv_reader reader;
     struct flv_tag tag;
     FILE *file;
-    long long began;
-    int option, i;
+    long long began = 0;
+    int started = 0, option, i;
 
     e.limit = 128 * 1024;
     e.delay = FIRST_DELAY;
@@ -219,9 +219,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "adapt: %s is not an FLV file\n", argv[optind]);
         return 2;
     }
-    began = now();
     while (flv_next(&reader, &tag) == FLV_TAG) {
-        sleep_until(began + tag.timestamp);
+        /* In recordings of a live stream, what comes before the frames may have time 0 although the frames have others. */
+        if (!started && flv_kind(tag.type, tag.body, tag.size) < FLV_CONFIG && tag.type <= FLV_VIDEO) {
+            started = 1;
+            began = now() - tag.timestamp;
+        }
+        if (started)
+            sleep_until(began + tag.timestamp);
         publish(&e, &tag);
     }
     flv_reader_close(&reader);

@@ -41,10 +41,13 @@ int main(int argc, char **argv)
         ok = RTMP_Connect(r, NULL) && RTMP_ConnectStream(r, 0);
     }
     fseek(file, 13, SEEK_SET);                       /* the file header */
-    uint32_t start = RTMP_GetTime();
+    uint32_t start = 0;
     while (ok && (size = read_tag(file)) > 0) {
         uint32_t due = (uint32_t)tag[7] << 24 | (uint32_t)tag[4] << 16 | (uint32_t)tag[5] << 8 | tag[6];
-        sleep_ms((long)(int32_t)(due - (RTMP_GetTime() - start)));
+        if (due > 0 && start == 0)
+            start = RTMP_GetTime() - due;            /* recordings of live streams may begin late */
+        if (due > 0)
+            sleep_ms((long)(int32_t)(start + due - RTMP_GetTime()));
         ok = RTMP_Write(r, (const char *)tag, (int)size) > 0;
     }
     if (!ok)

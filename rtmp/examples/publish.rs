@@ -43,14 +43,18 @@ fn publish(file: &str, url: &str) -> Result<u32, Box<dyn Error>> {
     let file = fs::read(file)?;
     let mut publisher = Client::new(url)?.publish()?;
     publisher.set_chunk_size(4096)?;
-    let begin = Instant::now();
+    let mut begin = None;
     let (mut reader, mut rest, mut messages) = (TagReader::new(), &file[..], 0);
     loop {
         let decoded = reader.next(rest)?;
         rest = &rest[decoded.consumed..];
         let Some(tag) = decoded.tag else { break };
         let due = Duration::from_millis(tag.header.timestamp.into());
-        thread::sleep(due.saturating_sub(begin.elapsed()));
+        if !due.is_zero() {
+            // Recordings of live streams may begin late.
+            let (start, first) = *begin.get_or_insert_with(|| (Instant::now(), due));
+            thread::sleep(due.saturating_sub(first).saturating_sub(start.elapsed()));
+        }
         match MessageType(tag.header.kind) {
             MessageType::DATA if tag.body.starts_with(METADATA) => {
                 let mut body = rtmp::amf::Encoder::new();
