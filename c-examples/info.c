@@ -67,8 +67,12 @@ static void count(struct contents *contents, const struct flv_tag *tag)
             if (track.t_packet != RTMP_MEDIA_FRAMES)
                 continue;
             if (of->frames++ == 0)
+                of->first = of->last = tag->timestamp;
+            /* Times may go back, and wrap around. */
+            if ((int32_t)(tag->timestamp - of->first) < 0)
                 of->first = tag->timestamp;
-            of->last = tag->timestamp;
+            if ((int32_t)(tag->timestamp - of->last) > 0)
+                of->last = tag->timestamp;
             of->keys += track.t_key;
             of->bytes += track.t_size;
         }
@@ -143,9 +147,10 @@ static enum ending print_file(struct tool *tool, const char *name, FILE *file)
     struct flv_reader reader;
     struct flv_tag tag;
     enum flv_result result;
+    unsigned tags = 0;
     if (!flv_reader_open(&reader, file))
         return tool_fail(tool, END_INPUT, "%s is not an FLV file", name);
-    while ((result = flv_next(&reader, &tag)) == FLV_TAG) {
+    for (; (result = flv_next(&reader, &tag)) == FLV_TAG; tags++) {
         if (tag.type == FLV_AUDIO || tag.type == FLV_VIDEO)
             count(&contents, &tag);
         else
@@ -154,6 +159,8 @@ static enum ending print_file(struct tool *tool, const char *name, FILE *file)
     flv_reader_close(&reader);
     print_contents(&contents);
     free(contents.metadata);
+    if (result == FLV_END && !tags)
+        return tool_fail(tool, END_INPUT, "%s has no tags", name);
     if (result == FLV_END)
         return END_WELL;
     return tool_fail(tool, END_INPUT, result == FLV_CUT ? "%s is cut" : "%s is damaged", name);
@@ -169,8 +176,9 @@ enum ending info_print(struct tool *tool, const char *name)
         ending = tool_fail(tool, END_INPUT, "cannot read %s: %s", name, strerror(errno));
     else
         ending = print_file(tool, name, file);
-    tool_print_problem(tool);
-    return ending;
+    if (ending != END_WELL)
+        tool_print_problem(tool);
+    return tool_flush(tool, stdout, ending);
 }
 #else
 enum ending info_print(struct tool *tool, const char *name)

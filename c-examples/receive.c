@@ -447,7 +447,6 @@ static void print_json(const struct receiver *receiver, enum ending ending)
     tool_json_text(to, "file", output->last_name ? output->last_name : "");
     fprintf(to, ", \"files\": %u, \"tags\": %u, \"bytes\": %llu, \"seconds\": %.3f}\n", output->files, output->tags,
             output->bytes, output_length(output) / 1000.0);
-    fflush(to);
 }
 
 int main(int argc, char **argv)
@@ -480,8 +479,10 @@ int main(int argc, char **argv)
         tool_end_progress(&receiver.tool);
     if (ending != END_WELL && (!interrupted || ending == END_OUTPUT))
         tool_print_problem(&receiver.tool);
-    if (receiver.tool.json)
+    if (receiver.tool.json) {
         print_json(&receiver, ending);
+        ending = tool_flush(&receiver.tool, receiver.tool.report, ending);
+    }
     free(receiver.output.last_name);
     free(receiver.resumed.body);
     RTMP_Free(receiver.rtmp);

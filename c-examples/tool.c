@@ -2,6 +2,7 @@
 #include "tool.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <librtmp/rtmp.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -11,8 +12,20 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Without standard input, output or error, the next file or socket would get its number, and the messages. What is opened here
+ * instead fails when it is used, like the closed descriptor. */
+static void fill_standard_descriptors(void)
+{
+#ifndef _WIN32
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) != fd)
+            abort();
+#endif
+}
+
 const char *tool_name(char **argv)
 {
+    fill_standard_descriptors();
     char *slash = argv[0] ? strrchr(argv[0], '/') : NULL;
 #ifdef _WIN32
     char *backslash = argv[0] ? strrchr(argv[0], '\\') : NULL;
@@ -46,6 +59,15 @@ enum ending tool_fail(struct tool *tool, enum ending ending, const char *format,
     va_start(arguments, format);
     vsnprintf(tool->problem, sizeof tool->problem, format, arguments);
     va_end(arguments);
+    return ending;
+}
+
+enum ending tool_flush(struct tool *tool, FILE *to, enum ending ending)
+{
+    if ((fflush(to) == 0 && !ferror(to)) || ending != END_WELL)
+        return ending;
+    ending = tool_fail(tool, END_OUTPUT, "cannot print the result: %s", strerror(errno));
+    tool_print_problem(tool);
     return ending;
 }
 

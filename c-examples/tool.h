@@ -36,7 +36,7 @@ enum { TOOL_PROGRESS = 1000, TOOL_JSON };
     { "progress", no_argument, NULL, TOOL_PROGRESS }, { "json", no_argument, NULL, TOOL_JSON }, \
     { "help", no_argument, NULL, 'h' }, { "version", no_argument, NULL, 'V' }, { NULL, 0, NULL, 0 }
 
-/* The name that the program was started by, for its messages. */
+/* The name that the program was started by, for its messages. Call it before anything is opened. */
 const char *tool_name(char **argv);
 
 /* Takes one of these options. Returns -1 to continue, or the exit code after --help and --version. */
@@ -48,6 +48,9 @@ enum ending tool_fail(struct tool *tool, enum ending ending, const char *format,
 
 /* Prints the stored reason as one line, with the program's name in front. */
 void tool_print_problem(const struct tool *tool);
+
+/* Ends the printing of a result. Returns `ending`, or after a success the failure to print, whose reason it prints. */
+enum ending tool_flush(struct tool *tool, FILE *to, enum ending ending);
 
 /* Prints a line that is not an error, unless --quiet was given. */
 void tool_notice(const struct tool *tool, const char *format, ...) __attribute__((__format__(__printf__, 2, 3)));

@@ -91,6 +91,8 @@ int upload_parse(int argc, char **argv, const char *extra, struct upload *upload
             tool_fail(&upload->tool, END_WRONG_USE, "invalid value for %s: %s", name, optarg);
         }
     }
+    if (!upload->tool.problem[0] && options->info && upload->tool.json)
+        tool_fail(&upload->tool, END_WRONG_USE, "--info prints text only, not JSON");
     if (!upload->tool.problem[0] && optind + (options->info ? 1 : 2) != argc)
         tool_fail(&upload->tool, END_WRONG_USE, "a file%s needed; try '%s --help'", options->info ? " is" : " and a URL are",
                   program_name);
@@ -484,7 +486,10 @@ int upload_next(struct upload *upload, struct flv_tag *tag)
             continue; /* metadata is sent once */
 
         flv_set_timestamp(tag, tag->timestamp + upload->base);
-        if (media)
+        /* In recordings of a live stream, configurations may have time 0 whatever the frames have: only frames set the clock. */
+        if (kind == FLV_CONFIG && upload->started && (int32_t)(tag->timestamp - upload->last) < 0)
+            flv_set_timestamp(tag, upload->last);
+        else if (media && kind != FLV_CONFIG)
             keep_time(upload, tag->timestamp);
         int64_t due = upload->started ? upload->began + upload->elapsed : tool_clock();
         if (!wait_until(upload, due, -1))
@@ -525,7 +530,6 @@ static void print_json(const struct upload *upload, enum ending ending)
     tool_json_text(stdout, "error", ending == END_WELL ? "" : upload->tool.problem);
     printf(", \"tags\": %u, \"bytes\": %llu, \"seconds\": %.3f, \"connections\": %u}\n", upload->tags, upload->bytes,
            (double)upload->elapsed / 1000.0, upload->connections);
-    fflush(stdout);
 }
 
 enum ending upload_close(struct upload *upload)
@@ -548,8 +552,10 @@ enum ending upload_close(struct upload *upload)
     }
     if (ending != END_WELL && !upload_interrupted)
         tool_print_problem(&upload->tool);
-    if (upload->tool.json)
+    if (upload->tool.json) {
         print_json(upload, ending);
+        ending = tool_flush(&upload->tool, stdout, ending);
+    }
     if (upload->reader.file)
         flv_reader_close(&upload->reader);
     for (int i = 0; i < 3; i++)

@@ -170,6 +170,73 @@ fn failed_output_is_reported_with_its_reason() {
 }
 
 #[test]
+fn result_that_cannot_be_printed_is_a_failure() {
+    let directory = TempDir::new("printed");
+    let file = directory.join("out.flv");
+    let server = sounds(20, complete);
+    let script = "exec \"$@\" > /dev/full";
+    let found =
+        need!(in_shell(script, "receive", Library::Ours, &["--json", "-o", path(&file), &server.url()]));
+    server.join();
+    assert_fails(&found, 7, "cannot print the result: No space left");
+    assert_eq!(flv::load(&file).len(), 20);
+    if !ours_is_original() {
+        let found = need!(in_shell(script, "publish", Library::Ours, &["--info", path(&file)]));
+        assert_fails(&found, 7, "cannot print the result: No space left");
+        fs::write(directory.join("empty.flv"), file_of(&[])).expect("the directory is writable");
+        let empty = directory.join("empty.flv");
+        assert_fails(&need!(run("publish", Library::Ours, &["--info", path(&empty)])), 8, "has no tags");
+        let json = need!(run("publish", Library::Ours, &["--info", "--json", path(&file)]));
+        assert_fails(&json, 2, "not JSON");
+    }
+    let server = publishing();
+    let found = need!(in_shell(script, "publish", Library::Ours, &["--json", path(&file), &server.url()]));
+    server.join();
+    assert_fails(&found, 7, "cannot print the result: No space left");
+}
+
+/// Their numbers would go to the next files and sockets, and messages into a recording.
+#[test]
+fn closed_standard_streams_change_no_file() {
+    for closed in ["2>&-", "<&- 2>&-", "<&- >&- 2>&-"] {
+        let directory = TempDir::new("closed");
+        let file = directory.join("out.flv");
+        let server = sounds(20, complete);
+        let script = format!("exec \"$@\" {closed}");
+        let found =
+            need!(in_shell(&script, "receive", Library::Ours, &["-vv", "-o", path(&file), &server.url()]));
+        server.join();
+        assert_eq!(found.code, Some(0), "{closed}");
+        flv::assert_equal(&sound_tags(20), &flv::load(&file), closed);
+    }
+}
+
+/// Servers give a player that joins late the configurations with time 0, and frames with the times of the stream.
+#[test]
+fn publisher_does_not_wait_for_the_first_frame_of_a_late_recording() {
+    let directory = TempDir::new("late");
+    let clip = directory.join("clip.flv");
+    let hour = 3_600_000;
+    let tags: [(u8, u32, &[u8]); 6] = [
+        (8, 0, b"\xAF\x00\x12\x10"),
+        (8, hour, b"\xAF\x01one"),
+        (8, hour + 100, b"\xAF\x01two"),
+        (8, 0, b"\xAF\x00\x12\x10"),
+        (8, hour + 200, b"\xAF\x01three"),
+        (8, hour + 300, b"\xAF\x01four"),
+    ];
+    fs::write(&clip, file_of(&tags)).expect("the directory is writable");
+    for library in BOTH {
+        for example in PUBLISHERS {
+            let server = publishing();
+            need!(run(example, library, &["-q", path(&clip), &server.url()])).expect(example);
+            let times: Vec<u32> = server.join().iter().map(|medium| medium.1).collect();
+            assert_eq!(times, [0, hour, hour + 100, hour + 100, hour + 200, hour + 300], "{example}");
+        }
+    }
+}
+
+#[test]
 fn closed_pipe_is_reported() {
     for library in BOTH {
         let server = sounds(200, complete);
