@@ -430,8 +430,8 @@ static enum ending run(struct receiver *receiver)
         if (interrupted || (!receiver->options.live && receiver->output.tags > 0))
             break;
     } while (retry_may(&receiver->retry, ending) && retry_wait(&receiver->retry, &receiver->tool, &interrupted));
-    if (interrupted && ending != END_WELL && ending != END_OUTPUT && receiver->output.tags > 0)
-        return END_WELL; /* Ctrl-C between two attempts */
+    if (interrupted && ending != END_WELL && ending != END_OUTPUT) /* also between two attempts */
+        return receiver->output.tags > 0 ? END_WELL : tool_fail(&receiver->tool, END_FAILED, "stopped before any data arrived");
     return ending;
 }
 

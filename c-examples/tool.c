@@ -199,9 +199,17 @@ void tool_catch_signals(void (*handler)(int number))
     action.sa_handler = on_signal; /* no SA_RESTART: blocking calls have to return */
     sigaddset(&action.sa_mask, SIGINT);
     sigaddset(&action.sa_mask, SIGTERM);
+#ifdef SIGHUP
+    sigaddset(&action.sa_mask, SIGHUP);
+#endif
     signal_handler = handler;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+#ifdef SIGHUP
+    /* The terminal was closed. nohup ignores it. */
+    if (signal(SIGHUP, SIG_IGN) != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+#endif
 }
 
 int retry_may(const struct retry *retry, enum ending ending)

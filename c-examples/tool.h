@@ -80,7 +80,7 @@ int tool_is_rtmp(const char *url);
 /* Milliseconds of a clock that never goes backwards. */
 int64_t tool_clock(void);
 
-/* Calls `handler` for SIGINT and SIGTERM. A second signal ends the program at once, unless it arrives within half a second:
+/* Calls `handler` for SIGINT, SIGTERM and SIGHUP, the last one unless it is ignored. A second signal ends the program at once, unless it arrives within half a second:
  * timeout(1) sends a signal twice. */
 void tool_catch_signals(void (*handler)(int number));
 

@@ -21,7 +21,7 @@ struct upload_options {
     int info;       /* print what is in the file instead; used by publish */
 };
 
-/* Set by SIGINT and SIGTERM. */
+/* Set by SIGINT, SIGTERM and SIGHUP. */
 extern volatile sig_atomic_t upload_interrupted;
 
 /* A copy of a tag that every connection has to start with. */

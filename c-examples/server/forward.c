@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "live.h"
 #include "reply.h"
@@ -44,11 +45,6 @@ static const char *name_at_target(const char *path)
     return slash ? slash + 1 : path;
 }
 
-int forward_may(const char *url)
-{
-    return strncmp(url, "rtmp", 4) == 0 && strstr(url, "://") != NULL;
-}
-
 /* "URL/NAME?query options" of "URL?query options" */
 static char *with_name(const char *url, const char *name)
 {
@@ -59,6 +55,21 @@ static char *with_name(const char *url, const char *name)
     if (whole)
         snprintf(whole, size, "%.*s/%s%s", (int)length, url, name, url + end);
     return whole;
+}
+
+int forward_may(const char *url)
+{
+    char *whole = with_name(url, "x");
+    RTMP *r = RTMP_Alloc();
+    int valid = 0;
+    if (whole && r && strncasecmp(url, "rtmp", 4) == 0) {
+        RTMP_Init(r);
+        valid = RTMP_SetupURL(r, whole) && r->Link.hostname.av_len > 0;
+        RTMP_Close(r);
+    }
+    RTMP_Free(r);
+    free(whole);
+    return valid;
 }
 
 /* Without user and password, query and options: all of them may be secret. */

@@ -667,6 +667,40 @@ fn ctrl_c_ends_a_wait_for_input_and_for_the_server() {
     }
 }
 
+/// For example because the terminal was closed.
+#[test]
+fn a_hangup_completes_the_recording() {
+    for library in BOTH {
+        let directory = TempDir::new("hangup");
+        let file = directory.join("out.flv");
+        let (sent, seen) = mpsc::channel();
+        let server = sounds(20, move |_| sent.send(()).expect("the test waits"));
+        let mut command = need!(need!(Program::example("receive")).command(library));
+        command.args(["-q", "--live", "-o", path(&file), &server.url()]);
+        let mut running = Running::start(&mut command);
+        seen.recv_timeout(LIMIT).expect("the server sends it");
+        let part = directory.join("out.flv.part");
+        assert!(support::wait_until(LIMIT, || fs::metadata(&part).is_ok_and(|part| part.len() > 199_999)));
+        running.signal("HUP");
+        let status = running.wait(LIMIT);
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "{}", running.stderr());
+        flv::assert_equal(&sound_tags(20), &flv::load(&file), "the recording");
+        server.join();
+    }
+}
+
+#[test]
+fn interrupt_between_attempts_is_no_failure_to_connect() {
+    let mut command = need!(need!(Program::example("receive")).command(Library::Ours));
+    let nobody = format!("rtmp://127.0.0.1:{}/app/name", process::free_port());
+    command.args(["--retry", "9", "-o", "/dev/null", &nobody]);
+    let mut running = Running::start(&mut command);
+    assert!(support::wait_until(LIMIT, || running.stderr().contains("attempt 2 of 9")));
+    running.signal("INT");
+    let status = running.wait(LIMIT);
+    assert_eq!(status.and_then(|status| status.code()), Some(1), "{}", running.stderr());
+}
+
 #[test]
 fn the_exit_codes_are_in_the_help_the_readme_and_the_manual() {
     let readme = fs::read_to_string(package().join("c-examples/README.md")).expect("it is there");

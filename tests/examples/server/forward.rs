@@ -143,9 +143,11 @@ fn stalled_target_does_not_delay_players() {
 
 #[test]
 fn invalid_forward_targets_are_refused() {
-    let mut command = need!(need!(Program::example("server")).command(Library::Ours));
-    let run = program::run(command.args(["-p", "0", "-f", "http://example/live"]), "", LIMIT);
-    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    for url in ["http://example/live", "rtmp://example/live bogus=1", "rtmp:///live", "rtmp:example"] {
+        let mut command = need!(need!(Program::example("server")).command(Library::Ours));
+        let run = program::run(command.args(["-p", "0", "-f", url]), "", LIMIT);
+        assert_eq!(run.code, Some(2), "{url}: {}", run.stderr);
+    }
     let mut command: Command = need!(need!(Program::example("server")).command(Library::Original));
     let run = program::run(command.args(["-p", "0", "-f", "rtmp://127.0.0.1/live"]), "", LIMIT);
     assert_eq!((run.code, run.stderr.contains("loop.h")), (Some(2), true), "{}", run.stderr);
