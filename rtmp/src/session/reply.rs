@@ -326,6 +326,8 @@ fn status(context: &mut Context<'_, '_>, values: &Properties<'_>) -> Reaction {
             state.playing = true;
             context.calls.forget(name);
         }
+        // Sent before the server has received the seek; the stream continues at the new position.
+        Status::Ended if state.seeking && code != b"NetStream.Play.UnpublishNotify" => {}
         Status::Ended => {
             reaction.actions.push(Action::Close);
             reaction.outcome = Outcome::Ended;

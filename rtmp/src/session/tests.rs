@@ -370,6 +370,22 @@ fn a_seek_ends_with_its_answer_whatever_it_is() {
     }
 }
 
+/// A server that sends far ahead has often sent the end of the file before it receives a seek.
+#[test]
+fn an_end_that_was_sent_before_the_answer_to_a_seek_does_not_end_the_stream() {
+    for code in ["NetStream.Play.Complete", "NetStream.Play.Stop"] {
+        let mut session = Session::new(play());
+        session.start();
+        session.state.seeking = true;
+        assert_eq!(session.status(code, "status"), Reaction::new(Outcome::Handled), "{code}");
+        session.status("NetStream.Seek.Notify", "status");
+        assert_eq!(session.status(code, "status").outcome, Outcome::Ended, "{code}");
+    }
+    let mut session = Session::new(play());
+    session.state.seeking = true;
+    assert_eq!(session.status("NetStream.Play.UnpublishNotify", "status").outcome, Outcome::Ended);
+}
+
 #[test]
 fn status_codes_start_and_end_the_stream() {
     for code in ["NetStream.Play.Start", "NetStream.Play.PublishNotify", "NetStream.Publish.Start"] {
