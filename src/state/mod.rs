@@ -72,7 +72,7 @@ pub(crate) struct Private {
     home: AtomicPtr<RTMP>,
     /// `timeoutMs` of `settings`; 0 if there is none.
     timeout_ms: AtomicU32,
-    /// What is noted about the session.
+    /// Facts about the session.
     facts: Facts,
     /// The hooks in `settings`, see [`Hooks::bits`].
     hooked: AtomicU8,

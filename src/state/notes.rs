@@ -1,4 +1,4 @@
-//! What is noted about a connection: who made it, what carries its bytes, and how it ended.
+//! Facts about a connection: who made it, how its bytes are carried, and how it ended.
 
 use std::sync::{
     Arc,
@@ -40,7 +40,7 @@ impl Handle {
         self.note(Fact::HungUp, true);
     }
 
-    /// Resets what is noted about a connection.
+    /// Resets the facts about a connection.
     pub(crate) fn forget_connection(&self) {
         self.private.facts.forget(&[
             Fact::Bare,

@@ -20,7 +20,7 @@ pub mod event {
 }
 
 /// Takes a complete message other than audio and video, and returns its meaning and the necessary actions. For audio and video,
-/// [`State::media_arrived`] is enough.
+/// [`State::media_arrived`](super::State::media_arrived) is enough.
 pub fn react(context: &mut Context<'_, '_>, kind: MessageType, timestamp: u32, body: &[u8]) -> Reaction {
     let mut reaction = Reaction::new(Outcome::Handled);
     let state = &mut *context.state;

@@ -66,8 +66,8 @@ pub trait Patience: Sync {
     }
 }
 
-/// What a socket itself says about waits for bytes. The program may change it at any time, so it holds for a slice, and while
-/// nothing follows from it except to wait.
+/// The limits that a socket itself sets to waits for bytes. The program may change them at any time, so they hold for a slice, and while
+/// nothing follows from them except to wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     timeout: Option<Duration>,
