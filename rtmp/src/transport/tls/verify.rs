@@ -11,7 +11,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
         verify_server_name,
     },
-    crypto::{verify_tls12_signature, verify_tls13_signature},
+    crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, ServerName, UnixTime},
     server::ParsedCertificate,
 };
@@ -32,13 +32,16 @@ pub(super) const VARIABLES: [&str; 2] = ["SSL_CERT_FILE", "SSL_CERT_DIR"];
 
 impl Trust {
     pub(super) fn verifier(&self) -> Result<Arc<dyn ServerCertVerifier>> {
+        let pins = if let Self::Under(terms) = self { terms.pins.clone() } else { Vec::new() };
+        let algorithms = provider().signature_verification_algorithms;
+        Ok(Arc::new(Verifier { issuers: self.issuers()?, pins, algorithms }))
+    }
+
+    /// The certificates that may issue those of servers; `None` if any server is trusted.
+    fn issuers(&self) -> Result<Option<Issuers>> {
         let found = match self {
-            Self::Under(terms) if terms.pins.is_empty() => return terms.trust.verifier(),
-            Self::Under(terms) => {
-                let (inner, pins) = (terms.trust.verifier()?, terms.pins.clone());
-                return Ok(Arc::new(Pinned { inner, pins }));
-            }
-            Self::Anyone => return Ok(Arc::new(AcceptAnyone)),
+            Self::Under(terms) => return terms.trust.issuers(),
+            Self::Anyone => return Ok(None),
             Self::Platform if !environment::is_ignored() => load_native_certs(),
             Self::Platform | Self::PlatformOnly => load_fixed_places(),
             Self::File(path) => load_certs_from_paths(Some(path), None),
@@ -61,7 +64,7 @@ impl Trust {
         let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider())
             .build()
             .map_err(|error| Error::Tls(error.to_string().into()))?;
-        Ok(Arc::new(Verifier { webpki, trusted: found.certs }))
+        Ok(Some(Issuers { webpki, trusted: found.certs }))
     }
 }
 
@@ -78,11 +81,28 @@ fn load_fixed_places() -> CertificateResult {
     load_certs_from_paths(file, directory)
 }
 
-/// Checks chain, dates, purpose and name.
+/// Trusted certificates.
 #[derive(Debug)]
-struct Verifier {
+struct Issuers {
     webpki: Arc<WebPkiServerVerifier>,
     trusted: Vec<CertificateDer<'static>>,
+}
+
+/// Checks chain, dates, purpose and name if there are trusted certificates, and the key if there are pins. Without either, it
+/// verifies nothing: a signature by an arbitrary key would prove nothing, and old certificates that rustls cannot read are
+/// accepted in this way.
+#[derive(Debug)]
+struct Verifier {
+    issuers: Option<Issuers>,
+    pins: Vec<[u8; 32]>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl Verifier {
+    /// Whether anyone is accepted. A pinned key counts only if the server has its private key, so pins need signatures.
+    fn accepts_anyone(&self) -> bool {
+        self.issuers.is_none() && self.pins.is_empty()
+    }
 }
 
 impl ServerCertVerifier for Verifier {
@@ -94,131 +114,57 @@ impl ServerCertVerifier for Verifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let result =
-            self.webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match result {
-            // Most self-signed certificates are marked as certificates of an authority, which a server must not have. If
-            // exactly this certificate is trusted, it is accepted. The dates were checked before that.
-            Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
-                if is_authority(&other) && self.trusted.iter().any(|trusted| trusted == end_entity) =>
-            {
-                verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
-                Ok(ServerCertVerified::assertion())
+        if let Some(Issuers { webpki, trusted }) = &self.issuers {
+            match webpki.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
+                // Most self-signed certificates are marked as certificates of an authority, which a server must not have. If
+                // exactly this certificate is trusted, it is accepted. The dates were checked before that.
+                Err(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
+                    if is_authority(&other) && trusted.iter().any(|trusted| trusted == end_entity) =>
+                {
+                    verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
+                }
+                result => {
+                    result?;
+                }
             }
-            result => result,
         }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls12_signature(message, cert, dss)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.webpki.verify_tls13_signature(message, cert, dss)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.webpki.supported_verify_schemes()
-    }
-}
-
-/// Accepts only servers with certain keys, whatever else is checked.
-#[derive(Debug)]
-struct Pinned {
-    inner: Arc<dyn ServerCertVerifier>,
-    pins: Vec<[u8; 32]>,
-}
-
-impl ServerCertVerifier for Pinned {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let accepted =
-            self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)?;
-        let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
-        let pin: [u8; 32] = Sha256::digest(&key).into();
-        if self.pins.contains(&pin) {
-            return Ok(accepted);
+        if !self.pins.is_empty() {
+            let key = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
+            let pin: [u8; 32] = Sha256::digest(&key).into();
+            if !self.pins.contains(&pin) {
+                let pin = base64::engine::general_purpose::STANDARD.encode(pin);
+                let words = format!("its key is sha256//{pin}, which tlsPin does not name");
+                return Err(rustls::Error::General(words));
+            }
         }
-        let pin = base64::engine::general_purpose::STANDARD.encode(pin);
-        Err(rustls::Error::General(format!("its key is sha256//{pin}, which tlsPin does not name")))
-    }
-
-    // A key counts only if the server has its private key: signatures are verified even if nothing else is.
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls12_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        verify_tls13_signature(message, cert, dss, &provider().signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.inner.supported_verify_schemes()
-    }
-}
-
-/// Verifies nothing. A signature by an arbitrary key would prove nothing either, and old certificates that rustls cannot read
-/// are accepted in this way.
-#[derive(Debug)]
-struct AcceptAnyone;
-
-impl ServerCertVerifier for AcceptAnyone {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
         Ok(ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(
         &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        if self.accepts_anyone() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
         &self,
-        _message: &[u8],
-        _cert: &CertificateDer<'_>,
-        _dss: &DigitallySignedStruct,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
+        if self.accepts_anyone() {
+            return Ok(HandshakeSignatureValid::assertion());
+        }
+        verify_tls13_signature(message, cert, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        provider().signature_verification_algorithms.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
