@@ -1,4 +1,4 @@
-//! An accepted HTTP connection until its session is known.
+//! An accepted connection until its session is known.
 
 use std::{
     io::IoSlice,
@@ -20,7 +20,7 @@ use crate::{
     transport::tunnel::{Connection, Head, MAX_UNWANTED, Target},
 };
 
-/// An HTTP connection of which only the first bytes are known.
+/// A connection of which at most the first bytes are known.
 pub(super) struct Arrival {
     wire: Wire,
     connection: Connection,
@@ -33,19 +33,22 @@ pub(super) struct Arrival {
 
 /// The state of an arrival.
 enum Task {
+    /// The first byte, which determines the protocol, has not arrived.
+    Undecided,
+    /// The next HTTP request is arriving.
     Idle,
     /// A request that begins a session.
     Opening,
     /// The body of a refused request, and its deadline.
-    Unwanted {
-        until: Instant,
-    },
+    Unwanted { until: Instant },
     /// The connection ends with this error after its output.
     Ending(Error),
 }
 
 /// The owner of a connection.
 pub(super) enum Outcome {
+    /// It has no tunnel.
+    Plain(Box<Wire>),
     /// It has begun this session.
     Started(Box<Served>),
     /// It belongs to a session that is served by another link.
@@ -53,8 +56,13 @@ pub(super) enum Outcome {
 }
 
 impl Arrival {
-    /// An open connection, on which `input` was already received. Its session must be known before `deadline`.
-    pub(super) fn new(wire: Wire, input: Vec<u8>, tunnels: Tunnels, deadline: Option<Instant>) -> Self {
+    /// A connection on which nothing was received. Its session must be known before `deadline`.
+    pub(super) fn new(wire: Wire, tunnels: Tunnels, deadline: Option<Instant>) -> Self {
+        Self { task: Task::Undecided, ..Self::of_http(wire, Vec::new(), tunnels, deadline) }
+    }
+
+    /// As [`Self::new`], for an open HTTP connection, on which `input` was already received.
+    pub(super) fn of_http(wire: Wire, input: Vec<u8>, tunnels: Tunnels, deadline: Option<Instant>) -> Self {
         let connection = Connection::new(input);
         Self { wire, connection, tunnels, task: Task::Idle, refusals: 0, deadline }
     }
@@ -62,6 +70,20 @@ impl Arrival {
     /// Does what can be done now.
     pub(super) fn step(&mut self, now: Instant) -> Result<Option<Outcome>> {
         self.wire.step(now)?;
+        if let Task::Undecided = self.task {
+            match if self.wire.is_open() { self.wire.first_byte(now)? } else { None } {
+                None if is_past(self.deadline, now) => return Err(Error::TimedOut),
+                None => return Ok(None),
+                // HTTP requests begin with a capital letter, and no version of RTMP has such a value.
+                Some(byte) if byte.is_ascii_uppercase() => {
+                    (self.connection, self.task) = (Connection::new(self.wire.take_early()), Task::Idle);
+                }
+                Some(_) => {
+                    let wire = mem::replace(&mut self.wire, Wire::ended());
+                    return Ok(Some(Outcome::Plain(Box::new(wire))));
+                }
+            }
+        }
         loop {
             // Also after a request that no session took: the connection then begins again, and has to see the end again.
             if self.connection.wants_input() {

@@ -15,7 +15,7 @@ use super::sock_diag::TcpInfo;
 use super::{
     arrival::{Arrival, Outcome},
     served::Served,
-    step::{Interest, Received, SendHook, Wanted, is_past, sooner},
+    step::{Interest, Received, SendHook, Wanted},
     target::Target,
     tunnel::Tunnel,
     tunnels::Tunnels,
@@ -59,19 +59,11 @@ pub enum LinkPhase {
 enum Path {
     Direct(Wire),
     Tunnelled(Box<Tunnel>),
-    /// An accepted connection whose first byte has not arrived.
-    Undecided(Box<Undecided>),
-    /// An accepted HTTP connection whose session is not known yet.
+    /// An accepted connection of which nothing is known yet, or an HTTP connection whose session is not known yet.
     Arriving(Box<Arrival>),
     Served(Box<Served>),
     /// An accepted HTTP connection of a session that another link serves.
     Joined,
-}
-
-struct Undecided {
-    wire: Wire,
-    tunnels: Tunnels,
-    deadline: Option<Instant>,
 }
 
 impl Link {
@@ -139,8 +131,8 @@ impl Link {
             Some(context) => Wire::accept_tls(socket.into(), context, timeout, now)?,
             None => Wire::over(socket.into(), None, timeout, now)?,
         };
-        let undecided = Undecided { wire, tunnels: tunnels.clone(), deadline: after(now, timeout) };
-        Ok(Self { path: Path::Undecided(Box::new(undecided)), aborted: false })
+        let arrival = Arrival::new(wire, tunnels.clone(), after(now, timeout));
+        Ok(Self { path: Path::Arriving(Box::new(arrival)), aborted: false })
     }
 
     /// Continues with an open link to a client that has begun with an HTTP request, of which `received` has already arrived.
@@ -154,7 +146,7 @@ impl Link {
     ) -> Result<()> {
         let Path::Direct(wire) = &mut self.path else { return Err(Error::NotConnected) };
         let wire = mem::replace(wire, Wire::ended());
-        let arrival = Arrival::new(wire, received.to_vec(), tunnels.clone(), after(now, timeout));
+        let arrival = Arrival::of_http(wire, received.to_vec(), tunnels.clone(), after(now, timeout));
         self.path = Path::Arriving(Box::new(arrival));
         Ok(())
     }
@@ -208,7 +200,7 @@ impl Link {
         match &mut self.path {
             Path::Direct(wire) => wire.step(now),
             Path::Tunnelled(tunnel) => tunnel.step(now).inspect_err(|_| tunnel.give_up()),
-            Path::Undecided(_) | Path::Arriving(_) => Ok(()),
+            Path::Arriving(_) => Ok(()),
             Path::Served(served) => served.step(now),
             Path::Joined => Err(Error::Closed),
         }
@@ -216,25 +208,10 @@ impl Link {
 
     /// Determines what an accepted connection carries.
     fn decide(&mut self, now: Instant) -> Result<()> {
-        if let Path::Undecided(undecided) = &mut self.path {
-            let Undecided { wire, tunnels, deadline } = &mut **undecided;
-            wire.step(now)?;
-            let first = if wire.is_open() { wire.first_byte(now)? } else { None };
-            let Some(first) = first else {
-                return if is_past(*deadline, now) { Err(Error::TimedOut) } else { Ok(()) };
-            };
-            let mut wire = mem::replace(wire, Wire::ended());
-            // HTTP requests begin with a capital letter, and no version of RTMP has such a value.
-            self.path = if first.is_ascii_uppercase() {
-                let received = wire.take_early();
-                Path::Arriving(Box::new(Arrival::new(wire, received, tunnels.clone(), *deadline)))
-            } else {
-                Path::Direct(wire)
-            };
-        }
         if let Path::Arriving(arrival) = &mut self.path {
             match arrival.step(now)? {
                 None => {}
+                Some(Outcome::Plain(wire)) => self.path = Path::Direct(*wire),
                 Some(Outcome::Started(served)) => self.path = Path::Served(served),
                 Some(Outcome::Joined) => self.path = Path::Joined,
             }
@@ -312,7 +289,7 @@ impl Link {
             Path::Direct(wire) => wire.holds_more(),
             Path::Tunnelled(tunnel) => tunnel.has_early() || tunnel.wire_mut().holds_more(),
             Path::Served(served) => served.has_early(),
-            Path::Undecided(_) | Path::Arriving(_) | Path::Joined => false,
+            Path::Arriving(_) | Path::Joined => false,
         }
     }
 
@@ -322,7 +299,7 @@ impl Link {
             Path::Direct(wire) => wire.is_open(),
             Path::Tunnelled(tunnel) => tunnel.is_open(),
             Path::Served(served) => served.is_open(),
-            Path::Undecided(_) | Path::Arriving(_) | Path::Joined => false,
+            Path::Arriving(_) | Path::Joined => false,
         }
     }
 
@@ -334,7 +311,7 @@ impl Link {
             // After an error the server may still accept a goodbye.
             Path::Tunnelled(tunnel) => tunnel.receive(buffer, now),
             Path::Served(served) => served.receive(buffer, now),
-            Path::Undecided(_) | Path::Arriving(_) => Ok(Received::Nothing),
+            Path::Arriving(_) => Ok(Received::Nothing),
             Path::Joined => Ok(Received::End),
         }
     }
@@ -383,7 +360,7 @@ impl Link {
             Path::Direct(wire) => wire.send(pieces),
             Path::Tunnelled(tunnel) => tunnel.send(pieces, now).inspect_err(|_| tunnel.give_up()),
             Path::Served(served) => served.send(pieces, now),
-            Path::Undecided(_) | Path::Arriving(_) => Ok(0),
+            Path::Arriving(_) => Ok(0),
             Path::Joined => Err(Error::NotConnected),
         }
     }
@@ -415,7 +392,7 @@ impl Link {
             Path::Direct(wire) => wire.unsent(),
             Path::Tunnelled(tunnel) => tunnel.unsent(),
             Path::Served(served) => served.unsent(),
-            Path::Undecided(_) | Path::Arriving(_) | Path::Joined => 0,
+            Path::Arriving(_) | Path::Joined => 0,
         }
     }
 
@@ -424,9 +401,6 @@ impl Link {
         match &self.path {
             Path::Direct(wire) => wire.interests(wanted, out),
             Path::Tunnelled(tunnel) => tunnel.interests(wanted, out),
-            Path::Undecided(undecided) => {
-                undecided.wire.interests(Wanted { read: true, write: false }, out);
-            }
             Path::Arriving(arrival) => arrival.interests(out),
             Path::Served(served) => served.interests(wanted, out),
             Path::Joined => {}
@@ -438,7 +412,6 @@ impl Link {
         match &self.path {
             Path::Direct(wire) => wire.deadline(),
             Path::Tunnelled(tunnel) => tunnel.deadline(),
-            Path::Undecided(undecided) => sooner(undecided.deadline, undecided.wire.deadline()),
             Path::Arriving(arrival) => arrival.deadline(),
             Path::Served(served) => served.deadline(),
             Path::Joined => None,
@@ -475,15 +448,13 @@ impl Link {
             Path::Direct(wire) => wire.finish(now),
             Path::Tunnelled(tunnel) => tunnel.finish(now),
             Path::Served(served) => served.finish(now),
-            Path::Undecided(_) | Path::Arriving(_) => {
+            Path::Arriving(_) => {
                 // The client receives nothing and is not informed.
-                let wire = match mem::replace(&mut self.path, Path::Joined) {
-                    Path::Undecided(undecided) => undecided.wire,
-                    Path::Arriving(arrival) => arrival.into_wire(),
-                    _ => return,
-                };
-                self.path = Path::Direct(wire);
-                self.with_wire(|wire| wire.finish(now));
+                if let Path::Arriving(arrival) = mem::replace(&mut self.path, Path::Joined) {
+                    let mut wire = arrival.into_wire();
+                    wire.finish(now);
+                    self.path = Path::Direct(wire);
+                }
             }
             Path::Joined => {}
         }
@@ -525,7 +496,6 @@ impl Link {
         match &self.path {
             Path::Direct(wire) => Some(wire),
             Path::Tunnelled(tunnel) => Some(tunnel.wire()),
-            Path::Undecided(undecided) => Some(&undecided.wire),
             Path::Arriving(arrival) => Some(arrival.wire()),
             Path::Served(_) | Path::Joined => None,
         }
@@ -535,7 +505,6 @@ impl Link {
         match &mut self.path {
             Path::Direct(wire) => change(wire),
             Path::Tunnelled(tunnel) => change(tunnel.wire_mut()),
-            Path::Undecided(undecided) => change(&mut undecided.wire),
             Path::Arriving(arrival) => change(arrival.wire_mut()),
             Path::Served(_) | Path::Joined => {}
         }
