@@ -1,7 +1,6 @@
 //! An accepted connection until its session is known.
 
 use std::{
-    io::IoSlice,
     mem,
     sync::Arc,
     time::{Duration, Instant},
@@ -10,7 +9,7 @@ use std::{
 use log::debug;
 
 use super::{
-    served::{Served, fill, hand_over},
+    served::{Served, fill, hand_over, send},
     step::{Interest, Wanted, is_past, sooner},
     tunnels::{Carried, Tunnels},
     wire::Wire,
@@ -95,7 +94,7 @@ impl Arrival {
                     self.connection.wants_input()
                 })?;
             }
-            flush(&mut self.wire, &mut self.connection)?;
+            send(&mut self.connection, &mut self.wire)?;
             match &self.task {
                 Task::Idle => {
                     if let Some((head, len)) = self.connection.head() {
@@ -171,7 +170,7 @@ impl Arrival {
     fn start(&mut self, now: Instant) -> Result<Outcome> {
         let Some(membership) = self.tunnels.join()? else {
             self.connection.refuse("503 Service Unavailable");
-            let _ = flush(&mut self.wire, &mut self.connection);
+            let _ = send(&mut self.connection, &mut self.wire);
             self.wire.finish(now);
             return Err(Error::TooLarge("number of tunnelled sessions"));
         };
@@ -207,23 +206,6 @@ impl Arrival {
 
     pub(super) fn into_wire(self) -> Wire {
         self.wire
-    }
-}
-
-/// Sends the connection's output, as far as it is accepted.
-fn flush(wire: &mut Wire, connection: &mut Connection) -> Result<()> {
-    loop {
-        let pieces: Vec<_> = connection.output().map(IoSlice::new).collect();
-        if pieces.is_empty() {
-            return Ok(());
-        }
-        match wire.send(&pieces)? {
-            0 => return Ok(()),
-            count => {
-                drop(pieces);
-                connection.advance(count);
-            }
-        }
     }
 }
 

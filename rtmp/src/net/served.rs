@@ -391,7 +391,10 @@ enum Moved {
 fn carry(server: &mut Server, number: u64, wire: &mut Wire, now: Instant) -> Result<Moved> {
     wire.note_error();
     wire.step(now)?;
-    let mut moved = send(server, number, wire)?;
+    let mut moved = match server.connection(number) {
+        Some(connection) => send(connection, wire)?,
+        None => false,
+    };
     if !server.wants_input(number) {
         return Ok(if moved { Moved::Bytes } else { Moved::Nothing });
     }
@@ -412,10 +415,10 @@ fn carry(server: &mut Server, number: u64, wire: &mut Wire, now: Instant) -> Res
 }
 
 /// Sends a connection's output, as far as it is accepted; true if there was any progress.
-fn send(server: &mut Server, number: u64, wire: &mut Wire) -> Result<bool> {
+pub(super) fn send(connection: &mut Connection, wire: &mut Wire) -> Result<bool> {
     let mut moved = false;
     loop {
-        let pieces: Vec<_> = server.output(number).map(IoSlice::new).collect();
+        let pieces: Vec<_> = connection.output().map(IoSlice::new).collect();
         if pieces.is_empty() {
             return Ok(moved);
         }
@@ -423,7 +426,7 @@ fn send(server: &mut Server, number: u64, wire: &mut Wire) -> Result<bool> {
             0 => return Ok(moved),
             count => {
                 drop(pieces);
-                server.advance(number, count);
+                connection.advance(count);
                 moved = true;
             }
         }

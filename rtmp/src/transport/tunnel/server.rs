@@ -185,15 +185,15 @@ impl Server {
 
     /// Processes bytes received on a connection.
     pub fn receive(&mut self, number: u64, bytes: &[u8], now: Instant) {
-        if let Some(carrier) = self.carrier(number) {
-            carrier.connection.receive(bytes, now);
+        if let Some(connection) = self.connection(number) {
+            connection.receive(bytes, now);
         }
     }
 
     /// The peer of a connection has ended its side. Complete requests still count.
     pub fn end(&mut self, number: u64) {
-        if let Some(carrier) = self.carrier(number) {
-            carrier.connection.end();
+        if let Some(connection) = self.connection(number) {
+            connection.end();
         }
     }
 
@@ -226,9 +226,14 @@ impl Server {
 
     /// The first `count` bytes of [`Self::output`] were sent.
     pub fn advance(&mut self, number: u64, count: usize) {
-        if let Some(carrier) = self.carrier(number) {
-            carrier.connection.advance(count);
+        if let Some(connection) = self.connection(number) {
+            connection.advance(count);
         }
+    }
+
+    /// A connection, for its owner to send its output.
+    pub(crate) fn connection(&mut self, number: u64) -> Option<&mut Connection> {
+        self.carrier(number).map(|carrier| &mut carrier.connection)
     }
 
     /// The number of unsent bytes of replies.
