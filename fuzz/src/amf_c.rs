@@ -42,7 +42,7 @@ pub fn run(data: &[u8]) {
     let mut out = vec![0_u8; room].into_boxed_slice();
     let range = out.as_mut_ptr_range();
     // SAFETY: `object` is as above, and the range is writable memory.
-    let end = unsafe { AMF_Encode(c(object), range.start.cast(), range.end.cast()) };
+    let end = unsafe { AMF_Encode(c(object), c(range.start.cast()), c(range.end.cast())) };
     assert!(end.is_null() || (range.start..=range.end).contains(&end.cast()));
     // SAFETY: `object` is as above, and nobody uses it any more.
     unsafe { AMF_Reset(object) };

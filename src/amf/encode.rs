@@ -3,7 +3,7 @@
 //! Some functions require more room than they write, as in librtmp: programs that find the size of their buffers by trial get
 //! the same results.
 
-use std::{mem, ptr};
+use std::mem;
 
 use libc::{c_char, c_double, c_int, c_short};
 use rtmp_core::{
@@ -12,14 +12,11 @@ use rtmp_core::{
 };
 
 use super::{
-    room::Room,
+    room::{Edge, Room, fill},
     types::*,
     view::{Object, Properties, Property, Text},
 };
-use crate::{
-    boundary::{Kind, boundary},
-    ptr::given,
-};
+use crate::ptr::given;
 
 /// Writes a string. From 65,536 bytes on it becomes a long string.
 ///
@@ -29,12 +26,11 @@ use crate::{
 /// The bytes from `output` to `outend` are writable; `str` is null or a valid string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeString(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     str: Option<Text<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(string(room, given(str, "str")?))) }
+    fill(output, outend, |room| Ok(string(room, given(str, "str")?)))
 }
 
 /// Writes a number (9 bytes).
@@ -45,12 +41,11 @@ pub unsafe extern "C" fn AMF_EncodeString(
 /// The bytes from `output` to `outend` are writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeNumber(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     dVal: c_double,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(number(room, dVal))) }
+    fill(output, outend, |room| Ok(number(room, dVal)))
 }
 
 /// Writes 16 bits, most significant byte first.
@@ -61,12 +56,11 @@ pub unsafe extern "C" fn AMF_EncodeNumber(
 /// The bytes from `output` to `outend` are writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeInt16(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     nVal: c_short,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
+    fill(output, outend, |room| Ok(room.put(&nVal.to_be_bytes())))
 }
 
 /// Writes the lower 24 bits, most significant byte first.
@@ -77,13 +71,12 @@ pub unsafe extern "C" fn AMF_EncodeInt16(
 /// The bytes from `output` to `outend` are writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeInt24(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     nVal: c_int,
 ) -> *mut c_char {
     let [_, bytes @ ..] = nVal.to_be_bytes();
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(room.put(&bytes))) }
+    fill(output, outend, |room| Ok(room.put(&bytes)))
 }
 
 /// Writes 32 bits, most significant byte first.
@@ -94,12 +87,11 @@ pub unsafe extern "C" fn AMF_EncodeInt24(
 /// The bytes from `output` to `outend` are writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeInt32(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     nVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(room.put(&nVal.to_be_bytes()))) }
+    fill(output, outend, |room| Ok(room.put(&nVal.to_be_bytes())))
 }
 
 /// Writes true if `bVal` is not 0, else false (2 bytes).
@@ -110,12 +102,11 @@ pub unsafe extern "C" fn AMF_EncodeInt32(
 /// The bytes from `output` to `outend` are writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeBoolean(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     bVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(output, outend, |room| Ok(boolean(room, bVal != 0))) }
+    fill(output, outend, |room| Ok(boolean(room, bVal != 0)))
 }
 
 /// Writes a name and a string, a member of an object.
@@ -126,19 +117,16 @@ pub unsafe extern "C" fn AMF_EncodeBoolean(
 /// The bytes from `output` to `outend` are writable; `name` and `value` are null or valid strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeNamedString(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     name: Option<Text<'_>>,
     value: Option<Text<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe {
+    fill(output, outend, |room| {
         // Nothing is written if one of them is null.
-        encode(output, outend, |room| {
-            let (name, value) = (given(name, "name")?, given(value, "value")?);
-            Ok(name.written().and_then(|name| self::name(room, name)).and_then(|()| string(room, value)))
-        })
-    }
+        let (name, value) = (given(name, "name")?, given(value, "value")?);
+        Ok(name.written().and_then(|name| self::name(room, name)).and_then(|()| string(room, value)))
+    })
 }
 
 /// Writes a name and a number, a member of an object.
@@ -149,13 +137,12 @@ pub unsafe extern "C" fn AMF_EncodeNamedString(
 /// The bytes from `output` to `outend` are writable; `name` is null or a valid string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeNamedNumber(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     name: Option<Text<'_>>,
     dVal: c_double,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode_named(output, outend, name, |room| number(room, dVal)) }
+    fill_named(output, outend, name, |room| number(room, dVal))
 }
 
 /// Writes a name and a boolean, a member of an object.
@@ -166,13 +153,12 @@ pub unsafe extern "C" fn AMF_EncodeNamedNumber(
 /// The bytes from `output` to `outend` are writable; `name` is null or a valid string.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
-    output: *mut c_char,
-    outend: *mut c_char,
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     name: Option<Text<'_>>,
     bVal: c_int,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode_named(output, outend, name, |room| boolean(room, bVal != 0)) }
+    fill_named(output, outend, name, |room| boolean(room, bVal != 0))
 }
 
 /// Writes an object. A member that does not fit or cannot be encoded ends the object early, which is not a failure.
@@ -185,11 +171,10 @@ pub unsafe extern "C" fn AMF_EncodeNamedBoolean(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_Encode(
     obj: Option<Object<'_>>,
-    pBuffer: *mut c_char,
-    pBufEnd: *mut c_char,
+    pBuffer: Option<Edge<'_>>,
+    pBufEnd: Option<Edge<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, given(obj, "obj")?))) }
+    fill(pBuffer, pBufEnd, |room| Ok(list(room, AMF_OBJECT, given(obj, "obj")?)))
 }
 
 /// Writes an object as an ECMA array. Otherwise it behaves like `AMF_Encode`.
@@ -201,11 +186,10 @@ pub unsafe extern "C" fn AMF_Encode(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeEcmaArray(
     obj: Option<Object<'_>>,
-    pBuffer: *mut c_char,
-    pBufEnd: *mut c_char,
+    pBuffer: Option<Edge<'_>>,
+    pBufEnd: Option<Edge<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, given(obj, "obj")?))) }
+    fill(pBuffer, pBufEnd, |room| Ok(list(room, AMF_ECMA_ARRAY, given(obj, "obj")?)))
 }
 
 /// Writes an object as a strict array, which has no end marker. Otherwise it behaves like `AMF_Encode`. If the array
@@ -218,11 +202,10 @@ pub unsafe extern "C" fn AMF_EncodeEcmaArray(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMF_EncodeArray(
     obj: Option<Object<'_>>,
-    pBuffer: *mut c_char,
-    pBufEnd: *mut c_char,
+    pBuffer: Option<Edge<'_>>,
+    pBufEnd: Option<Edge<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, given(obj, "obj")?))) }
+    fill(pBuffer, pBufEnd, |room| Ok(list(room, AMF_STRICT_ARRAY, given(obj, "obj")?)))
 }
 
 /// Writes the name of a property, if it has one, and its value. The name of an `AMF_NULL` is not written.
@@ -235,11 +218,10 @@ pub unsafe extern "C" fn AMF_EncodeArray(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn AMFProp_Encode(
     prop: Option<Property<'_>>,
-    pBuffer: *mut c_char,
-    pBufEnd: *mut c_char,
+    pBuffer: Option<Edge<'_>>,
+    pBufEnd: Option<Edge<'_>>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe { encode(pBuffer, pBufEnd, |room| Ok(property(room, given(prop, "prop")?))) }
+    fill(pBuffer, pBufEnd, |room| Ok(property(room, given(prop, "prop")?)))
 }
 
 /// The properties of a list, as they follow the command object of `connect`. The encoder omits members that do not fit, so the
@@ -264,41 +246,18 @@ pub(crate) fn encode_extras(list: Object<'_>) -> Result<Vec<u8>> {
     Err(Error::Invalid("the connection's extra values cannot be encoded"))
 }
 
-/// Runs `write` on the room between two pointers and returns the position after the written bytes.
-///
-/// # Safety
-/// The bytes from `output` to `outend` are writable.
+/// As [`fill`], with a member of an object: `write` adds the value after the name.
 #[inline]
-unsafe fn encode(
-    output: *mut c_char,
-    outend: *mut c_char,
-    write: impl FnOnce(&mut Room<'_>) -> Result<Option<()>>,
-) -> *mut c_char {
-    boundary(Kind::Plain, ptr::null_mut(), |_| {
-        // SAFETY: the bytes are writable, by the Safety section.
-        let mut room = unsafe { Room::new(output, outend) }?;
-        Ok(if write(&mut room)?.is_some() { room.position() } else { ptr::null_mut() })
-    })
-}
-
-/// The same for a member of an object: `write` adds the value after the name.
-///
-/// # Safety
-/// As for `encode`; `name` is null or a valid string.
-#[inline]
-unsafe fn encode_named(
-    output: *mut c_char,
-    outend: *mut c_char,
+fn fill_named(
+    output: Option<Edge<'_>>,
+    outend: Option<Edge<'_>>,
     name: Option<Text<'_>>,
     write: impl FnOnce(&mut Room<'_>) -> Option<()>,
 ) -> *mut c_char {
-    // SAFETY: the bytes are writable, by the Safety section.
-    unsafe {
-        encode(output, outend, |room| {
-            let name = given(name, "name")?.written();
-            Ok(name.and_then(|name| self::name(room, name)).and_then(|()| write(room)))
-        })
-    }
+    fill(output, outend, |room| {
+        let name = given(name, "name")?.written();
+        Ok(name.and_then(|name| self::name(room, name)).and_then(|()| write(room)))
+    })
 }
 
 #[inline]

@@ -1,10 +1,63 @@
 //! A caller's buffer that is being filled.
 
-use std::{marker::PhantomData, ptr, slice};
+use std::{
+    marker::PhantomData,
+    ptr::{self, NonNull},
+    slice,
+};
 
 use libc::c_char;
 
 use rtmp_core::error::{Error, Result};
+
+use crate::{
+    boundary::{Kind, boundary},
+    ptr::{Parameter, given},
+};
+
+/// The start or the end of the bytes in which a function of C stores its result: those between the two that it gets are writable
+/// during the call, and need not be initialised. C passes it as a pointer.
+#[derive(Debug, Clone, Copy)]
+#[repr(transparent)]
+pub struct Edge<'a> {
+    place: NonNull<c_char>,
+    lives: PhantomData<&'a mut c_char>,
+}
+
+impl Parameter for Edge<'_> {
+    type Target = c_char;
+
+    #[inline]
+    unsafe fn from_c(place: *mut c_char) -> Option<Self> {
+        NonNull::new(place).map(|place| Self { place, lives: PhantomData })
+    }
+}
+
+/// Runs `write` on the room between two parameters of an export, and returns the position after the written bytes; null if that
+/// returns `None`.
+#[inline]
+pub(crate) fn fill(
+    start: Option<Edge<'_>>,
+    end: Option<Edge<'_>>,
+    write: impl FnOnce(&mut Room<'_>) -> Result<Option<()>>,
+) -> *mut c_char {
+    boundary(Kind::Plain, ptr::null_mut(), |_| {
+        let mut room = Room::between(start, end)?;
+        Ok(write(&mut room)?.map_or(ptr::null_mut(), |()| room.position()))
+    })
+}
+
+/// As [`fill`], for functions that log nothing.
+pub(crate) fn fill_silently(
+    start: Option<Edge<'_>>,
+    end: Option<Edge<'_>>,
+    write: impl FnOnce(&mut Room<'_>) -> Option<()>,
+) -> *mut c_char {
+    boundary(Kind::Plain, ptr::null_mut(), |_| {
+        let Ok(mut room) = Room::between(start, end) else { return Ok(ptr::null_mut()) };
+        Ok(write(&mut room).map_or(ptr::null_mut(), |()| room.position()))
+    })
+}
 
 /// A buffer, and how many of its bytes are written. Every write checks that it fits. The rest need not be initialised.
 pub(crate) struct Room<'a> {
@@ -15,21 +68,18 @@ pub(crate) struct Room<'a> {
 }
 
 impl<'a> Room<'a> {
-    /// The room between two pointers. Fails if the first is null, and without a log line if the second is before the first.
-    ///
-    /// # Safety
-    /// The bytes from `output` up to `outend` are writable for `'a`.
+    /// The room between two parameters of an export. Fails if the first is null, and without a log line if the second is before
+    /// the first.
     #[inline]
-    pub(crate) unsafe fn new(output: *mut c_char, outend: *mut c_char) -> Result<Self> {
-        if output.is_null() {
-            return Err(Error::Invalid("output"));
-        }
-        let Some(capacity) = (outend as usize).checked_sub(output as usize) else {
+    pub(crate) fn between(start: Option<Edge<'a>>, end: Option<Edge<'a>>) -> Result<Self> {
+        let place = given(start, "output")?.place.as_ptr();
+        let end = end.map_or(0, |end| end.place.addr().get());
+        let Some(capacity) = end.checked_sub(place.addr()) else {
             return Err(
                 Error::TooLarge("what is written, for a buffer that ends before its start").reported()
             );
         };
-        Ok(Self { place: output.cast(), written: 0, capacity, lives: PhantomData })
+        Ok(Self { place: place.cast(), written: 0, capacity, lives: PhantomData })
     }
 
     /// A buffer of this library.
@@ -67,7 +117,7 @@ impl<'a> Room<'a> {
         if bytes.len() > self.len() {
             return None;
         }
-        // SAFETY: the bytes fit, as just checked, into memory that is writable (`new`, `of`). Programs may encode text that
+        // SAFETY: the bytes fit, as just checked, into memory that is writable (`Edge`, `of`). Programs may encode text that
         // lies in the same buffer, so the two may overlap.
         unsafe { ptr::copy(bytes.as_ptr(), self.place.add(self.written), bytes.len()) };
         self.written += bytes.len();
@@ -79,7 +129,7 @@ impl<'a> Room<'a> {
         if len > self.len() {
             return None;
         }
-        // SAFETY: the bytes fit, as just checked, into memory that is writable (`new`, `of`), and are initialised here.
+        // SAFETY: the bytes fit, as just checked, into memory that is writable (`Edge`, `of`), and are initialised here.
         let bytes = unsafe {
             let place = self.place.add(self.written);
             place.write_bytes(0, len);

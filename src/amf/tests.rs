@@ -48,7 +48,7 @@ fn trees_of_any_depth_are_searched_encoded_dumped_and_freed_on_a_small_stack() {
 
         let mut buffer = vec![0 as c_char; 1_000_000];
         let end = buffer.as_mut_ptr_range().end;
-        let after = AMF_Encode(c(&mut object), buffer.as_mut_ptr(), end);
+        let after = AMF_Encode(c(&mut object), c(buffer.as_mut_ptr()), c(end));
         // Names of one byte for all levels except one, and a marker and an end for each.
         let expected = 99_999 * 3 + (2 + 6 + 9) + 100_000 * (1 + 3);
         assert_eq!(after as usize - buffer.as_ptr() as usize, expected);
@@ -69,7 +69,7 @@ fn a_nested_object_without_room_for_its_end_is_left_out() {
     assert_eq!(whole.len(), 28);
     for room in 0..=whole.len() + 2 {
         let start = buffer.as_mut_ptr();
-        let after = unsafe { AMF_Encode(c(&mut object), start, start.add(room)) };
+        let after = unsafe { AMF_Encode(c(&mut object), c(start), c(start.add(room))) };
         let written = (!after.is_null()).then(|| after as usize - start as usize);
         let expected = match room {
             0..5 => None,
@@ -188,14 +188,14 @@ fn lengths_that_the_format_cannot_hold_are_refused() {
     let mut without_bytes = AVal { av_len: 4, ..AVal::EMPTY };
     unsafe {
         for mut name in [too_long, negative, without_bytes] {
-            assert!(AMF_EncodeNamedNumber(range.start, range.end, c(&mut name), 1.0).is_null());
+            assert!(AMF_EncodeNamedNumber(c(range.start), c(range.end), c(&mut name), 1.0).is_null());
             let mut member = AMFObjectProperty { p_name: name, ..AMFObjectProperty::INVALID };
             AMFProp_SetNumber(c(&mut member), 1.0);
-            assert!(AMFProp_Encode(c(&mut member), range.start, range.end).is_null());
+            assert!(AMFProp_Encode(c(&mut member), c(range.start), c(range.end)).is_null());
         }
-        assert!(AMF_EncodeString(range.start, range.end, c(&mut negative)).is_null());
-        assert!(AMF_EncodeString(range.start, range.end, c(&mut without_bytes)).is_null());
-        assert!(AMF_EncodeInt32(range.end, range.start, 1).is_null());
+        assert!(AMF_EncodeString(c(range.start), c(range.end), c(&mut negative)).is_null());
+        assert!(AMF_EncodeString(c(range.start), c(range.end), c(&mut without_bytes)).is_null());
+        assert!(AMF_EncodeInt32(c(range.end), c(range.start), 1).is_null());
     }
 }
 
@@ -218,8 +218,8 @@ fn decoded_messages_encode_to_the_same_bytes() {
         for index in 0..AMF_CountProp(c(&mut object)) {
             next = AMFProp_Encode(
                 c(AMF_GetProp(c(&mut object), c(ptr::null_mut()), index)),
-                next,
-                range.end.cast(),
+                c(next),
+                c(range.end.cast()),
             );
             assert!(!next.is_null());
         }
@@ -239,23 +239,23 @@ fn null_pointers_give_the_failure_value() {
     let no_text = ptr::null_mut::<AVal>();
     unsafe {
         let end = start.add(room.len());
-        assert!(AMF_EncodeString(nothing, end, c(&mut text)).is_null());
-        assert!(AMF_EncodeString(start, nothing, c(&mut text)).is_null());
-        assert!(AMF_EncodeString(start, end, c(no_text)).is_null());
-        assert!(AMF_EncodeNumber(nothing, nothing, 1.0).is_null());
-        assert!(AMF_EncodeInt16(nothing, nothing, 1).is_null());
-        assert!(AMF_EncodeInt24(nothing, nothing, 1).is_null());
-        assert!(AMF_EncodeInt32(nothing, nothing, 1).is_null());
-        assert!(AMF_EncodeBoolean(nothing, nothing, 1).is_null());
-        assert!(AMF_EncodeNamedString(start, end, c(no_text), c(&mut text)).is_null());
-        assert!(AMF_EncodeNamedString(start, end, c(&mut text), c(no_text)).is_null());
-        assert!(AMF_EncodeNamedNumber(start, end, c(no_text), 1.0).is_null());
-        assert!(AMF_EncodeNamedBoolean(start, end, c(no_text), 1).is_null());
-        assert!(AMF_Encode(c(no_object), start, end).is_null());
-        assert!(AMF_EncodeEcmaArray(c(no_object), start, end).is_null());
-        assert!(AMF_EncodeArray(c(no_object), start, end).is_null());
-        assert!(AMFProp_Encode(c(no_member), start, end).is_null());
-        assert!(AMF_Encode(c(&mut object), nothing, nothing).is_null());
+        assert!(AMF_EncodeString(None, c(end), c(&mut text)).is_null());
+        assert!(AMF_EncodeString(c(start), None, c(&mut text)).is_null());
+        assert!(AMF_EncodeString(c(start), c(end), c(no_text)).is_null());
+        assert!(AMF_EncodeNumber(None, None, 1.0).is_null());
+        assert!(AMF_EncodeInt16(None, None, 1).is_null());
+        assert!(AMF_EncodeInt24(None, None, 1).is_null());
+        assert!(AMF_EncodeInt32(None, None, 1).is_null());
+        assert!(AMF_EncodeBoolean(None, None, 1).is_null());
+        assert!(AMF_EncodeNamedString(c(start), c(end), c(no_text), c(&mut text)).is_null());
+        assert!(AMF_EncodeNamedString(c(start), c(end), c(&mut text), c(no_text)).is_null());
+        assert!(AMF_EncodeNamedNumber(c(start), c(end), c(no_text), 1.0).is_null());
+        assert!(AMF_EncodeNamedBoolean(c(start), c(end), c(no_text), 1).is_null());
+        assert!(AMF_Encode(c(no_object), c(start), c(end)).is_null());
+        assert!(AMF_EncodeEcmaArray(c(no_object), c(start), c(end)).is_null());
+        assert!(AMF_EncodeArray(c(no_object), c(start), c(end)).is_null());
+        assert!(AMFProp_Encode(c(no_member), c(start), c(end)).is_null());
+        assert!(AMF_Encode(c(&mut object), None, None).is_null());
 
         assert_eq!(AMF_DecodeInt16(c(nothing.cast())), 0);
         assert_eq!(AMF_DecodeInt24(c(nothing.cast())), 0);

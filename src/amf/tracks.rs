@@ -11,7 +11,7 @@ use rtmp_core::{
 
 use super::{
     encode::{END_OF_LIST, list, name},
-    room::Room,
+    room::{Edge, Room, fill_silently},
     types::*,
     view::{In, Object, Property, Text},
 };
@@ -97,23 +97,19 @@ pub unsafe extern "C" fn RTMP_TrackCodec(
 /// objects.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EncodeTrackMap(
-    p: *mut c_char,
-    end: *mut c_char,
+    p: Option<Edge<'_>>,
+    end: Option<Edge<'_>>,
     kind: u8,
     ids: *const u8,
     infos: *mut AMFObject,
     count: c_int,
 ) -> *mut c_char {
-    boundary(Kind::Plain, ptr::null_mut(), |_| {
-        let (Some(kind), Ok(count)) = (Medium::of(MessageType(kind)), u32::try_from(count)) else {
-            return Ok(ptr::null_mut());
-        };
-        // SAFETY: the bytes are writable, and both arrays are null or readable for `count` items, by the Safety section.
-        let arguments = unsafe { (Room::new(p, end), In::items(ids, count), In::items(infos, count)) };
-        let (Ok(mut room), Some(ids), Some(infos)) = arguments else { return Ok(ptr::null_mut()) };
-        let map = kind.names().map;
-        let written = track_map(&mut room, map, ids.zip(infos));
-        Ok(if written.is_some() { room.position() } else { ptr::null_mut() })
+    fill_silently(p, end, |room| {
+        let map = Medium::of(MessageType(kind))?.names().map;
+        let count = u32::try_from(count).ok()?;
+        // SAFETY: both arrays are null or readable for `count` items, by the Safety section.
+        let (ids, infos) = unsafe { (In::items(ids, count)?, In::items(infos, count)?) };
+        track_map(room, map, ids.zip(infos))
     })
 }
 

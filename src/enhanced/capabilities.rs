@@ -20,7 +20,7 @@ use crate::{
     FALSE, TRUE,
     amf::{
         AMFObjectProperty, owned_property,
-        room::Room,
+        room::{Edge, Room},
         view::{In, Text},
     },
     boundary::{Kind, boundary},
@@ -140,18 +140,17 @@ pub unsafe extern "C" fn RTMP_TakeConnect(r: Option<Rtmp<'_>>, packet: Option<In
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EncodeCapabilities(
     r: Option<Rtmp<'_>>,
-    p: *mut c_char,
-    end: *mut c_char,
+    p: Option<Edge<'_>>,
+    end: Option<Edge<'_>>,
 ) -> *mut c_char {
     boundary(Kind::Session, ptr::null_mut(), |_| {
         let handle = Handle::of(reason::use_session(r)?);
-        // SAFETY: the bytes from `p` to `end` are writable, by the Safety section.
-        let room = unsafe { Room::new(p, end) };
         let settings = handle.map(|handle| handle.settings()).unwrap_or_default();
         let mut members = Encoder::new();
         settings.common.enhanced.capabilities.write_members(&mut members);
         let members = members.finish();
-        let after = room.ok().and_then(|mut room| room.put(&members).map(|()| room.position()));
+        let after =
+            Room::between(p, end).ok().and_then(|mut room| room.put(&members).map(|()| room.position()));
         Ok(after.ok_or(Error::TooLarge("the announcement"))?)
     })
 }

@@ -1,7 +1,5 @@
 //! Audio and video messages.
 
-use std::ptr;
-
 use libc::{c_char, c_int};
 use rtmp_core::{
     error::Result,
@@ -12,9 +10,12 @@ use rtmp_core::{
 use super::types::*;
 use crate::{
     FALSE, TRUE,
-    amf::{room::Room, view::In},
+    amf::{
+        room::{Edge, fill_silently},
+        view::In,
+    },
     boundary::{Kind, boundary},
-    ptr::{Out, given, items},
+    ptr::{self, Out, given, items},
     valid::{Valid, field},
 };
 
@@ -110,24 +111,19 @@ pub unsafe extern "C" fn RTMP_NextTrack(m: Option<Valid<'_, RTMPMedia>>, t: Opti
 /// readable for `t_size` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EncodeMedia(
-    p: *mut c_char,
-    end: *mut c_char,
+    p: Option<Edge<'_>>,
+    end: Option<Edge<'_>>,
     kind: u8,
     tracks: *const RTMPTrack,
     count: c_int,
     nano: u32,
 ) -> *mut c_char {
-    boundary(Kind::Plain, ptr::null_mut(), |_| {
+    fill_silently(p, end, |room| {
         let mut message = Tracks::new();
-        // SAFETY: the bytes are writable, and `tracks` is null or points to `count` tracks whose data is readable, by the
-        // Safety section.
-        let (room, message) = unsafe { (Room::new(p, end), message.read(kind, tracks, count, nano)) };
-        let (Ok(mut room), Ok(message)) = (room, message) else { return Ok(ptr::null_mut()) };
-        let place = message.encoded_len().ok().and_then(|len| room.zeroed(len));
-        Ok(match place.map(|place| message.encode_into(place)) {
-            Some(Ok(Some(_))) => room.position(),
-            _ => ptr::null_mut(),
-        })
+        // SAFETY: `tracks` is null or points to `count` tracks whose data is readable, by the Safety section.
+        let message = unsafe { message.read(kind, tracks, count, nano) }.ok()?;
+        let place = room.zeroed(message.encoded_len().ok()?)?;
+        message.encode_into(place).ok()?.map(drop)
     })
 }
 
@@ -149,11 +145,11 @@ pub unsafe extern "C" fn RTMP_ParseChannels(
 ) -> c_int {
     boundary(Kind::Plain, -1, |_| {
         // SAFETY: `speakers` is null or writable for `size` bytes, by the Safety section.
-        let room = unsafe { Room::new(speakers.cast(), speakers.wrapping_add(size.max(0) as usize).cast()) };
+        let room = unsafe { ptr::room(speakers, usize::try_from(size).unwrap_or(0)) };
         let Some(Ok(channels)) = t.and_then(data).map(Channels::parse) else { return Ok(-1) };
-        if let Ok(mut room) = room {
-            // Speakers that do not fit are left out.
-            channels.speakers().map_while(|Speaker(number)| room.put(&[number])).for_each(drop);
+        // Speakers that do not fit are left out.
+        for (place, Speaker(number)) in room.unwrap_or_default().iter_mut().zip(channels.speakers()) {
+            place.write(number);
         }
         Ok(c_int::try_from(channels.count()).unwrap_or(-1))
     })
@@ -169,21 +165,16 @@ pub unsafe extern "C" fn RTMP_ParseChannels(
 /// The bytes from `p` to `end` are writable; `speakers` is null or readable for `count` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn RTMP_EncodeChannels(
-    p: *mut c_char,
-    end: *mut c_char,
+    p: Option<Edge<'_>>,
+    end: Option<Edge<'_>>,
     speakers: *const u8,
     count: c_int,
 ) -> *mut c_char {
-    boundary(Kind::Plain, ptr::null_mut(), |_| {
-        let count = u32::try_from(count).unwrap_or(0);
-        // SAFETY: the bytes are writable, and `speakers` is null or readable for `count` bytes, by the Safety section.
-        let (room, numbers) = unsafe { (Room::new(p, end), items(speakers, count)) };
-        let (Ok(mut room), Some(numbers), false) = (room, numbers, speakers.is_null()) else {
-            return Ok(ptr::null_mut());
-        };
-        let encoded = Channels::of(numbers).and_then(|channels| channels.encode());
-        let written = encoded.ok().and_then(|bytes| room.put(&bytes));
-        Ok(written.map_or(ptr::null_mut(), |()| room.position()))
+    fill_silently(p, end, |room| {
+        // SAFETY: `speakers` is null or readable for `count` bytes, by the Safety section.
+        let numbers = unsafe { items(speakers, u32::try_from(count).unwrap_or(0)) }?;
+        let channels = Channels::of(numbers).ok().filter(|_| !speakers.is_null())?;
+        room.put(&channels.encode().ok()?)
     })
 }
 

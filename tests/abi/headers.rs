@@ -188,10 +188,11 @@ fn generate(name: &str) -> String {
 }
 
 /// The types of parameters that are pointers in C.
-const POINTERS: [(&str, &str); 7] = [
+const POINTERS: [(&str, &str); 8] = [
     ("Option<Rtmp<'_>>", "*mut RTMP"),
     ("Option<Text<'_>>", "*const AVal"),
     ("Option<NulText<'_>>", "*const c_char"),
+    ("Option<Edge<'_>>", "*mut c_char"),
     ("Option<Object<'_>>", "*mut AMFObject"),
     ("Option<Property<'_>>", "*mut AMFObjectProperty"),
     ("Option<Packet<'_>>", "*mut RTMPPacket"),

@@ -203,43 +203,44 @@ fn encoder_gives(vector: &Value, room: usize, expected: &Value) {
 fn encoded(vector: &Value, room: usize) -> (Option<usize>, Vec<u8>) {
     let args = &vector["args"];
     let buffer = Guarded::holding(&vec![UNTOUCHED; room]);
-    let (start, end) = (buffer.start().cast_mut(), unsafe { buffer.start().cast_mut().add(room) });
+    let start = buffer.start().cast_mut();
+    let (output, outend) = unsafe { (c(start), c(start.add(room))) };
     let mut texts = Texts::default();
     let number = || args["value"].as_f64().unwrap();
     let integer = || c_int::try_from(args["value"].as_i64().unwrap()).unwrap();
     let function = text(&vector["fn"]);
     let after = unsafe {
         match function {
-            "AMF_EncodeInt16" => AMF_EncodeInt16(start, end, i16::try_from(integer()).unwrap()),
-            "AMF_EncodeInt24" => AMF_EncodeInt24(start, end, integer()),
-            "AMF_EncodeInt32" => AMF_EncodeInt32(start, end, integer()),
-            "AMF_EncodeBoolean" => AMF_EncodeBoolean(start, end, integer()),
-            "AMF_EncodeNumber" => AMF_EncodeNumber(start, end, number()),
-            "AMF_EncodeString" => AMF_EncodeString(start, end, c(&mut texts.aval(&args["value"]))),
+            "AMF_EncodeInt16" => AMF_EncodeInt16(output, outend, i16::try_from(integer()).unwrap()),
+            "AMF_EncodeInt24" => AMF_EncodeInt24(output, outend, integer()),
+            "AMF_EncodeInt32" => AMF_EncodeInt32(output, outend, integer()),
+            "AMF_EncodeBoolean" => AMF_EncodeBoolean(output, outend, integer()),
+            "AMF_EncodeNumber" => AMF_EncodeNumber(output, outend, number()),
+            "AMF_EncodeString" => AMF_EncodeString(output, outend, c(&mut texts.aval(&args["value"]))),
             "AMF_EncodeNamedString" => AMF_EncodeNamedString(
-                start,
-                end,
+                output,
+                outend,
                 c(&mut texts.aval(&args["name"])),
                 c(&mut texts.aval(&args["value"])),
             ),
             "AMF_EncodeNamedNumber" => {
-                AMF_EncodeNamedNumber(start, end, c(&mut texts.aval(&args["name"])), number())
+                AMF_EncodeNamedNumber(output, outend, c(&mut texts.aval(&args["name"])), number())
             }
             "AMF_EncodeNamedBoolean" => {
-                AMF_EncodeNamedBoolean(start, end, c(&mut texts.aval(&args["name"])), integer())
+                AMF_EncodeNamedBoolean(output, outend, c(&mut texts.aval(&args["name"])), integer())
             }
             "AMFProp_Encode" => {
                 let mut property = texts.property(&args["prop"]);
-                let after = AMFProp_Encode(c(&mut property), start, end);
+                let after = AMFProp_Encode(c(&mut property), output, outend);
                 AMFProp_Reset(&mut property);
                 after
             }
             "AMF_Encode" | "AMF_EncodeEcmaArray" | "AMF_EncodeArray" => {
                 let mut object = texts.object(&args["props"]);
                 let after = match function {
-                    "AMF_Encode" => AMF_Encode(c(&mut object), start, end),
-                    "AMF_EncodeEcmaArray" => AMF_EncodeEcmaArray(c(&mut object), start, end),
-                    _ => AMF_EncodeArray(c(&mut object), start, end),
+                    "AMF_Encode" => AMF_Encode(c(&mut object), output, outend),
+                    "AMF_EncodeEcmaArray" => AMF_EncodeEcmaArray(c(&mut object), output, outend),
+                    _ => AMF_EncodeArray(c(&mut object), output, outend),
                 };
                 AMF_Reset(&mut object);
                 after
