@@ -66,12 +66,17 @@ impl Carrier {
         self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Performs the work that the link has to do without a request.
-    pub(crate) fn step(&self, now: Instant) -> Result<()> {
+    /// Lets the link do something that may replace its connection.
+    fn act<R>(&self, act: impl FnOnce(&mut Link) -> Result<R>) -> Result<R> {
         let mut link = self.lock();
-        let result = link.step(now);
+        let result = act(&mut link);
         self.show_replacement(&mut link)?;
         result
+    }
+
+    /// Performs the work that the link has to do without a request.
+    pub(crate) fn step(&self, now: Instant) -> Result<()> {
+        self.act(|link| link.step(now))
     }
 
     /// Waits until bytes can flow. An error contains the phase of the link.
@@ -205,12 +210,7 @@ impl Carrier {
     pub(crate) fn send_whole(&self, mut bytes: &[u8], patience: &dyn Patience) -> Result<()> {
         let mut waiting = Wait::for_room(patience);
         while !bytes.is_empty() {
-            let sent = {
-                let mut link = self.lock();
-                let result = link.send_whole(bytes, Instant::now());
-                self.show_replacement(&mut link)?;
-                result
-            };
+            let sent = self.act(|link| link.send_whole(bytes, Instant::now()));
             match sent.map_err(|error| interrupted_or(error, patience))? {
                 0 => self.wait(ROOM, &mut waiting)?,
                 taken => bytes = &bytes[taken..],
@@ -221,18 +221,12 @@ impl Carrier {
 
     /// Takes the first bytes of `pieces` without waiting; returns how many.
     pub(crate) fn send_now(&self, pieces: &[IoSlice<'_>]) -> Result<usize> {
-        let mut link = self.lock();
-        let result = link.send(pieces, Instant::now());
-        self.show_replacement(&mut link)?;
-        result
+        self.act(|link| link.send(pieces, Instant::now()))
     }
 
     /// As [`Self::send_now`]; also returns whether the system has accepted everything that was taken.
     pub(crate) fn send_at_once(&self, pieces: &[IoSlice<'_>]) -> Result<(usize, bool)> {
-        let mut link = self.lock();
-        let result = link.send(pieces, Instant::now());
-        self.show_replacement(&mut link)?;
-        Ok((result?, link.unsent() == 0))
+        self.act(|link| Ok((link.send(pieces, Instant::now())?, link.unsent() == 0)))
     }
 
     /// Waits until the first bytes of `bytes` are taken, at most one TLS record, and returns how many. Taken bytes count as
