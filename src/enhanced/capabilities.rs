@@ -145,9 +145,10 @@ pub unsafe extern "C" fn RTMP_EncodeCapabilities(
 ) -> *mut c_char {
     boundary(Kind::Session, ptr::null_mut(), |_| {
         let handle = Handle::of(reason::use_session(r)?);
-        let settings = handle.map(|handle| handle.settings()).unwrap_or_default();
+        let capabilities = handle
+            .map(|handle| handle.with_settings(|settings| settings.common.enhanced.capabilities.clone()));
         let mut members = Encoder::new();
-        settings.common.enhanced.capabilities.write_members(&mut members);
+        capabilities.unwrap_or_default().write_members(&mut members);
         let members = members.finish();
         let after =
             Room::between(p, end).ok().and_then(|mut room| room.put(&members).map(|()| room.position()));
@@ -187,7 +188,7 @@ pub unsafe extern "C-unwind" fn RTMP_SendMedia(
         let message = unsafe { room.read(kind, tracks, count, nano) }.during(Phase::SENDING)?;
         let body = message.encode().during(Phase::SENDING)?;
         let handle = Handle::connected_to(r).during(Phase::SENDING)?;
-        if !handle.settings().common.enhanced.force {
+        if !handle.with_settings(|settings| settings.common.enhanced.force) {
             let peer = handle.core().session.peer().map(|peer| peer.capabilities.clone());
             // The program only gets the code; nothing is wrong with the connection.
             peer.unwrap_or_default().check(&message).map_err(|error| Failure::new(error, Phase::Call))?;

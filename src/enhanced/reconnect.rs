@@ -56,7 +56,8 @@ pub unsafe extern "C" fn RTMP_GetReconnect(
 ) -> c_int {
     boundary(Kind::Session, FALSE, |_| {
         let handle = Handle::of(reason::look_at(r)?);
-        let Some(requested) = handle.and_then(|handle| handle.settings().reconnect) else { return Ok(FALSE) };
+        let requested = handle.and_then(|handle| handle.with_settings(|settings| settings.reconnect.clone()));
+        let Some(requested) = requested else { return Ok(FALSE) };
         let found = requested.url().during(Phase::Url)?;
         for (place, text) in [(url, found), (description, requested.description())] {
             if let Some(place) = place {
@@ -88,7 +89,7 @@ pub unsafe extern "C" fn RTMP_SetupReconnect(to: Option<Rtmp<'_>>, from: Option<
         let to = reason::use_session(to)?;
         let from = from.filter(|from| from.as_ptr() != to.as_ptr());
         let from = given(from, "the session to copy is missing")?;
-        let old = Handle::of(from).map(|handle| handle.settings()).unwrap_or_default();
+        let old = Handle::of(from).map(|handle| handle.with_settings(Settings::clone)).unwrap_or_default();
         let requested = old.reconnect.clone().ok_or(Error::Invalid("there is no reconnect request"))?;
         let url = requested.url().during(Phase::Url)?;
         let handle = Handle::made_for(to)?;

@@ -132,7 +132,7 @@ fn set_up(r: Rtmp<'_>, text: &mut Divided, is_new: bool, origin: &mut Origin) ->
     if field!(link, lFlags).get() & RTMP_LF_SWFV != 0 && swf_url.copy().av_len > 0 {
         features::SWF.check().during(Phase::Call)?;
         let handle = Handle::made_for(r).during(Phase::Url)?;
-        let tls = handle.settings().common.tls;
+        let tls = handle.with_settings(|settings| settings.common.tls.clone());
         // The reason why there is no hash was logged; the session continues without one.
         if let Ok(swf) = hash_swf(fields::text(swf_url), field!(link, swfAge).get(), &tls, &handle.patience())
         {
@@ -153,7 +153,7 @@ fn set_up(r: Rtmp<'_>, text: &mut Divided, is_new: bool, origin: &mut Origin) ->
 
 /// The options that have no field and belong to the text of a URL.
 fn hidden_options(r: Rtmp<'_>) -> Common {
-    Handle::of(r).map(|handle| handle.settings().common).unwrap_or_default()
+    Handle::of(r).map(|handle| handle.with_settings(|settings| settings.common.clone())).unwrap_or_default()
 }
 
 /// Stores the values of the options without a field before a text changes them.

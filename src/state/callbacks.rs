@@ -22,7 +22,7 @@ impl Handle {
     /// Changes the functions of the program that the session calls.
     pub(crate) fn change_hooks(&self, change: impl FnOnce(&mut Hooks)) {
         fn find(r: Rtmp<'_>) -> Option<Hook<RTMP_SessionLogCallback>> {
-            Handle::of(r)?.private.settings().hooks.log
+            Handle::of(r)?.with_settings(|settings| settings.hooks.log)
         }
         let has_log = self.change_settings(|settings| {
             change(&mut settings.hooks);
@@ -70,7 +70,7 @@ impl Handle {
         if self.private.hooked.load(Ordering::Relaxed) & hooks::SEND == 0 {
             return None;
         }
-        self.settings().hooks.send
+        self.with_settings(|settings| settings.hooks.send)
     }
 
     /// Reports an event to the program; an error if the program gives up.
@@ -85,7 +85,8 @@ impl Private {
         if self.hooked.load(Ordering::Relaxed) & hooks::EVENT == 0 {
             return Ok(());
         }
-        self.settings().hooks.event.map_or(Ok(()), |hook| hook.raise(r, event))
+        let hook = self.core().settings.as_ref().and_then(|settings| settings.hooks.event);
+        hook.map_or(Ok(()), |hook| hook.raise(r, event))
     }
 }
 

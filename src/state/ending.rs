@@ -87,9 +87,10 @@ impl Drop for Handle {
             drop(keeper);
             return;
         }
-        let settings = if stays { Settings::default() } else { private.settings() };
+        let settings = if stays { None } else { private.core().settings.as_deref().cloned() };
         let origin = private.core().origin;
-        let next = settings.is_needed().then(|| Arc::new(Private::with_settings(settings, origin)));
+        let needed = settings.filter(Settings::is_needed);
+        let next = needed.map(|settings| Arc::new(Private::with_settings(settings, origin)));
         let mut only = Some(private);
         if on_slot {
             only = put(self.rtmp(), &keeper, None);

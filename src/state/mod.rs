@@ -135,10 +135,6 @@ impl Private {
     fn core(&self) -> Locked<'_, Core> {
         self.outbox.lock()
     }
-
-    fn settings(&self) -> Settings {
-        self.core().settings.as_deref().cloned().unwrap_or_default()
-    }
 }
 
 impl Handle {

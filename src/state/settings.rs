@@ -81,12 +81,7 @@ impl fmt::Debug for Login {
 }
 
 impl Handle {
-    /// Options that `Link` has no field for.
-    pub(crate) fn settings(&self) -> Settings {
-        self.private.settings()
-    }
-
-    /// Reads options that `Link` has no field for, without a copy. `read` uses nothing else of the session.
+    /// Reads options that `Link` has no field for. `read` uses nothing else of the session.
     pub(crate) fn with_settings<R>(&self, read: impl FnOnce(&Settings) -> R) -> R {
         match &self.core().settings {
             Some(settings) => read(settings),

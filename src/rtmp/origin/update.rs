@@ -392,7 +392,7 @@ mod tests {
             for (name, number) in NUMBERS {
                 all += &format!("{name}={} ", number(self.rtmp()).get());
             }
-            let hidden = Handle::made_for(self.rtmp()).unwrap().settings();
+            let hidden = Handle::made_for(self.rtmp()).unwrap().with_settings(Settings::clone);
             let RTMP_LNK { lFlags, socksport, port, protocol, SWFSize, edepth, .. } = *link;
             all + &format!(
                 "{lFlags} {socksport} {port} {protocol} {SWFSize} {edepth} {} {:?} {:?}",
