@@ -54,22 +54,21 @@ enum Stage {
         /// The deadline of the TLS handshake, in addition to its own timeout.
         limit: Option<Instant>,
     },
-    Shaking {
-        channel: Channel,
-        deadline: Option<Instant>,
-    },
-    Open(Channel),
-    /// Taken bytes are sent; then the sending side ends.
-    Flushing {
-        channel: Channel,
-        until: Instant,
-    },
-    /// Later bytes are dropped.
-    Lingering {
-        channel: Channel,
-        until: Instant,
-    },
+    /// There is a connection to the peer.
+    Reached(Channel, Phase),
     Over,
+}
+
+/// The phase of a connection to the peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The TLS handshake, and its deadline.
+    Shaking(Option<Instant>),
+    Open,
+    /// Taken bytes are sent; then the sending side ends.
+    Flushing(Instant),
+    /// Later bytes are dropped.
+    Lingering(Instant),
 }
 
 impl Wire {
@@ -87,7 +86,7 @@ impl Wire {
         timeout: Option<Duration>,
         now: Instant,
     ) -> Result<Self> {
-        let stage = connected(Channel::adopt(socket), tls, after(now, timeout))?;
+        let stage = reached(Channel::adopt(socket), tls, after(now, timeout))?;
         Ok(Self::new(stage, timeout))
     }
 
@@ -100,7 +99,7 @@ impl Wire {
     ) -> Result<Self> {
         let mut channel = Channel::adopt(socket);
         channel.accept(context)?;
-        Ok(Self::new(Stage::Shaking { channel, deadline: after(now, timeout) }, timeout))
+        Ok(Self::new(Stage::Reached(channel, Phase::Shaking(after(now, timeout))), timeout))
     }
 
     /// A connection that has already ended.
@@ -127,8 +126,8 @@ impl Wire {
     /// Adds TLS to an open connection that has none with its peer.
     pub(super) fn secure(&mut self, tls: &(String, Trust), now: Instant) -> Result<()> {
         match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Open(channel) => {
-                self.stage = connected(channel, Some(tls), after(now, self.timeout))?;
+            Stage::Reached(channel, Phase::Open) => {
+                self.stage = reached(channel, Some(tls), after(now, self.timeout))?;
                 Ok(())
             }
             _ => Err(Error::NotConnected),
@@ -144,66 +143,15 @@ impl Wire {
     pub(super) fn step(&mut self, now: Instant) -> Result<()> {
         self.stopped = None;
         loop {
-            let next = match &mut self.stage {
-                Stage::Dialling { dial, tls, limit } => match dial.step(now) {
-                    Ok(None) => return Ok(()),
-                    Ok(Some(channel)) => {
-                        self.phases = dial.phases();
-                        connected(channel, tls.as_ref(), sooner(after(now, self.timeout), *limit))
-                    }
-                    Err(error) => Err(error),
-                },
-                Stage::Shaking { channel, deadline } => match channel.shake_hands() {
-                    Ok(false) if is_past(*deadline, now) => Err(Error::TimedOut),
-                    Ok(false) => {
-                        self.shaking.get_or_insert(now);
-                        return Ok(());
-                    }
-                    Ok(true) => match mem::replace(&mut self.stage, Stage::Over) {
-                        Stage::Shaking { channel, .. } => {
-                            let begun = self.shaking.unwrap_or(now);
-                            self.phases.tls = spent(begun, now);
-                            Ok(Stage::Open(channel))
-                        }
-                        stage => Ok(stage),
-                    },
-                    Err(error) => Err(error),
-                },
-                Stage::Open(channel) => return channel.flush(),
-                Stage::Flushing { channel, until } => {
-                    // A peer whose sending is blocked reads nothing.
-                    self.ended = self.ended || channel.discard().unwrap_or(true);
-                    let flushed = channel.flush();
-                    let unsent = channel.unsent() > 0;
-                    match flushed {
-                        Ok(()) if unsent && now < *until => return Ok(()),
-                        Ok(())
-                            if !unsent
-                                && channel.socket().shutdown(Shutdown::Write).is_ok()
-                                && !self.ended =>
-                        {
-                            match mem::replace(&mut self.stage, Stage::Over) {
-                                Stage::Flushing { channel, .. } => {
-                                    Ok(Stage::Lingering { channel, until: now + LINGER })
-                                }
-                                stage => Ok(stage),
-                            }
-                        }
-                        _ => Ok(Stage::Over),
-                    }
-                }
-                Stage::Lingering { channel, until } => match channel.discard() {
-                    Ok(false) if now < *until => return Ok(()),
-                    _ => Ok(Stage::Over),
-                },
-                Stage::Over => return Ok(()),
-            };
-            match next {
-                Ok(mut stage) => {
-                    if let (Stage::Open(channel), true) = (&mut stage, self.keeps_readable) {
+            if let Some(channel) = self.open_mut() {
+                return channel.flush();
+            }
+            match self.advance(now) {
+                Ok(false) => return Ok(()),
+                Ok(true) => {
+                    if let (true, Some(channel)) = (self.keeps_readable, self.open_mut()) {
                         channel.set_intake(Intake::AllButOne { left: false });
                     }
-                    self.stage = stage;
                 }
                 Err(error) => {
                     self.stage = Stage::Over;
@@ -213,14 +161,60 @@ impl Wire {
         }
     }
 
+    /// Continues a connection that is not open; returns whether its phase has ended.
+    fn advance(&mut self, now: Instant) -> Result<bool> {
+        match &mut self.stage {
+            Stage::Dialling { dial, tls, limit } => {
+                let Some(channel) = dial.step(now)? else { return Ok(false) };
+                self.phases = dial.phases();
+                self.stage = reached(channel, tls.as_ref(), sooner(after(now, self.timeout), *limit))?;
+            }
+            Stage::Reached(channel, phase) => match *phase {
+                Phase::Shaking(deadline) => {
+                    if !channel.shake_hands()? {
+                        if is_past(deadline, now) {
+                            return Err(Error::TimedOut);
+                        }
+                        self.shaking.get_or_insert(now);
+                        return Ok(false);
+                    }
+                    self.phases.tls = spent(self.shaking.unwrap_or(now), now);
+                    *phase = Phase::Open;
+                }
+                Phase::Flushing(until) => {
+                    // A peer whose sending is blocked reads nothing.
+                    self.ended = self.ended || channel.discard().unwrap_or(true);
+                    let flushed = channel.flush().is_ok();
+                    let unsent = channel.unsent() > 0;
+                    if flushed && unsent && now < until {
+                        return Ok(false);
+                    }
+                    let is_sent = flushed && !unsent && channel.socket().shutdown(Shutdown::Write).is_ok();
+                    if is_sent && !self.ended {
+                        *phase = Phase::Lingering(now + LINGER);
+                    } else {
+                        self.stage = Stage::Over;
+                    }
+                }
+                Phase::Lingering(until) => match channel.discard() {
+                    Ok(false) if now < until => return Ok(false),
+                    _ => self.stage = Stage::Over,
+                },
+                Phase::Open => return Ok(false),
+            },
+            Stage::Over => return Ok(false),
+        }
+        Ok(true)
+    }
+
     /// Whether bytes can go both ways.
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Open(_))
+        self.open().is_some()
     }
 
     /// Whether bytes go to the socket unchanged.
     pub(super) fn is_bare(&self) -> bool {
-        self.hook.is_none() && matches!(&self.stage, Stage::Open(channel) if !channel.is_secure())
+        self.hook.is_none() && self.open().is_some_and(|channel| !channel.is_secure())
     }
 
     /// Whether the connection has finished.
@@ -229,13 +223,16 @@ impl Wire {
     }
 
     fn channel(&self) -> Option<&Channel> {
-        match &self.stage {
-            Stage::Shaking { channel, .. }
-            | Stage::Open(channel)
-            | Stage::Flushing { channel, .. }
-            | Stage::Lingering { channel, .. } => Some(channel),
-            Stage::Dialling { .. } | Stage::Over => None,
-        }
+        if let Stage::Reached(channel, _) = &self.stage { Some(channel) } else { None }
+    }
+
+    /// The connection while bytes can go both ways.
+    fn open(&self) -> Option<&Channel> {
+        if let Stage::Reached(channel, Phase::Open) = &self.stage { Some(channel) } else { None }
+    }
+
+    fn open_mut(&mut self) -> Option<&mut Channel> {
+        if let Stage::Reached(channel, Phase::Open) = &mut self.stage { Some(channel) } else { None }
     }
 
     /// The socket, once it is connected to the peer.
@@ -253,8 +250,8 @@ impl Wire {
             return Ok(Received::Bytes(count));
         }
         let channel = match &mut self.stage {
-            Stage::Open(channel) if !self.ended => channel,
-            Stage::Dialling { .. } | Stage::Shaking { .. } => return Ok(Received::Nothing),
+            Stage::Reached(channel, Phase::Open) if !self.ended => channel,
+            Stage::Dialling { .. } | Stage::Reached(_, Phase::Shaking(_)) => return Ok(Received::Nothing),
             _ => return Ok(Received::End),
         };
         let received = match channel.receive(buffer) {
@@ -272,17 +269,15 @@ impl Wire {
 
     /// Lends memory for bytes of TLS to a caller that waits for them on the socket; `None` if there is something else to do.
     pub(super) fn lend(&mut self) -> Option<Vec<u8>> {
-        match &mut self.stage {
-            Stage::Open(channel) if !self.ended && self.stopped.is_none() && self.early.is_empty() => {
-                channel.lend()
-            }
-            _ => None,
+        if self.ended || self.stopped.is_some() || !self.early.is_empty() {
+            return None;
         }
+        self.open_mut()?.lend()
     }
 
     /// Takes it back, with `count` received bytes at its start.
     pub(super) fn give_back(&mut self, memory: Vec<u8>, count: usize) {
-        if let Stage::Open(channel) = &mut self.stage {
+        if let Some(channel) = self.open_mut() {
             channel.give_back(memory, count);
         }
     }
@@ -295,15 +290,15 @@ impl Wire {
     /// The peer's first byte, once it has arrived. It is received again later.
     pub(super) fn first_byte(&mut self, now: Instant) -> Result<Option<u8>> {
         let mut byte = [0];
-        let received = match &self.stage {
-            Stage::Open(channel) if !channel.is_secure() => peek_now(channel.socket(), &mut byte)?,
+        let received = match self.open() {
+            Some(channel) if !channel.is_secure() => peek_now(channel.socket(), &mut byte)?,
             _ => self.receive(&mut byte, now)?,
         };
         match received {
             Received::Nothing => Ok(None),
             Received::End => Err(Error::Closed),
             Received::Bytes(_) => {
-                if matches!(&self.stage, Stage::Open(channel) if channel.is_secure()) {
+                if self.open().is_some_and(Channel::is_secure) {
                     self.early.extend(byte);
                 }
                 Ok(Some(byte[0]))
@@ -331,7 +326,7 @@ impl Wire {
             return;
         }
         self.keeps_readable = keep;
-        if let Stage::Open(channel) = &mut self.stage {
+        if let Some(channel) = self.open_mut() {
             channel.set_intake(if keep { Intake::AllButOne { left: false } } else { Intake::All });
         }
     }
@@ -342,7 +337,7 @@ impl Wire {
 
     /// Removes the byte that was left on the socket to keep it readable.
     pub(super) fn release_byte(&mut self) {
-        if let Stage::Open(channel) = &mut self.stage {
+        if let Some(channel) = self.open_mut() {
             channel.release_byte();
         }
     }
@@ -354,20 +349,14 @@ impl Wire {
 
     /// Whether there are bytes, or the end, that no socket signals, because they were received already.
     pub(super) fn holds_more(&mut self) -> bool {
-        match &mut self.stage {
-            Stage::Open(channel) => !self.early.is_empty() || channel.holds_more(),
-            _ => false,
-        }
+        let has_early = !self.early.is_empty();
+        self.open_mut().is_some_and(|channel| has_early || channel.holds_more())
     }
 
     /// Uses another descriptor of the same socket from now on.
     pub(super) fn replace_socket(&mut self, by: Arc<Socket>) {
-        match &mut self.stage {
-            Stage::Shaking { channel, .. }
-            | Stage::Open(channel)
-            | Stage::Flushing { channel, .. }
-            | Stage::Lingering { channel, .. } => channel.replace_socket(by),
-            Stage::Dialling { .. } | Stage::Over => {}
+        if let Stage::Reached(channel, _) = &mut self.stage {
+            channel.replace_socket(by);
         }
     }
 
@@ -382,18 +371,18 @@ impl Wire {
 
     /// Whether the peer has been reached, and the TLS handshake is running.
     pub(super) fn shakes_hands(&self) -> bool {
-        matches!(self.stage, Stage::Shaking { .. })
+        matches!(self.stage, Stage::Reached(_, Phase::Shaking(_)))
     }
 
     /// Whether there is TLS with a proxy, and none with the peer yet.
     pub(super) fn leads_through_proxy_in_tls(&self) -> bool {
-        matches!(&self.stage, Stage::Open(channel) if channel.leads_through_proxy_in_tls())
+        self.open().is_some_and(Channel::leads_through_proxy_in_tls)
     }
 
     /// The socket of a connection without TLS, for the caller to continue with.
     pub(super) fn into_socket(self) -> Option<Arc<Socket>> {
         match self.stage {
-            Stage::Open(channel) => channel.into_socket(),
+            Stage::Reached(channel, Phase::Open) => channel.into_socket(),
             _ => None,
         }
     }
@@ -401,8 +390,8 @@ impl Wire {
     /// Takes the first bytes of `pieces`; returns how many.
     pub(super) fn send(&mut self, pieces: &[IoSlice<'_>]) -> Result<usize> {
         let channel = match &mut self.stage {
-            Stage::Open(channel) => channel,
-            Stage::Dialling { .. } | Stage::Shaking { .. } => return Ok(0),
+            Stage::Reached(channel, Phase::Open) => channel,
+            Stage::Dialling { .. } | Stage::Reached(_, Phase::Shaking(_)) => return Ok(0),
             _ => return Err(Error::NotConnected),
         };
         let Some(first) = pieces.iter().position(|piece| !piece.is_empty()) else { return Ok(0) };
@@ -415,23 +404,24 @@ impl Wire {
     /// Bytes that were taken and that the system has not accepted yet.
     pub(super) fn unsent(&self) -> usize {
         match &self.stage {
-            Stage::Shaking { channel, .. } | Stage::Open(channel) | Stage::Flushing { channel, .. } => {
-                channel.unsent()
-            }
-            _ => 0,
+            Stage::Dialling { .. } | Stage::Reached(_, Phase::Lingering(_)) | Stage::Over => 0,
+            Stage::Reached(channel, _) => channel.unsent(),
         }
     }
 
     /// Appends the sockets to wait for.
     pub(super) fn interests(&self, wanted: Wanted, out: &mut Vec<Interest>) {
         let unsent = self.unsent() > 0;
-        let (channel, read, write) = match &self.stage {
+        let (channel, phase) = match &self.stage {
             Stage::Dialling { dial, .. } => return dial.interests(out),
-            Stage::Shaking { channel, .. } => (channel, true, unsent),
-            Stage::Open(channel) => (channel, wanted.read && !self.ended, wanted.write || unsent),
-            Stage::Flushing { channel, .. } => (channel, !self.ended, unsent),
-            Stage::Lingering { channel, .. } => (channel, true, false),
+            Stage::Reached(channel, phase) => (channel, phase),
             Stage::Over => return,
+        };
+        let (read, write) = match phase {
+            Phase::Shaking(_) => (true, unsent),
+            Phase::Open => (wanted.read && !self.ended, wanted.write || unsent),
+            Phase::Flushing(_) => (!self.ended, unsent),
+            Phase::Lingering(_) => (true, false),
         };
         if read || write {
             out.push(channel.interest(read, write));
@@ -442,31 +432,32 @@ impl Wire {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Dialling { dial, .. } => dial.deadline(),
-            Stage::Shaking { deadline, .. } => *deadline,
-            Stage::Flushing { until, .. } | Stage::Lingering { until, .. } => Some(*until),
-            Stage::Open(_) => self.stopped,
+            Stage::Reached(_, Phase::Shaking(deadline)) => *deadline,
+            Stage::Reached(_, Phase::Flushing(until) | Phase::Lingering(until)) => Some(*until),
+            Stage::Reached(_, Phase::Open) => self.stopped,
             Stage::Over => None,
         }
     }
 
     /// Says goodbye. [`Self::step`] completes it.
     pub(super) fn finish(&mut self, now: Instant) {
-        self.stage = match mem::replace(&mut self.stage, Stage::Over) {
-            Stage::Open(mut channel) => {
+        match &mut self.stage {
+            Stage::Reached(channel, phase @ Phase::Open) => {
                 channel.close();
-                let until = now + self.timeout.unwrap_or(MAX_FLUSH).min(MAX_FLUSH);
-                Stage::Flushing { channel, until }
+                *phase = Phase::Flushing(now + self.timeout.unwrap_or(MAX_FLUSH).min(MAX_FLUSH));
             }
-            stage @ (Stage::Flushing { .. } | Stage::Lingering { .. }) => stage,
-            Stage::Dialling { .. } | Stage::Shaking { .. } | Stage::Over => Stage::Over,
-        };
+            Stage::Reached(_, Phase::Flushing(_) | Phase::Lingering(_)) => {}
+            Stage::Dialling { .. } | Stage::Reached(_, Phase::Shaking(_)) | Stage::Over => {
+                self.stage = Stage::Over;
+            }
+        }
         // These stages cannot fail.
         let _ = self.step(now);
     }
 
     /// The peer still accepts bytes: waits again for the whole time that it has to close.
     pub(super) fn linger_on(&mut self, now: Instant) {
-        if let Stage::Lingering { until, .. } = &mut self.stage {
+        if let Stage::Reached(_, Phase::Lingering(until)) = &mut self.stage {
             *until = now + LINGER;
         }
     }
@@ -492,14 +483,10 @@ impl Wire {
 }
 
 /// A connection that has reached the peer.
-fn connected(
-    mut channel: Channel,
-    tls: Option<&(String, Trust)>,
-    deadline: Option<Instant>,
-) -> Result<Stage> {
-    let Some((name, trust)) = tls else { return Ok(Stage::Open(channel)) };
+fn reached(mut channel: Channel, tls: Option<&(String, Trust)>, deadline: Option<Instant>) -> Result<Stage> {
+    let Some((name, trust)) = tls else { return Ok(Stage::Reached(channel, Phase::Open)) };
     channel.secure(name, trust)?;
-    Ok(Stage::Shaking { channel, deadline })
+    Ok(Stage::Reached(channel, Phase::Shaking(deadline)))
 }
 
 /// That time after now; a time that the clock cannot represent is never.
