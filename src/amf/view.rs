@@ -3,6 +3,8 @@
 
 use std::{marker::PhantomData, ops::Deref, ptr::NonNull, slice};
 
+use rtmp_core::amf::Value;
+
 use super::{list::properties, types::*};
 use crate::{
     ptr::{Parameter, aval_bytes, items},
@@ -132,6 +134,22 @@ impl<'a> Property<'a> {
     #[inline]
     pub(super) fn text(self) -> Option<Text<'a>> {
         self.get().text().map(In::inside)
+    }
+
+    /// The value as the core has it; `None` if this library does not read its type.
+    pub(super) fn value(self) -> Option<Value<'a, Object<'a>>> {
+        Some(match self.p_type {
+            AMF_NUMBER => Value::Number(self.number()),
+            AMF_BOOLEAN => Value::Boolean(self.number() != 0.0),
+            AMF_STRING => Value::String(self.text()?.bytes()),
+            AMF_OBJECT => Value::Object(self.members()?),
+            AMF_ECMA_ARRAY => Value::EcmaArray(self.members()?),
+            AMF_STRICT_ARRAY => Value::StrictArray(self.members()?),
+            AMF_DATE => Value::Date { millis: self.number(), utc_offset: self.p_UTCoffset },
+            AMF_NULL => Value::Null,
+            AMF_INVALID => Value::Invalid,
+            _ => return None,
+        })
     }
 }
 
