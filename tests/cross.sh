@@ -218,20 +218,36 @@ done
 wait
 exec 8<&-
 
-stub_compiler
-for triple in $checked; do
-	case $wanted in "  " | *" types "* | *" $triple "*) ;; *) continue ;; esac
-	has_target "$triple" || { leave_out "$triple: rustup target add $triple"; continue; }
-	under=$(echo "$triple" | tr - _)
-	export "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar"
-	export SDKROOT="$target/stub" # else cc asks xcrun where the SDK of iOS is
-	for package in librtmp-c librtmp; do
-		"$cargo" check --quiet --package "$package" --lib --target "$triple" --target-dir "$target" ||
-			{ fail "$triple: type check of $package"; continue 2; }
+# All at once: cargo compiles for one while it waits for another. Only if that fails, one by one for the name.
+check_types() {
+	list="" names=""
+	for triple in $checked; do
+		case $wanted in "  " | *" types "* | *" $triple "*) ;; *) continue ;; esac
+		has_target "$triple" || { leave_out "$triple: rustup target add $triple"; continue; }
+		under=$(echo "$triple" | tr - _)
+		export "CC_$under=$target/stub/cc" "AR_$under=$target/stub/ar"
+		list="$list --target $triple" names="$names $triple"
 	done
-	[ -n "${KEEP:-}" ] || rm -rf "${target:?}/$triple"
-	echo "checked: $triple"
-done
+	[ -n "$names" ] || return
+	export SDKROOT="$target/stub" # else cc asks xcrun where the SDK of iOS is
+	# shellcheck disable=SC2086 # a list of words
+	if check_packages $list 2>/dev/null; then together=1; else together=""; fi
+	for triple in $names; do
+		if [ -n "$together" ] || check_packages --target "$triple"; then
+			echo "checked: $triple"
+		else
+			fail "$triple: type check"
+		fi
+		[ -n "${KEEP:-}" ] || rm -rf "${target:?}/$triple"
+	done
+}
+
+check_packages() {
+	"$cargo" check --quiet --package librtmp-c --package librtmp --lib --target-dir "$target" "$@"
+}
+
+stub_compiler
+check_types
 
 seconds=$(($(date +%s) - started))
 echo "$((seconds / 60)) min $((seconds % 60)) s; processor time of this shell, and of what it started:"
