@@ -31,8 +31,13 @@ fn the_rust_package_exports_no_c_symbol() {
     let original = need!(Library::Original.directory());
     let directory = TempDir::new("rust-symbols");
     let core = package().join("rtmp");
+    // With the profile of the tests, so that what is built already is the same.
+    let ours = fs::read_to_string(package().join("Cargo.toml")).unwrap();
+    let (_, profile) = ours.split_once("[profile.dev]").expect("Cargo.toml has profiles");
+    let (profile, _) = profile.split_once("[profile.release]").expect("in this order");
     let manifest = format!(
-        "[package]\nname = \"both\"\nedition = \"2024\"\n[workspace]\n[dependencies]\nlibrtmp = {{ path = {core:?} }}\n"
+        "[package]\nname = \"both\"\nedition = \"2024\"\n[workspace]\n[dependencies]\nlibrtmp = {{ path = {core:?} }}\n\
+         [profile.dev]{profile}"
     );
     fs::create_dir(directory.join("src")).unwrap();
     fs::write(directory.join("Cargo.toml"), manifest).unwrap();
