@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use super::library::{self, Library};
@@ -165,10 +165,16 @@ impl Program {
     }
 
     fn compile_with(source: &Path, libraries: &Path, headers: Option<&Path>) -> Option<Self> {
-        static DONE: OnceLock<Mutex<HashMap<PathBuf, Program>>> = OnceLock::new();
-        let mut done = DONE.get_or_init(Mutex::default).lock().unwrap_or_else(|broken| broken.into_inner());
-        if let Some(program) = done.get(source) {
-            return Some(program.clone());
+        // A lock for each program: tests that need others compile at the same time.
+        type Compiled = Arc<Mutex<Option<Program>>>;
+        static DONE: OnceLock<Mutex<HashMap<PathBuf, Compiled>>> = OnceLock::new();
+        let done = DONE.get_or_init(Mutex::default);
+        let mut done = done.lock().unwrap_or_else(|broken| broken.into_inner());
+        let compiled = Arc::clone(done.entry(source.to_owned()).or_default());
+        drop(done);
+        let mut compiled = compiled.lock().unwrap_or_else(|broken| broken.into_inner());
+        if compiled.is_some() {
+            return compiled.clone();
         }
         let compiler = compiler()?;
         let directory = library::scratch().join(format!("c-{}", std::process::id()));
@@ -198,7 +204,7 @@ impl Program {
             String::from_utf8_lossy(&output.stderr)
         );
         let program = Self(binary);
-        done.insert(source.to_owned(), program.clone());
+        *compiled = Some(program.clone());
         Some(program)
     }
 
