@@ -70,8 +70,7 @@ oldest_rust() {
 }
 
 compiles_with() {
-	PATH="$1:$PATH" cargo check --all-targets &&
-		PATH="$1:$PATH" cargo check --package librtmp --all-targets --features tokio
+	PATH="$1:$PATH" cargo check --workspace --all-targets --features librtmp/tokio
 }
 
 lint() {
@@ -115,12 +114,8 @@ shell_scripts_are_clean() {
 
 # The libraries without any feature; `make features` tests them, and those in between.
 fewest_features() {
-	check "build without features" builds_without_features
-}
-
-builds_without_features() {
-	RUSTFLAGS='-D warnings' "$cargo" check --lib --no-default-features --target-dir "$target/no-features" &&
-		RUSTFLAGS='-D warnings' "$cargo" check --lib --package librtmp --no-default-features --target-dir "$target/no-features"
+	check_with clippy "build without features" \
+		"$cargo" clippy --package librtmp-c --package librtmp --lib --no-default-features -- -D warnings
 }
 
 # Both packages compile for the systems that cannot be linked for here; `make cross` tests the others.
@@ -148,9 +143,7 @@ run_tests() {
 	"$cargo" test --no-fail-fast "$@"
 	result=$?
 	if [ $# = 0 ]; then
-		"$cargo" test --no-fail-fast --package librtmp || result=$?
-		"$cargo" test --no-fail-fast --package librtmp --features tokio --test tokio || result=$?
-		"$cargo" test --no-fail-fast --package librtmp --features tokio --doc client::tokio || result=$?
+		"$cargo" test --no-fail-fast --package librtmp --features tokio || result=$?
 	fi
 	return $result
 }
