@@ -1,6 +1,7 @@
 #!/bin/sh
-# `make test`: installs what the tests need, if it may; checks format, lints, documentation and spelling; runs the tests; and
-# prints a summary of what passed, what failed, and what was skipped and why. A step that fails does not stop the others.
+# `make test`: installs what the tests need, if it may, and compiles them meanwhile; checks format and spelling; runs the tests, and
+# beside them checks lints and documentation; and prints a summary of what passed, what failed, and what was skipped and why. A
+# step that fails does not stop the others.
 # Arguments go to `cargo test`, for example `--test transport rtmps::`; the argument `lint` runs only the checks.
 #
 # It shows one line for each test program, and everything about failures. The complete output is in target/test.log.
@@ -16,13 +17,14 @@ failed="" not_run=""
 started=$(date +%s)
 
 # Runs a check that says nothing unless it fails.
+check_log=$target/check.log
 check() {
 	name=$1
 	shift
-	if "$@" >"$target/check.log" 2>&1; then
+	if "$@" >"$check_log" 2>&1; then
 		echo "ok: $name"
 	else
-		cat "$target/check.log"
+		cat "$check_log"
 		echo "FAILED: $name"
 		failed="$failed
     $name"
@@ -74,16 +76,47 @@ compiles_with() {
 }
 
 lint() {
+	quick_checks
+	compiled_checks
+}
+
+quick_checks() {
 	check_with fmt "formatting (cargo fmt)" "$cargo" fmt --all --check
-	check_with clippy "lints (cargo clippy)" clippy
-	check "documentation (cargo doc)" documentation
 	spelling
 	check "plain English (tests/documents/prose.rs)" "$cargo" test --quiet --test documents prose::
 	licences
 	shell_scripts
+}
+
+# In a directory of their own, because tests that run cargo would wait for them, and all in the same one, that of
+# tests/cross.sh, so that build scripts are compiled once.
+compiled_checks() {
+	export CARGO_TARGET_DIR="$target/cross"
+	check_with clippy "lints (cargo clippy)" clippy
+	check "documentation (cargo doc)" documentation
 	fewest_features
+	CARGO_TARGET_DIR=$target
 	other_systems
 	oldest_rust
+}
+
+# Compiles with the time of the processors that the tests leave. Results are in files: what failed, and what was not run.
+check_beside_the_tests() (
+	failed="" not_run="" check_log=$target/check-beside.log
+	# shellcheck disable=SC2016 # for the shell that writes the id of its parent, which is this one
+	self=$(exec sh -c 'echo "$PPID"')
+	chrt --idle --pid 0 "$self" >/dev/null 2>&1 || renice -n 19 "$self" >/dev/null 2>&1
+	compiled_checks
+	printf '%s' "$failed" >"$target/lint-failed"
+	printf '%s' "$not_run" >"$target/lint-not-run"
+)
+
+# Gives a process and its children their share of the processors again, when there are no more tests that they could disturb.
+no_longer_idle() {
+	chrt --all-tasks --other --pid 0 "$1" >/dev/null 2>&1
+	for child in $(cat "/proc/$1/task/"*/children 2>/dev/null); do
+		no_longer_idle "$child"
+	done
 }
 
 # cargo-deny finds licences and sources of crates that deny.toml does not allow.
@@ -148,6 +181,11 @@ run_tests() {
 	return $result
 }
 
+# Compiles the tests while packages are fetched. What fails here fails again, and is reported, when they run.
+build_tests() {
+	"$cargo" test --no-run "$@" && [ $# = 0 ] && "$cargo" test --no-run --package librtmp --features tokio
+}
+
 # Prints a line for each test program: result, name, numbers and time; and before it all that a failed one printed, except
 # the tests that passed.
 essence() {
@@ -205,9 +243,21 @@ if [ "${1:-}" = lint ]; then
 	exit
 fi
 
-tests/install.sh || exit 1
-echo "checking format, lints and documentation; the first time this takes a few minutes"
-lint
+# Ctrl-C does not reach what runs in the background: it ends with what it does at the moment.
+installing="" checking=""
+trap 'kill $installing $checking 2>/dev/null; exit 130' INT TERM
+tests/install.sh &
+installing=$!
+echo "compiling the tests; the first time this takes a few minutes"
+build_tests "$@" >"$target/build.log" 2>&1
+built=$(($(date +%s) - started))
+wait $installing || exit 1
+echo "compiled for $built s, installed for $(($(date +%s) - started)) s"
+quick_checks
+rm -f "$target/lint-failed" "$target/lint-not-run"
+echo "checking lints and documentation with what the tests leave of the processors; the results are shown at the end"
+check_beside_the_tests >"$target/lint.log" 2>&1 &
+checking=$!
 # Tests wait about as often as they work. Many more at a time would disturb those that measure time.
 export RUST_TEST_THREADS="${RUST_TEST_THREADS:-$(($(getconf _NPROCESSORS_ONLN) + 1))}"
 echo "running the tests; this takes about 15 minutes, and each line below is a test program that has ended"
@@ -258,6 +308,15 @@ run_again() {
 	done <"$target/test-failures"
 	failed="$failed$left"
 }
+
+beside_started=$(date +%s)
+no_longer_idle $checking
+wait $checking
+cat "$target/lint.log"
+echo "lints and documentation ended $(($(date +%s) - beside_started)) s after the tests"
+failed=$failed$(cat "$target/lint-failed" 2>/dev/null || echo "
+    lints and documentation: they ended without a result")
+not_run=$not_run$(cat "$target/lint-not-run" 2>/dev/null)
 
 tab=$(printf '\t')
 if [ "$(cat "$status")" != 0 ]; then
