@@ -677,7 +677,7 @@ fn a_hangup_completes_the_recording() {
         let server = sounds(20, move |_| sent.send(()).expect("the test waits"));
         let mut command = need!(need!(Program::example("receive")).command(library));
         command.args(["-q", "--live", "-o", path(&file), &server.url()]);
-        let mut running = Running::start(&mut command);
+        let mut running = Running::start(&mut minding_hangups(&command));
         seen.recv_timeout(LIMIT).expect("the server sends it");
         let part = directory.join("out.flv.part");
         assert!(support::wait_until(LIMIT, || fs::metadata(&part).is_ok_and(|part| part.len() > 199_999)));
@@ -687,6 +687,14 @@ fn a_hangup_completes_the_recording() {
         flv::assert_equal(&sound_tags(20), &flv::load(&file), "the recording");
         server.join();
     }
+}
+
+/// A command that does not inherit that hangups are ignored, as under nohup.
+fn minding_hangups(command: &Command) -> Command {
+    let mut minding = Command::new("env");
+    minding.arg("--default-signal=HUP").arg(command.get_program()).args(command.get_args());
+    minding.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    minding
 }
 
 #[test]
