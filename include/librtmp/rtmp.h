@@ -562,6 +562,9 @@ int RTMP_IsConnected(RTMP *r);
 /**
  * Returns the socket of the session, or -1 if there is none. The socket belongs to the library: do not close it.
  *
+ * Its timeouts (`SO_RCVTIMEO`, `SO_SNDTIMEO`) and its blocking mode hold for waits, and the program may change them between two
+ * calls. A call that waits for bytes may find a change 50 ms late.
+ *
  * Requires: `r` is null or points to an initialised `RTMP`.
  */
 int RTMP_Socket(RTMP *r);

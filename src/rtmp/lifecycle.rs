@@ -109,6 +109,9 @@ pub unsafe extern "C" fn RTMP_IsConnected(r: Option<Rtmp<'_>>) -> c_int {
 
 /// Returns the socket of the session, or -1 if there is none. The socket belongs to the library: do not close it.
 ///
+/// Its timeouts (`SO_RCVTIMEO`, `SO_SNDTIMEO`) and its blocking mode hold for waits, and the program may change them between two
+/// calls. A call that waits for bytes may find a change 50 ms late.
+///
 /// # Safety
 /// `r` is null or points to an initialised `RTMP`.
 #[unsafe(no_mangle)]
