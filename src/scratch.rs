@@ -7,8 +7,8 @@ thread_local! {
     static KEPT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-/// The most that a thread keeps for its next message.
-const MOST_KEPT: usize = 256 << 10;
+/// The most that a thread keeps for its next message, also when its sessions have ended: twice a message of usual length.
+const MOST_KEPT: usize = 32 << 10;
 
 /// Runs `work` with memory whose contents nobody needs. A function of the program may be called inside, and send, too: it gets other
 /// memory.
