@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU16, Ordering};
 
-/// A fact. Unless a comment says otherwise, it is one about the connection, and a new session has none.
+/// A fact about a session. A new session has none.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fact {
     /// Calls never wait. This is a choice of the program.
@@ -53,7 +53,7 @@ impl Facts {
         self.0.load(Ordering::Acquire) & bits(facts) != 0
     }
 
-    /// Notes a fact, or that it is none any more; returns whether it was noted before.
+    /// Notes whether something is a fact; returns whether it was one before.
     #[inline]
     pub(super) fn note(&self, fact: Fact, is_so: bool) -> bool {
         let before = self.has(fact);

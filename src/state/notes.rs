@@ -15,7 +15,7 @@ impl Handle {
         self.private.facts.has(fact)
     }
 
-    /// Notes a fact, or that it is none any more; returns whether it was noted before.
+    /// Notes whether something is a fact; returns whether it was one before.
     pub(crate) fn note(&self, fact: Fact, is_so: bool) -> bool {
         self.private.facts.note(fact, is_so)
     }

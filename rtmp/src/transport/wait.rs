@@ -493,27 +493,24 @@ mod tests {
         near.set_read_timeout(short).unwrap();
         let (is_ready, time) = wait();
         assert!(!is_ready && (25..20_000).contains(&time.as_millis()), "{time:?}");
+        let mut wait_for_a_byte = || {
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    thread::sleep(Duration::from_millis(200));
+                    far.write_all(b"2").unwrap();
+                });
+                wait().0
+            })
+        };
         near.set_read_timeout(long).unwrap();
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                thread::sleep(Duration::from_millis(200));
-                far.write_all(b"2").unwrap();
-            });
-            assert!(wait().0, "the short timeout is no longer true");
-        });
+        assert!(wait_for_a_byte(), "the short timeout is no longer true");
         receive(&mut byte);
         if !cfg!(windows) {
             near.set_nonblocking(true).unwrap();
             let (is_ready, time) = wait();
             assert!(!is_ready && time < Duration::from_secs(20), "{time:?}");
             near.set_nonblocking(false).unwrap();
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    thread::sleep(Duration::from_millis(100));
-                    far.write_all(b"3").unwrap();
-                });
-                assert!(wait().0, "it waits again");
-            });
+            assert!(wait_for_a_byte(), "it waits again");
         }
     }
 
